@@ -77,3 +77,9 @@ sha256_digest! {
     /// certificates.
     SpkiSha256, "a SubjectPublicKeyInfo hash"
 }
+
+sha256_digest! {
+    /// HMAC-SHA-256 of a pairing code under the server's pepper: what is stored in the code's place.
+    /// Looking one up is one indexed equality, and reveals nothing without the pepper.
+    PairingCodeHash, "a pairing code hash"
+}

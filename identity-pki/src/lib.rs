@@ -9,7 +9,7 @@ mod id;
 mod identity;
 mod serial;
 
-pub use digest::{Fingerprint, SpkiSha256, TbsSha256};
+pub use digest::{Fingerprint, PairingCodeHash, SpkiSha256, TbsSha256};
 pub use error::Error;
 pub use id::{DeviceId, IdRule, TenantId};
 pub use identity::{DeviceIdentity, SanUriRule};
