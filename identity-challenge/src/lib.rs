@@ -48,6 +48,7 @@
 //!
 #![doc = include_str!("../states.md")]
 
+mod admission;
 mod answer;
 mod binding;
 mod error;
@@ -62,6 +63,7 @@ mod score;
 mod state;
 mod throttle;
 
+pub use admission::{AdmissionRefusal, AdmissionRules, DeviceStanding, UserStanding, admit};
 pub use answer::{Answer, Completion, FailedAnswer, ReasonCode};
 pub use binding::{BindingRule, DeviceBinding, DeviceClass, OperationKind};
 pub use error::Error;

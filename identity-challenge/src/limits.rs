@@ -4,6 +4,11 @@ use crate::Error;
 
 /// How long a challenge lives: 15 to 600 whole seconds (contract §8), 120 by default (§4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "u32", into = "u32")
+)]
 pub struct Ttl(u32);
 
 impl Ttl {
@@ -39,6 +44,20 @@ impl Ttl {
     }
 }
 
+impl TryFrom<u32> for Ttl {
+    type Error = Error;
+
+    fn try_from(seconds: u32) -> Result<Self, Error> {
+        Self::new(seconds)
+    }
+}
+
+impl From<Ttl> for u32 {
+    fn from(ttl: Ttl) -> Self {
+        ttl.0
+    }
+}
+
 impl Default for Ttl {
     fn default() -> Self {
         Self(120)
@@ -47,6 +66,11 @@ impl Default for Ttl {
 
 /// How many failed tries end a challenge: 1 to 10, 3 by default (contract §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "u32", into = "u32")
+)]
 pub struct MaxAttempts(u8);
 
 impl MaxAttempts {
@@ -72,6 +96,20 @@ impl MaxAttempts {
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
+    }
+}
+
+impl TryFrom<u32> for MaxAttempts {
+    type Error = Error;
+
+    fn try_from(tries: u32) -> Result<Self, Error> {
+        Self::new(tries)
+    }
+}
+
+impl From<MaxAttempts> for u32 {
+    fn from(bound: MaxAttempts) -> Self {
+        Self::from(bound.0)
     }
 }
 
