@@ -1,0 +1,165 @@
+use identity_challenge::{AdmissionRefusal, Refusal};
+
+/// Everything that a store refuses or fails at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The thing that an operation names is not there, or belongs to another tenant.
+    #[error("{0} not found")]
+    NotFound(Entity),
+    /// The state of things does not allow the operation; nothing was changed.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// A challenge may not be created; nothing was changed.
+    #[error("{0}")]
+    Admission(AdmissionRefusal),
+    /// A challenge does not take this transition; nothing was changed.
+    #[error("{0}")]
+    Challenge(Refusal),
+    /// Text that is not an id of its kind.
+    #[error("not an id: {expected} is expected")]
+    Id {
+        /// The prefix or the alphabet.
+        expected: &'static str,
+    },
+    /// Text that is not a cursor which an earlier page gave.
+    #[error("the cursor is not one that an earlier page gave")]
+    Cursor,
+    /// A data encryption key that cannot be used.
+    #[error("data encryption key: {0}")]
+    Key(&'static str),
+    /// A stored ciphertext that no key opens in its place.
+    #[error("{table}.{column} cannot be decrypted with the configured data encryption keys")]
+    Decrypt {
+        /// The table that holds it.
+        table: &'static str,
+        /// The column that holds it.
+        column: &'static str,
+    },
+    /// A stored value that cannot be read back.
+    #[error("{table}.{column} holds a value that this version cannot read")]
+    Corrupt {
+        /// The table that holds it.
+        table: &'static str,
+        /// The column that holds it.
+        column: &'static str,
+    },
+    /// The database's schema was made by a newer version.
+    #[error(
+        "the database has schema version {found}, this program knows {known}: upgrade the program"
+    )]
+    SchemaNewer {
+        /// The newest migration applied.
+        found: i64,
+        /// The newest migration known.
+        known: i64,
+    },
+    /// The database's schema is older, and migrating was switched off.
+    #[error(
+        "the database has schema version {found}, this program needs {known}: run `migrate` first"
+    )]
+    SchemaOlder {
+        /// The newest migration applied; 0 for an empty database.
+        found: i64,
+        /// The newest migration known.
+        known: i64,
+    },
+    /// A database URL that no back end takes.
+    #[error("the database URL {0}")]
+    Url(&'static str),
+    /// The database stayed busy for every try of a transaction.
+    #[error("{transaction} found the database busy {tries} times")]
+    Busy {
+        /// The transaction's name.
+        transaction: &'static str,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The database failed.
+    #[error("{operation} failed in the database")]
+    Backend {
+        /// The transaction or read that failed.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What an operation looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Entity {
+    /// A tenant.
+    #[error("tenant")]
+    Tenant,
+    /// A device.
+    #[error("device")]
+    Device,
+    /// A user.
+    #[error("user")]
+    User,
+    /// A user's consent.
+    #[error("consent")]
+    Consent,
+    /// A challenge.
+    #[error("challenge")]
+    Challenge,
+    /// An OAuth client.
+    #[error("OAuth client")]
+    Client,
+    /// A console user.
+    #[error("console user")]
+    Operator,
+    /// A console session.
+    #[error("session")]
+    Session,
+}
+
+/// Why the state of things does not allow an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// The tenant id is taken.
+    #[error("a tenant of that id exists")]
+    TenantExists,
+    /// The user id is taken in this tenant.
+    #[error("a user of that id exists")]
+    UserExists,
+    /// The console user's address is taken.
+    #[error("a console user of that address exists")]
+    OperatorExists,
+    /// The operation would leave the platform without an administrator.
+    #[error("the last platform administrator stays")]
+    LastPlatformAdmin,
+    /// The device is paired, and replacing its certificate was not asked for.
+    #[error("the device is paired; ask for its replacement to pair it anew")]
+    DeviceAlreadyPaired,
+    /// The device is not paired.
+    #[error("the device is not paired")]
+    DeviceNotPaired,
+    /// The pairing code is unknown, used, replaced or expired.
+    #[error("the pairing code is unknown, used, replaced or expired")]
+    PairingCodeInvalid,
+    /// The certificate that asks to be renewed is not, or no longer, the device's active one.
+    #[error("the certificate was renewed already")]
+    RenewalConflict,
+    /// The device is of another class than the binding.
+    #[error("a device's class never changes")]
+    DeviceClassFixed,
+    /// The key has had a certificate before.
+    #[error("the key has had a certificate before")]
+    KeyReused,
+    /// An attempt at the challenge is being decided.
+    #[error("an attempt at this challenge is being decided")]
+    AttemptInProgress,
+    /// The attempt was decided already, or its lease passed to another.
+    #[error("the attempt was decided already")]
+    AttemptEnded,
+    /// A CA certificate of that fingerprint is stored already.
+    #[error("that CA certificate is stored already")]
+    CaExists,
+}
+
+/// The result of a storage operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,168 @@
+use identity_challenge::{
+    Answer, Challenge, ChallengeKind, ChallengeStatus, MaxAttempts, Outcome, Ttl,
+};
+use identity_pki::{DeviceId, TenantId};
+use time::OffsetDateTime;
+
+use crate::{ChallengeId, ClientId, InternalUserId, UserId};
+
+/// A challenge with what belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredChallenge {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its id.
+    pub challenge_id: ChallengeId,
+    /// Kind, status, attempts and times: what decisions are made on.
+    pub challenge: Challenge,
+    /// The user who is to be verified or enrolled.
+    pub user_id: UserId,
+    /// How audit rows know the user.
+    pub internal_user_id: InternalUserId,
+    /// The device at which it happens.
+    pub device_id: DeviceId,
+    /// The client that asked for it: the audience of the receipt.
+    pub client_id: ClientId,
+    /// What it is for; shown at the device.
+    pub context: String,
+    /// The integrator's own data; never shown at the device.
+    pub metadata: serde_json::Value,
+    /// What the device displays.
+    pub display: Option<serde_json::Value>,
+    /// What ties the two sides together for the user's eyes.
+    pub binding_message: Option<String>,
+    /// The integrator's own reference.
+    pub client_reference: Option<String>,
+    /// A random value for the device, base64url.
+    pub nonce: String,
+    /// The scores of the match.
+    pub scores: Option<[f64; 4]>,
+    /// The verification receipt.
+    pub receipt: Option<String>,
+}
+
+/// A challenge to create.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewChallenge {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its id.
+    pub challenge_id: ChallengeId,
+    /// Verification, or enrolment of a palm.
+    pub kind: ChallengeKind,
+    /// The user.
+    pub user_id: UserId,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The client that asks.
+    pub client_id: ClientId,
+    /// What it is for.
+    pub context: String,
+    /// The integrator's own data, at most 4 KiB as JSON.
+    pub metadata: serde_json::Value,
+    /// What the device displays.
+    pub display: Option<serde_json::Value>,
+    /// What ties the two sides together.
+    pub binding_message: Option<String>,
+    /// The integrator's own reference.
+    pub client_reference: Option<String>,
+    /// A random value for the device.
+    pub nonce: String,
+    /// How long it is open; `None` takes the tenant's setting.
+    pub ttl: Option<Ttl>,
+    /// How many tries it allows; `None` takes the tenant's setting.
+    pub max_attempts: Option<MaxAttempts>,
+}
+
+/// Which challenges to list. Every `None` matches all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChallengeFilter {
+    /// Of this user.
+    pub user_id: Option<UserId>,
+    /// At this device.
+    pub device_id: Option<DeviceId>,
+    /// In this state.
+    pub status: Option<ChallengeStatus>,
+    /// With this reference.
+    pub client_reference: Option<String>,
+}
+
+/// A keyed digest of a sample: what is kept of it, to know it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SampleDigest(pub [u8; 32]);
+
+/// The right to decide one attempt, held until its lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptLease {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The challenge.
+    pub challenge_id: ChallengeId,
+    /// Which attempt, counted from 1, over all that were started.
+    pub number: u32,
+    /// Until when it may be finished.
+    pub until: OffsetDateTime,
+}
+
+/// What came of starting an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttemptStart {
+    /// The attempt is the caller's to decide.
+    Begun {
+        /// The right to decide it.
+        lease: AttemptLease,
+        /// The challenge, in progress.
+        record: Box<StoredChallenge>,
+        /// An earlier attempt may have enrolled the palm: ask the palm server before adding.
+        reconcile: bool,
+    },
+    /// The sample was decided on before, byte for byte.
+    Replayed {
+        /// The challenge.
+        record: Box<StoredChallenge>,
+    },
+    /// The user has to wait, or is locked.
+    Throttled {
+        /// The challenge.
+        record: Box<StoredChallenge>,
+        /// Until when; `None` until an operator clears it.
+        until: Option<OffsetDateTime>,
+    },
+}
+
+/// What came of an attempt, as the palm server's answer was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptVerdict {
+    /// What the sample led to: [`Challenge::complete`] takes it.
+    pub outcome: Outcome,
+    /// The version of the policy that decided.
+    pub policy_version: Option<String>,
+    /// The verification receipt of a match.
+    pub receipt: Option<String>,
+    /// The header of the vendor call.
+    pub vendor_request_id: Option<String>,
+    /// What the attempt leaves in doubt or has to be told to somebody.
+    pub vendor: VendorState,
+}
+
+/// How the palm server took an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VendorState {
+    /// It answered.
+    Answered,
+    /// It was not asked, or refused the connection: nothing happened there.
+    NotReached,
+    /// It did not answer to the end: an enrolment may have happened.
+    Unknown,
+    /// It refused the platform itself with this code: somebody has to act.
+    Refused(i64),
+}
+
+/// What came of finishing an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredVerdict {
+    /// The challenge after it.
+    pub record: StoredChallenge,
+    /// What the device is told.
+    pub answer: Answer,
+}

@@ -1,0 +1,51 @@
+use std::collections::BTreeSet;
+
+use identity_pki::TenantId;
+use time::OffsetDateTime;
+
+use crate::ClientId;
+
+/// An OAuth client: an integrator's backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthClient {
+    /// Its id.
+    pub client_id: ClientId,
+    /// Its tenant.
+    pub tenant_id: TenantId,
+    /// Its name, for people.
+    pub name: String,
+    /// What its tokens may be used for.
+    pub scopes: BTreeSet<String>,
+    /// Its secrets, hashed; more than one while one is being replaced.
+    pub secrets: Vec<ClientSecret>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+/// SHA-256 of a client secret: secrets are drawn with full entropy, so a fast hash is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretHash(pub [u8; 32]);
+
+/// A client's secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSecret {
+    /// Its hash.
+    pub hash: SecretHash,
+    /// Until when it is good, if not for ever.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A client to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewClient {
+    /// Its id.
+    pub client_id: ClientId,
+    /// Its tenant.
+    pub tenant_id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// What its tokens may be used for.
+    pub scopes: BTreeSet<String>,
+    /// Its first secret.
+    pub secret: SecretHash,
+}

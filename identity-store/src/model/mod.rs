@@ -1,0 +1,45 @@
+//! What is stored: values without behaviour of their own, shared by every back end.
+
+mod actor;
+mod audit;
+mod certificate;
+mod challenge;
+mod change;
+mod client;
+mod device;
+mod event;
+mod idempotency;
+mod operator;
+mod page;
+mod secret;
+mod tenant;
+mod user;
+
+pub use actor::Actor;
+pub use audit::{AuditActor, AuditRow, Chain, ChainHead, OutboxEvent};
+pub use certificate::{
+    CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
+};
+pub use challenge::{
+    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, NewChallenge, SampleDigest,
+    StoredChallenge, StoredVerdict, VendorState,
+};
+pub use change::Change;
+pub use client::{ClientSecret, NewClient, OAuthClient, SecretHash};
+pub use device::{
+    Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, NewDevice,
+    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Revocation,
+};
+pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
+pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
+pub use operator::{
+    LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role, Session,
+    SessionTokenHash,
+};
+pub use page::{Cursor, Page, PageRequest};
+pub use secret::{CaRecord, CaState, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
+pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
+pub use user::{
+    Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,
+    User, UserEdit, UserPalmPolicy, UserStatus,
+};

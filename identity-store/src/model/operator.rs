@@ -1,0 +1,111 @@
+use identity_pki::TenantId;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{OperatorId, SessionId};
+
+/// A console user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Their id.
+    pub operator_id: OperatorId,
+    /// Their e-mail address, in canonical form: trimmed and lower-case.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// Their tenant; `None` for a platform administrator.
+    pub tenant_id: Option<TenantId>,
+    /// Their password, hashed.
+    pub password: PasswordHash,
+    /// Whether they have to choose another password before anything else.
+    pub must_change_password: bool,
+    /// When they were made.
+    pub created_at: OffsetDateTime,
+}
+
+/// What a console user may do (contract §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Tenants, TLS, CA and policies.
+    PlatformAdmin,
+    /// All of their tenant.
+    TenantAdmin,
+    /// The daily work of their tenant.
+    TenantOperator,
+}
+
+/// A password's hash in PHC string format.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// A console user to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperator {
+    /// Their id.
+    pub operator_id: OperatorId,
+    /// Their e-mail address, in canonical form.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// Their tenant; `None` for a platform administrator, and for nobody else.
+    pub tenant_id: Option<TenantId>,
+    /// Their first password, which they have to change.
+    pub password: PasswordHash,
+}
+
+/// A change of what a console user may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperatorEdit {
+    /// A new address, in canonical form.
+    pub email: Option<String>,
+    /// A new role within the same scope: platform, or the same tenant.
+    pub role: Option<Role>,
+}
+
+/// SHA-256 of a session's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionTokenHash(pub [u8; 32]);
+
+/// A session to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its id.
+    pub session_id: SessionId,
+    /// Whose it is.
+    pub operator_id: OperatorId,
+    /// Its token, hashed.
+    pub token_hash: SessionTokenHash,
+    /// When it ends, whatever happens.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A console session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub session_id: SessionId,
+    /// Whose it is.
+    pub operator: Operator,
+    /// When it was opened.
+    pub created_at: OffsetDateTime,
+    /// When it was last used.
+    pub last_used_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// The failed sign-ins of an address, known or unknown, within a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginFailures {
+    /// How many.
+    pub count: u32,
+    /// When the first of them leaves the window's count, if there are any.
+    pub oldest: Option<OffsetDateTime>,
+}

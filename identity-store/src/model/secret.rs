@@ -1,0 +1,120 @@
+use identity_pki::Fingerprint;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+/// A private key, PEM. Back ends that write to disk encrypt it.
+#[derive(Clone)]
+pub struct PrivateKeyPem(Zeroizing<String>);
+
+impl PrivateKeyPem {
+    /// Takes a key out of sight.
+    #[must_use]
+    pub fn new(pem: impl Into<String>) -> Self {
+        Self(Zeroizing::new(pem.into()))
+    }
+
+    /// The key, for the one who signs with it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PrivateKeyPem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PrivateKeyPem(..)")
+    }
+}
+
+/// A secret of the platform itself.
+#[derive(Clone)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes a secret out of sight.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// The secret, for the one who uses it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretBytes(..)")
+    }
+}
+
+/// The platform's own secrets, each made once, at first need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum NamedSecret {
+    /// Keys the look-up hash of pairing codes.
+    PairingPepper,
+    /// Keys the digests of palm samples.
+    SampleDigestKey,
+    /// Signs access tokens and verification receipts: PKCS#8, P-256.
+    TokenSigningKey,
+}
+
+impl NamedSecret {
+    /// Its name in `platform_secrets`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PairingPepper => "pairing_pepper",
+            Self::SampleDigestKey => "sample_digest_key",
+            Self::TokenSigningKey => "token_signing_key",
+        }
+    }
+}
+
+/// The server's TLS certificate.
+#[derive(Debug, Clone)]
+pub struct ServerCertRecord {
+    /// SHA-256 of the leaf.
+    pub fingerprint: Fingerprint,
+    /// Leaf, then the rest of the chain, PEM.
+    pub chain_pem: String,
+    /// Its key.
+    pub private_key: PrivateKeyPem,
+    /// When the leaf expires.
+    pub not_after: OffsetDateTime,
+}
+
+/// Where a CA is in its life (contract §11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaState {
+    /// Trusted, not signing yet.
+    Prepared,
+    /// Signing. At most one CA is.
+    Active,
+    /// Trusted, no longer signing.
+    Retiring,
+    /// No longer trusted.
+    Retired,
+}
+
+/// A platform CA.
+#[derive(Debug, Clone)]
+pub struct CaRecord {
+    /// SHA-256 of its certificate.
+    pub fingerprint: Fingerprint,
+    /// Its certificate, PEM.
+    pub certificate_pem: String,
+    /// Its key.
+    pub private_key: PrivateKeyPem,
+    /// Where it is in its life.
+    pub state: CaState,
+    /// When it expires.
+    pub not_after: OffsetDateTime,
+    /// When it was made or uploaded.
+    pub created_at: OffsetDateTime,
+}

@@ -1,0 +1,117 @@
+use async_trait::async_trait;
+use identity_pki::{DeviceIdentity, PairingCodeHash, TenantId};
+use time::OffsetDateTime;
+
+use crate::{
+    Change, Device, DeviceEdit, DeviceFilter, DeviceStanding, NewDevice, Page, PageRequest,
+    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
+};
+
+/// Devices, their pairing and the life of their certificates.
+#[async_trait]
+pub trait DeviceStore: Send + Sync {
+    /// Registers a device, waiting to be paired. Event: `device_created`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    async fn create_device(&self, change: Change, device: NewDevice) -> Result<Device>;
+
+    /// Reads a device; `now` decides whether an unused pairing code has run out.
+    async fn device(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Option<Device>>;
+
+    /// Lists a tenant's devices, newest first.
+    async fn devices(
+        &self,
+        tenant_id: &TenantId,
+        filter: DeviceFilter,
+        page: PageRequest,
+    ) -> Result<Page<Device>>;
+
+    /// Changes what people say about a device. Event: `device_updated`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Device`](crate::Entity::Device) is not found;
+    /// [`Conflict::DeviceClassFixed`](crate::Conflict::DeviceClassFixed).
+    async fn update_device(
+        &self,
+        change: Change,
+        identity: &DeviceIdentity,
+        edit: DeviceEdit,
+    ) -> Result<Device>;
+
+    /// Gives a device a new pairing code in place of any earlier one, and puts it back to
+    /// `pending_pairing`. With `replace` a paired device is accepted, and its unexpired
+    /// certificates are denied with reason `replaced`. Event: `pairing_code_issued`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Device`](crate::Entity::Device) is not found;
+    /// [`Conflict::DeviceAlreadyPaired`](crate::Conflict::DeviceAlreadyPaired) without `replace`.
+    async fn issue_pairing_code(
+        &self,
+        change: Change,
+        identity: &DeviceIdentity,
+        offer: PairingOffer,
+        replace: bool,
+    ) -> Result<Revocation>;
+
+    /// What a pairing code stands for at `now`: a device that waits for it, or one that was paired
+    /// with it while the code is still in its life. `None` for an unknown, replaced or expired code.
+    /// This is a global look-up: the code names the tenant.
+    async fn pairing_candidate(
+        &self,
+        code_hash: &PairingCodeHash,
+        now: OffsetDateTime,
+    ) -> Result<Option<PairingCandidate>>;
+
+    /// Consumes a pairing code: the device is paired, the certificate is its active one and stands
+    /// in the issuance ledger. Of any number of calls with one code exactly one is
+    /// [`Paired::Now`]. A call with the key that won, within the code's life, is
+    /// [`Paired::Before`] and changes nothing. Event: `device_paired`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::PairingCodeInvalid`](crate::Conflict::PairingCodeInvalid) for a code that is
+    /// unknown, replaced, expired at `change.at`, or spent by another key, and when the certificate
+    /// is not for the code's device. [`Conflict::KeyReused`](crate::Conflict::KeyReused) when the
+    /// key has had a certificate before.
+    async fn pair_device(&self, change: Change, pairing: PairDevice) -> Result<Paired>;
+
+    /// Replaces a device's active certificate by a new one, denies the old one with reason
+    /// `renewed` and enters the new one in the ledger. Event: `cert_renewed`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Device`](crate::Entity::Device) is not found;
+    /// [`Conflict::DeviceNotPaired`](crate::Conflict::DeviceNotPaired);
+    /// [`Conflict::RenewalConflict`](crate::Conflict::RenewalConflict) when the presented
+    /// certificate is not the active one; [`Conflict::KeyReused`](crate::Conflict::KeyReused) when
+    /// the new key has had a certificate before.
+    async fn renew_device(&self, change: Change, renewal: RenewDevice) -> Result<Renewed>;
+
+    /// Revokes a device: its status, a denylist row with reason `revoked` for each of its unexpired
+    /// certificates that is not denied yet, its open challenges canceled with reason
+    /// `device_revoked`. A device that is revoked already stays as it is, without an event.
+    /// Events: `device_revoked`, and `challenge_canceled` for each challenge.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Device`](crate::Entity::Device) is not found.
+    async fn revoke_device(&self, change: Change, identity: &DeviceIdentity) -> Result<Revocation>;
+
+    /// Whether a device may act: one indexed read of what was committed last, never of a cache.
+    async fn device_standing(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceStanding>>;
+
+    /// Notes when devices were last seen; a later moment stays. No event, no audit row.
+    async fn touch_devices(&self, seen: Vec<(DeviceIdentity, OffsetDateTime)>) -> Result<()>;
+}

@@ -1,0 +1,31 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use crate::{IdempotencyKey, Reservation, Result, StoredAnswer};
+
+/// Answers that are kept so that a repeated request gets the same one.
+///
+/// A request reserves its key, does its work with the answer in the [`Change`](crate::Change), and
+/// the answer is committed with the work. What cannot be committed so is stored or released after.
+#[async_trait]
+pub trait IdempotencyStore: Send + Sync {
+    /// Takes a key for a request whose body has this hash. A reservation that was neither answered
+    /// nor released counts until `lease_until`; answers are kept until `keep_until`.
+    async fn reserve(
+        &self,
+        key: IdempotencyKey,
+        body_sha256: [u8; 32],
+        now: OffsetDateTime,
+        lease_until: OffsetDateTime,
+        keep_until: OffsetDateTime,
+    ) -> Result<Reservation>;
+
+    /// Keeps the answer of a request that changed nothing, such as a refusal.
+    async fn keep_answer(&self, answer: StoredAnswer) -> Result<()>;
+
+    /// Gives a key back unanswered.
+    async fn release(&self, key: IdempotencyKey) -> Result<()>;
+
+    /// Deletes answers whose time is over; returns how many.
+    async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64>;
+}

@@ -1,0 +1,63 @@
+//! What a back end does. The documentation of each method is its contract; the
+//! [conformance suite](crate::conformance) checks it.
+//!
+//! A method that takes a [`Change`](crate::Change) is one transaction, named after the method. It
+//! either commits everything that its documentation names — the data, an audit row for each event
+//! (unless the tenant switched its audit off), an outbox row for each event with a webhook, and the
+//! answer to keep for a repeated request — or it changes nothing and says why. Once it was called it
+//! runs to its end, also when the caller's future is dropped.
+
+mod audit;
+mod certificates;
+mod challenges;
+mod clients;
+mod devices;
+mod idempotency;
+mod operators;
+mod secrets;
+mod tenants;
+mod users;
+
+pub use audit::AuditStore;
+pub use certificates::CertificateStore;
+pub use challenges::ChallengeStore;
+pub use clients::ClientStore;
+pub use devices::DeviceStore;
+pub use idempotency::IdempotencyStore;
+pub use operators::OperatorStore;
+pub use secrets::SecretStore;
+pub use tenants::TenantStore;
+pub use users::UserStore;
+
+use crate::Result;
+
+/// A whole back end.
+#[async_trait::async_trait]
+pub trait Store:
+    AuditStore
+    + CertificateStore
+    + ChallengeStore
+    + ClientStore
+    + DeviceStore
+    + IdempotencyStore
+    + OperatorStore
+    + SecretStore
+    + TenantStore
+    + UserStore
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+    /// Whether the database answers and has the schema that this version knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`](crate::Error::Backend) when it does not answer,
+    /// [`Error::SchemaOlder`](crate::Error::SchemaOlder) or
+    /// [`Error::SchemaNewer`](crate::Error::SchemaNewer).
+    async fn check(&self) -> Result<()>;
+
+    /// Ends open transactions and closes the connections.
+    async fn close(&self);
+}

@@ -1,0 +1,119 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use crate::{
+    Change, LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, OperatorId, Page,
+    PageRequest, PasswordHash, Result, Session, SessionId, SessionTokenHash,
+};
+
+/// Console users and their sessions. Their events go to the platform's audit chain.
+#[async_trait]
+pub trait OperatorStore: Send + Sync {
+    /// Makes the first console user, if there is none yet; `None` if there is.
+    /// Event: `console_user_created`.
+    async fn seed_operator(
+        &self,
+        change: Change,
+        operator: NewOperator,
+    ) -> Result<Option<Operator>>;
+
+    /// Makes a console user who has to change their password. Event: `console_user_created`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists);
+    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    async fn create_operator(&self, change: Change, operator: NewOperator) -> Result<Operator>;
+
+    /// Reads a console user.
+    async fn operator(&self, operator_id: &OperatorId) -> Result<Option<Operator>>;
+
+    /// Finds a console user by their address in canonical form. A global look-up: a sign-in names
+    /// no tenant.
+    async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>>;
+
+    /// Lists console users, newest first.
+    async fn operators(&self, page: PageRequest) -> Result<Page<Operator>>;
+
+    /// Changes a console user, and ends their sessions when the role changes.
+    /// Event: `console_user_updated`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found;
+    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists) for a taken address;
+    /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin).
+    async fn update_operator(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        edit: OperatorEdit,
+    ) -> Result<Operator>;
+
+    /// Deletes a console user with their sessions. Event: `console_user_deleted`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found;
+    /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin).
+    async fn delete_operator(&self, change: Change, operator_id: &OperatorId) -> Result<()>;
+
+    /// Sets a password that need not be changed, and ends the user's sessions but `keep`.
+    /// Event: `console_user_password_changed`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found.
+    async fn set_password(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        password: PasswordHash,
+        keep: &SessionId,
+    ) -> Result<()>;
+
+    /// Notes a failed sign-in under an address in canonical form, known or not.
+    /// Event: `login_attempt`, with `operator_id` when the address is known.
+    async fn record_login_failure(
+        &self,
+        change: Change,
+        email: &str,
+        operator_id: Option<OperatorId>,
+    ) -> Result<()>;
+
+    /// The failed sign-ins under an address at or after `since`, that no success followed.
+    async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures>;
+
+    /// Opens a session after a sign-in, and forgets the failed ones before it.
+    /// Event: `login_attempt`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found.
+    async fn create_session(&self, change: Change, session: NewSession) -> Result<Session>;
+
+    /// Finds the session of a token that is in its life at `now` and was used at or after
+    /// `idle_since`, and notes its use. A global look-up: the token names no tenant.
+    async fn use_session(
+        &self,
+        token: &SessionTokenHash,
+        now: OffsetDateTime,
+        idle_since: OffsetDateTime,
+    ) -> Result<Option<Session>>;
+
+    /// A console user's sessions that are in their life at `now`, newest first.
+    async fn sessions(&self, operator_id: &OperatorId, now: OffsetDateTime)
+    -> Result<Vec<Session>>;
+
+    /// Ends a session of a console user.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Session`](crate::Entity::Session) is not found, or another's.
+    async fn end_session(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        session_id: &SessionId,
+    ) -> Result<()>;
+}

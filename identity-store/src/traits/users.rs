@@ -1,0 +1,101 @@
+use async_trait::async_trait;
+use identity_pki::TenantId;
+
+use crate::{
+    Change, Consent, Kyc, NewConsent, NewUser, Page, PageRequest, PalmErasure, Result, User,
+    UserEdit, UserId, UserPalmPolicy,
+};
+
+/// Users, their consent and their palms.
+///
+/// Where a user is named and not there, every method that changes one answers that
+/// [`Entity::User`](crate::Entity::User) is not found.
+#[async_trait]
+pub trait UserStore: Send + Sync {
+    /// Makes a user known. Event: `user_created`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::UserExists`](crate::Conflict::UserExists);
+    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    async fn create_user(&self, change: Change, user: NewUser) -> Result<User>;
+
+    /// Reads a user.
+    async fn user(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Option<User>>;
+
+    /// Lists a tenant's users, newest first.
+    async fn users(&self, tenant_id: &TenantId, page: PageRequest) -> Result<Page<User>>;
+
+    /// Changes a user's contact data. Event: `user_updated`.
+    async fn update_user(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        edit: UserEdit,
+    ) -> Result<User>;
+
+    /// Suspends or reactivates a user. `Locked` is not set here: it comes of failed tries, and
+    /// [`clear_lock`](Self::clear_lock) ends it. A suspended user who is reactivated is locked
+    /// again if they were. No event when nothing changes. Events: `user_suspended`,
+    /// `user_reactivated`.
+    async fn set_user_suspended(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        suspended: bool,
+    ) -> Result<User>;
+
+    /// Starts the count of failed tries again, and ends a lock. Event: `user_unlocked`.
+    async fn clear_lock(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+    ) -> Result<User>;
+
+    /// Notes the outcome of an identity verification. Event: `user_updated`.
+    async fn set_kyc(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        kyc: Kyc,
+    ) -> Result<User>;
+
+    /// Sets which palms a user may be verified by. Event: `user_updated`.
+    async fn set_palm_policy(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        policy: UserPalmPolicy,
+    ) -> Result<User>;
+
+    /// Records a user's answer to a request for consent; a refusal after a consent withdraws it.
+    /// Events: `consent_granted`, `consent_withdrawn`.
+    async fn record_consent(&self, change: Change, consent: NewConsent) -> Result<Consent>;
+
+    /// The consents that a user gave, newest first.
+    async fn consents(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Vec<Consent>>;
+
+    /// Withdraws a user's consent: enrolment is barred from now on, their palms no longer count,
+    /// and their templates are due for erasure at the palm server. Event: `consent_withdrawn`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Consent`](crate::Entity::Consent) is not found: there is none to withdraw.
+    async fn withdraw_consent(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+    ) -> Result<User>;
+
+    /// Templates that are due for erasure at the palm server, oldest first, at most `limit`.
+    async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>>;
+
+    /// Notes that the palm server erased a user's templates. Event: `palm_erased`.
+    async fn finish_palm_erasure(&self, change: Change, erasure: PalmErasure) -> Result<()>;
+}
