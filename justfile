@@ -1,0 +1,42 @@
+# `just check` is what CI runs.
+
+default:
+    @just --list
+
+# Everything that decides whether a change lands.
+check: format lint doc test fuzz-build
+
+format:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+test:
+    cargo test --workspace --locked
+
+# Each library builds alone, without the features that others switch on.
+alone:
+    for crate in identity-pki identity-mtls identity-challenge biowave-client identity-store; do \
+        cargo check -p $crate --locked || exit 1; \
+        cargo check -p $crate --no-default-features --locked || exit 1; \
+    done
+
+# The whole story, told by Python's ssl and pyca/cryptography and a palm server that is not ours.
+foreign:
+    cargo build -p reference-server --locked
+    python3 foreign/story.py target/debug/reference-server
+
+# The fuzz targets compile; their corpora are replayed by `cargo test`.
+fuzz-build:
+    cargo check --manifest-path fuzz/Cargo.toml --locked
+
+# For example: just fuzz csr_der 60
+fuzz target seconds:
+    cd fuzz && cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+demo:
+    cargo run --release -p reference-server -- demo
