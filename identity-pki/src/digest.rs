@@ -83,3 +83,37 @@ sha256_digest! {
     /// Looking one up is one indexed equality, and reveals nothing without the pepper.
     PairingCodeHash, "a pairing code hash"
 }
+
+#[cfg(feature = "x509")]
+impl Fingerprint {
+    /// The fingerprint of a certificate in DER.
+    #[must_use]
+    pub fn of_certificate(der: &[u8]) -> Self {
+        Self(sha256(der))
+    }
+}
+
+#[cfg(feature = "x509")]
+impl TbsSha256 {
+    /// The hash of an encoded `TBSCertificate`.
+    #[must_use]
+    pub fn of_tbs(der: &[u8]) -> Self {
+        Self(sha256(der))
+    }
+}
+
+#[cfg(feature = "x509")]
+impl SpkiSha256 {
+    /// The hash of an encoded `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn of_spki(der: &[u8]) -> Self {
+        Self(sha256(der))
+    }
+}
+
+#[cfg(feature = "x509")]
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+
+    sha2::Sha256::digest(bytes).into()
+}

@@ -101,7 +101,7 @@ impl fmt::Display for DeviceIdentity {
     }
 }
 
-fn parse(uri: &str) -> Result<DeviceIdentity, SanUriRule> {
+pub(crate) fn parse(uri: &str) -> Result<DeviceIdentity, SanUriRule> {
     if uri.len() > MAX_SAN_URI_LEN {
         return Err(SanUriRule::TooLong {
             length: uri.len(),

@@ -1,0 +1,348 @@
+use rand_core::CryptoRng;
+use time::OffsetDateTime;
+
+use crate::certificate::{Certificate, CertificateRule};
+use crate::der::{self, DerError, Element, tag};
+use crate::extension::{self, Extension, KeyUsage};
+use crate::key::{KeyError, KeyRule, P256Spki};
+use crate::pem::{self, PemRule};
+use crate::{Error, Fingerprint, SerialNumber, SpkiSha256, excerpt, oid, profile};
+
+use super::issue::{self, Terms, Validity};
+
+/// The longest CA certificate, in bytes of DER.
+pub const MAX_CA_CERTIFICATE_LEN: usize = 8192;
+
+/// The longest common name (RFC 5280, appendix A.1: ub-common-name).
+const MAX_COMMON_NAME_LEN: usize = 64;
+
+const LABEL: &str = "CERTIFICATE";
+
+/// The rule that a CA's certificate breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaRule {
+    /// The textual encoding.
+    #[error(transparent)]
+    Pem(#[from] PemRule),
+    /// The certificate's form.
+    #[error(transparent)]
+    Certificate(#[from] CertificateRule),
+    /// The public key.
+    #[error(transparent)]
+    Key(#[from] KeyRule),
+    /// An empty subject, which device certificates could not name as their issuer.
+    #[error("the subject is empty (RFC 5280 §4.1.2.6)")]
+    EmptySubject,
+    /// Not a CA.
+    #[error("BasicConstraints is not CA:true and critical (RFC 5280 §4.2.1.9)")]
+    NotCa,
+    /// A key that may not sign certificates.
+    #[error("KeyUsage is not there or lacks keyCertSign (RFC 5280 §4.2.1.3)")]
+    KeyUsage,
+    /// A CA for other purposes.
+    #[error("ExtKeyUsage lacks clientAuth, so no device certificate would be accepted")]
+    ExtKeyUsage,
+    /// No key identifier to point at.
+    #[error("the subject key identifier is missing (RFC 5280 §4.2.1.2)")]
+    SubjectKeyIdentifier,
+    /// Constraints on names, which would refuse device identities.
+    #[error("name constraints would refuse the devices' URIs (RFC 5280 §4.2.1.10)")]
+    NameConstraints,
+    /// A critical extension that verifiers will not know.
+    #[error("extension {oid} is critical and not supported (RFC 5280 §4.2)")]
+    CriticalExtension {
+        /// Its object identifier.
+        oid: String,
+    },
+}
+
+codes! {
+    CaRule {
+        Self::EmptySubject => "empty_subject",
+        Self::NotCa => "not_ca",
+        Self::KeyUsage => "key_usage",
+        Self::ExtKeyUsage => "ext_key_usage",
+        Self::SubjectKeyIdentifier => "subject_key_identifier",
+        Self::NameConstraints => "name_constraints",
+        Self::CriticalExtension { .. } => "critical_extension",
+    }
+    nested {
+        Pem(PemRule),
+        Certificate(CertificateRule),
+        Key(KeyRule),
+    }
+}
+
+impl From<DerError> for CaRule {
+    fn from(error: DerError) -> Self {
+        Self::Certificate(error.into())
+    }
+}
+
+impl From<KeyError> for CaRule {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Der(error) => error.into(),
+            KeyError::Rule(rule) => Self::Key(rule),
+        }
+    }
+}
+
+/// A certificate that can be a platform CA's: CA:true, keyCertSign, a P-256 key, signed by ECDSA
+/// with SHA-256, and nothing in it that would make verifiers refuse what it issues.
+///
+/// Its bytes are kept as they came, and its subject enters device certificates byte for byte. Who
+/// signed it is not asked: it is a trust anchor (RFC 5280 §6.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaCertificate {
+    der: Vec<u8>,
+    subject_der: Vec<u8>,
+    subject: String,
+    key: P256Spki,
+    key_id: Vec<u8>,
+    serial: SerialNumber,
+    validity: Validity,
+}
+
+impl CaCertificate {
+    /// Reads one `CERTIFICATE` block and nothing around it but white space.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CaCertificate`] with the first [`CaRule`] that it breaks.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
+        let der = pem::decode(LABEL, text, 2 * MAX_CA_CERTIFICATE_LEN).map_err(CaRule::from)?;
+        Self::from_der(&der)
+    }
+
+    /// Reads a certificate of at most [`MAX_CA_CERTIFICATE_LEN`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CaCertificate`] with the first [`CaRule`] that it breaks.
+    pub fn from_der(der: &[u8]) -> Result<Self, Error> {
+        Ok(parse(der)?)
+    }
+
+    /// The certificate in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The certificate in PEM, which ends in a newline.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        pem::encode(LABEL, &self.der)
+    }
+
+    /// The subject as text, for people.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The subject's `Name` in DER.
+    #[must_use]
+    pub fn subject_der(&self) -> &[u8] {
+        &self.subject_der
+    }
+
+    /// The `SubjectPublicKeyInfo` in DER.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
+    /// SHA-256 of the public key.
+    #[must_use]
+    pub fn spki_sha256(&self) -> SpkiSha256 {
+        self.key.sha256()
+    }
+
+    /// SHA-256 of the DER.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_certificate(&self.der)
+    }
+
+    /// The serial number.
+    #[must_use]
+    pub const fn serial(&self) -> SerialNumber {
+        self.serial
+    }
+
+    /// The subject key identifier, which device certificates name as their authority's.
+    #[must_use]
+    pub fn subject_key_id(&self) -> &[u8] {
+        &self.key_id
+    }
+
+    /// The first second of its validity.
+    #[must_use]
+    pub const fn not_before(&self) -> OffsetDateTime {
+        self.validity.not_before
+    }
+
+    /// The last second of its validity.
+    #[must_use]
+    pub const fn not_after(&self) -> OffsetDateTime {
+        self.validity.not_after
+    }
+
+    /// Whether `now` is within its validity (RFC 5280 §4.1.2.5: both ends included).
+    #[must_use]
+    pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
+        (self.not_before()..=self.not_after()).contains(&now)
+    }
+
+    pub(super) const fn key(&self) -> P256Spki {
+        self.key
+    }
+}
+
+fn parse(der: &[u8]) -> Result<CaCertificate, CaRule> {
+    let certificate = Certificate::parse(der, MAX_CA_CERTIFICATE_LEN)?;
+    if certificate.subject.contents.is_empty() {
+        return Err(CaRule::EmptySubject);
+    }
+    let key_id = check_extensions(&certificate.extensions)?;
+    Ok(CaCertificate {
+        der: der.to_vec(),
+        subject_der: certificate.subject.raw.to_vec(),
+        subject: subject_text(&certificate.subject)?,
+        key: P256Spki::parse(&certificate.spki)?,
+        key_id: key_id.to_vec(),
+        serial: certificate.serial,
+        validity: Validity {
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+        },
+    })
+}
+
+/// Judges the extensions and answers the key identifier.
+fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<&'a [u8], CaRule> {
+    let (mut is_ca, mut can_sign, mut for_clients, mut key_id) = (false, false, true, None);
+    for extension in extensions {
+        let value = extension.value;
+        match extension.oid {
+            oid::BASIC_CONSTRAINTS => {
+                is_ca = extension.critical && extension::basic_constraints(value)?.ca;
+            }
+            oid::KEY_USAGE => can_sign = KeyUsage::parse(value)?.can_sign_certificates(),
+            oid::EXT_KEY_USAGE => {
+                for_clients = extension::ext_key_usage(value)?.contains(&oid::CLIENT_AUTH);
+            }
+            oid::NAME_CONSTRAINTS => return Err(CaRule::NameConstraints),
+            oid::SUBJECT_KEY_IDENTIFIER => {
+                key_id = Some(value.expect(tag::OCTET_STRING)?.contents);
+            }
+            unknown if extension.critical => {
+                return Err(CaRule::CriticalExtension {
+                    oid: unknown.to_string(),
+                });
+            }
+            _ => {}
+        }
+    }
+    if !is_ca {
+        return Err(CaRule::NotCa);
+    }
+    if !can_sign {
+        return Err(CaRule::KeyUsage);
+    }
+    if !for_clients {
+        return Err(CaRule::ExtKeyUsage);
+    }
+    match key_id {
+        Some(key_id) if (1..=64).contains(&key_id.len()) => Ok(key_id),
+        _ => Err(CaRule::SubjectKeyIdentifier),
+    }
+}
+
+/// `CN=…, serialNumber=…`: for people, in the order of the certificate, without escapes.
+fn subject_text(name: &Element<'_>) -> Result<String, DerError> {
+    let mut text = String::new();
+    let mut rdns = name.reader();
+    while !rdns.is_empty() {
+        let mut rdn = rdns.element(tag::SET)?.reader();
+        while !rdn.is_empty() {
+            let mut attribute = rdn.element(tag::SEQUENCE)?.reader();
+            let kind = attribute
+                .element(tag::OBJECT_IDENTIFIER)?
+                .object_identifier()?;
+            let value = attribute.any()?;
+            attribute.finish()?;
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(&format!("{}={}", attribute_name(kind), value.text()));
+        }
+    }
+    Ok(text)
+}
+
+/// The short names of RFC 4519.
+fn attribute_name(kind: const_oid::ObjectIdentifier) -> String {
+    let name = match kind {
+        oid::COMMON_NAME => "CN",
+        oid::SERIAL_NUMBER => "serialNumber",
+        oid::COUNTRY => "C",
+        oid::ORGANIZATION => "O",
+        oid::ORGANIZATIONAL_UNIT => "OU",
+        other => return other.to_string(),
+    };
+    name.to_owned()
+}
+
+/// The `TBSCertificate` of a new CA: CA:true without subordinates, keyCertSign and cRLSign.
+pub(super) fn self_signed_tbs(
+    key: &P256Spki,
+    common_name: &str,
+    terms: &Terms,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, Error> {
+    let mut generation = [0; 8];
+    rng.fill_bytes(&mut generation);
+    let subject = write_subject(common_name, &hex::encode(generation))?;
+    Ok(issue::write_tbs(&issue::Fields {
+        serial: SerialNumber::generate(rng),
+        issuer: &subject,
+        validity: terms.validity()?,
+        subject: &subject,
+        key,
+        extensions: &write_extensions(key),
+    }))
+}
+
+fn write_subject(common_name: &str, generation: &str) -> Result<Vec<u8>, Error> {
+    let length = common_name.chars().count();
+    if !(1..=MAX_COMMON_NAME_LEN).contains(&length) || common_name.chars().any(char::is_control) {
+        return Err(Error::CommonName {
+            value: excerpt(common_name, 80),
+        });
+    }
+    let attribute = |kind, tag, value: &str| {
+        der::set(&der::sequence(&[
+            &der::object_identifier(kind),
+            &der::tlv(tag, &[value.as_bytes()]),
+        ]))
+    };
+    Ok(der::sequence(&[
+        &attribute(oid::COMMON_NAME, tag::UTF8_STRING, common_name),
+        &attribute(oid::SERIAL_NUMBER, tag::PRINTABLE_STRING, generation),
+    ]))
+}
+
+fn write_extensions(key: &P256Spki) -> Vec<u8> {
+    let no_subordinates = der::tlv(tag::INTEGER, &[&[0]]);
+    let constraints = der::sequence(&[&der::boolean(true), &no_subordinates]);
+    let key_id = der::octet_string(&profile::key_identifier(key));
+    der::sequence(&[
+        &extension::write(oid::BASIC_CONSTRAINTS, true, &constraints),
+        &extension::write(oid::KEY_USAGE, true, &KeyUsage::CA.to_der()),
+        &extension::write(oid::SUBJECT_KEY_IDENTIFIER, false, &key_id),
+    ])
+}

@@ -1,0 +1,264 @@
+use time::{Duration, OffsetDateTime};
+
+use crate::certificate::write_time;
+use crate::der::{self, tag};
+use crate::key::P256Spki;
+use crate::{
+    CaCertificate, DeviceCertificate, DeviceIdentity, Error, Fingerprint, SerialNumber,
+    SigningError, SpkiSha256, TbsSha256, ecdsa, oid, pem, profile,
+};
+
+use super::recheck;
+
+/// When a certificate is issued and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    now: OffsetDateTime,
+    validity: Duration,
+    backdate: Duration,
+}
+
+impl Terms {
+    /// From `now` less `backdate`, for clocks that are late, until `now` and `validity`. Both are
+    /// at least zero, the validity more; parts of a second are dropped.
+    #[must_use]
+    pub const fn new(now: OffsetDateTime, validity: Duration, backdate: Duration) -> Self {
+        Self {
+            now,
+            validity,
+            backdate,
+        }
+    }
+
+    pub(super) fn validity(&self) -> Result<Validity, Error> {
+        let refused = Error::Validity {
+            validity: self.validity,
+            backdate: self.backdate,
+        };
+        if self.validity < Duration::SECOND || self.backdate.is_negative() {
+            return Err(refused);
+        }
+        let (Some(not_before), Some(not_after)) = (
+            self.now.checked_sub(self.backdate),
+            self.now.checked_add(self.validity),
+        ) else {
+            return Err(refused);
+        };
+        let validity = Validity {
+            not_before: whole_seconds(not_before),
+            not_after: whole_seconds(not_after),
+        };
+        // RFC 5280 §4.1.2.5: what UTCTime and GeneralizedTime can say.
+        if validity.not_before.year() < 1950 || validity.not_after.year() > 9999 {
+            return Err(refused);
+        }
+        Ok(validity)
+    }
+}
+
+fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+    let utc = time.to_offset(time::UtcOffset::UTC);
+    utc - Duration::nanoseconds(i64::from(utc.nanosecond()))
+}
+
+/// Both ends included (RFC 5280 §4.1.2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) not_before: OffsetDateTime,
+    pub(super) not_after: OffsetDateTime,
+}
+
+/// A device's certificate but for the signature.
+///
+/// [`tbs`](Self::tbs) is what the CA's key signs; [`complete`](Self::complete) takes the signature
+/// and judges the result. The bytes are built once: what was checked is what is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsignedCertificate {
+    pub(super) tbs: Vec<u8>,
+    pub(super) issuer: Vec<u8>,
+    pub(super) authority_key_id: Vec<u8>,
+    pub(super) serial: SerialNumber,
+    pub(super) validity: Validity,
+    pub(super) identity: DeviceIdentity,
+    pub(super) key: P256Spki,
+}
+
+impl UnsignedCertificate {
+    pub(super) fn new(
+        ca: &CaCertificate,
+        key: P256Spki,
+        identity: &DeviceIdentity,
+        serial: SerialNumber,
+        terms: &Terms,
+    ) -> Result<Self, Error> {
+        if !ca.is_valid_at(terms.now) {
+            return Err(Error::CaNotValid {
+                now: terms.now,
+                not_before: ca.not_before(),
+                not_after: ca.not_after(),
+            });
+        }
+        let mut validity = terms.validity()?;
+        validity.not_after = validity.not_after.min(ca.not_after());
+        let tbs = write_tbs(&Fields {
+            serial,
+            issuer: ca.subject_der(),
+            validity,
+            subject: &profile::subject(identity),
+            key: &key,
+            extensions: &profile::write_extensions(identity, &key, ca.subject_key_id()),
+        });
+        Ok(Self {
+            tbs,
+            issuer: ca.subject_der().to_vec(),
+            authority_key_id: ca.subject_key_id().to_vec(),
+            serial,
+            validity,
+            identity: identity.clone(),
+            key,
+        })
+    }
+
+    /// The `TBSCertificate` in DER, to be signed by ecdsa-with-SHA256.
+    #[must_use]
+    pub fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// The serial number, for the issuance ledger.
+    #[must_use]
+    pub const fn serial(&self) -> SerialNumber {
+        self.serial
+    }
+
+    /// Adds the signature, an `ECDSA-Sig-Value` in DER, in its low-s form whatever the signer gave.
+    ///
+    /// The certificate is then read back twice before anyone gets it: by an independent parser,
+    /// field by field against what was meant, and by [`DeviceCertificate`] as a verifier will. The
+    /// signature itself is not verified here, since that costs three times the signing;
+    /// [`PlatformCa::new`](crate::PlatformCa::new) saw that the signer holds the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signing`] when the bytes are no P-256 signature, [`Error::Issued`] and
+    /// [`Error::DeviceCertificate`] when the result is not what was meant.
+    pub fn complete(self, signature: &[u8]) -> Result<IssuedCertificate, Error> {
+        let der = assemble(&self.tbs, signature)?;
+        recheck::compare(&der, &self)?;
+        let facts = DeviceCertificate::from_der(&der)?;
+        Ok(IssuedCertificate { der, facts })
+    }
+}
+
+/// A device's certificate, signed and read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCertificate {
+    der: Vec<u8>,
+    facts: DeviceCertificate,
+}
+
+impl IssuedCertificate {
+    /// The certificate in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The certificate in PEM, which ends in a newline.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.der)
+    }
+
+    /// Whose certificate it is.
+    #[must_use]
+    pub fn identity(&self) -> &DeviceIdentity {
+        self.facts.identity()
+    }
+
+    /// Its serial number.
+    #[must_use]
+    pub const fn serial(&self) -> SerialNumber {
+        self.facts.serial()
+    }
+
+    /// SHA-256 of its DER, for people.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.facts.fingerprint()
+    }
+
+    /// SHA-256 of what the CA signed, for decisions.
+    #[must_use]
+    pub const fn tbs_sha256(&self) -> TbsSha256 {
+        self.facts.tbs_sha256()
+    }
+
+    /// SHA-256 of its public key.
+    #[must_use]
+    pub const fn spki_sha256(&self) -> SpkiSha256 {
+        self.facts.spki_sha256()
+    }
+
+    /// The first second of its validity.
+    #[must_use]
+    pub const fn not_before(&self) -> OffsetDateTime {
+        self.facts.not_before()
+    }
+
+    /// The last second of its validity.
+    #[must_use]
+    pub const fn not_after(&self) -> OffsetDateTime {
+        self.facts.not_after()
+    }
+}
+
+/// What goes into a `TBSCertificate`; names and extensions are encoded already.
+pub(super) struct Fields<'a> {
+    pub(super) serial: SerialNumber,
+    pub(super) issuer: &'a [u8],
+    pub(super) validity: Validity,
+    pub(super) subject: &'a [u8],
+    pub(super) key: &'a P256Spki,
+    pub(super) extensions: &'a [u8],
+}
+
+/// `TBSCertificate` (RFC 5280 §4.1).
+pub(super) fn write_tbs(fields: &Fields<'_>) -> Vec<u8> {
+    let validity = der::sequence(&[
+        &write_time(fields.validity.not_before),
+        &write_time(fields.validity.not_after),
+    ]);
+    der::sequence(&[
+        &der::explicit(0, &der::tlv(tag::INTEGER, &[&[2]])), // v3
+        &der::tlv(tag::INTEGER, &[minimal(fields.serial.as_bytes())]),
+        &signature_algorithm(),
+        fields.issuer,
+        &validity,
+        fields.subject,
+        fields.key.as_bytes(),
+        &der::explicit(3, fields.extensions),
+    ])
+}
+
+/// `Certificate` (RFC 5280 §4.1), with the signature in its low-s form.
+pub(super) fn assemble(tbs: &[u8], signature: &[u8]) -> Result<Vec<u8>, SigningError> {
+    let signature = ecdsa::to_low_s(signature)
+        .ok_or_else(|| SigningError::new("the signature is no ECDSA-Sig-Value over P-256"))?;
+    let signature = der::tlv(tag::BIT_STRING, &[&[0], &signature]);
+    Ok(der::sequence(&[tbs, &signature_algorithm(), &signature]))
+}
+
+fn signature_algorithm() -> Vec<u8> {
+    der::sequence(&[&der::object_identifier(oid::ECDSA_WITH_SHA256)])
+}
+
+/// The contents octets of a positive INTEGER whose highest bit is clear.
+fn minimal(mut octets: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = octets
+        && rest.first().is_some_and(|next| next & 0x80 == 0)
+    {
+        octets = rest;
+    }
+    octets
+}

@@ -1,0 +1,40 @@
+//! `ECDSA-Sig-Value` (RFC 3279 §2.2.3) over P-256.
+
+use p256::ecdsa::Signature;
+
+use crate::der::{self, DerError, Reader, tag};
+
+/// A SEQUENCE of two positive integers in strict DER, whatever their values prove.
+pub(crate) fn is_sig_value(signature: &[u8]) -> bool {
+    matches!(integers(signature), Ok([r, s]) if is_positive(r) && is_positive(s))
+}
+
+fn integers(signature: &[u8]) -> Result<[&[u8]; 2], DerError> {
+    let mut fields = der::check(Reader::new(signature), 1)?
+        .expect(tag::SEQUENCE)?
+        .reader();
+    let r = fields.element(tag::INTEGER)?.contents;
+    let s = fields.element(tag::INTEGER)?.contents;
+    fields.finish()?;
+    Ok([r, s])
+}
+
+fn is_positive(contents: &[u8]) -> bool {
+    contents.first().is_some_and(|first| first & 0x80 == 0) && contents != [0]
+}
+
+/// The lower of the two encodings that every signature has, (r, s) and (r, n−s). `None` when the
+/// bytes are no P-256 signature.
+pub(crate) fn to_low_s(signature: &[u8]) -> Option<Vec<u8>> {
+    let signature = parse(signature)?;
+    Some(signature.normalize_s().to_der().as_bytes().to_vec())
+}
+
+/// Whether this is a P-256 signature whose s is at most half of the group order.
+pub(crate) fn is_low_s(signature: &[u8]) -> bool {
+    parse(signature).is_some_and(|signature| signature.normalize_s() == signature)
+}
+
+fn parse(signature: &[u8]) -> Option<Signature> {
+    is_sig_value(signature).then(|| Signature::from_der(signature).ok())?
+}

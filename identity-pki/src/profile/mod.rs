@@ -1,0 +1,9 @@
+//! Certificate profiles: what a device's certificate is, and what is read from the server's.
+
+mod device;
+mod server;
+
+pub use device::{DeviceCertificate, MAX_DEVICE_CERTIFICATE_LEN, ProfileRule};
+pub use server::{ServerCertificate, ServerCertificateRule};
+
+pub(crate) use device::{key_identifier, subject, write_extensions};
