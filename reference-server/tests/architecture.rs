@@ -1,0 +1,121 @@
+//! The arrows between the crates are those of `docs/ARCHITECTURE.md`, and no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What each crate of the workspace depends on, within the workspace, outside of its tests.
+fn actual() -> Arrows {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let name = |package: &Value| package["name"].as_str().unwrap().to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let uses = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"] != "dev")
+            .map(name)
+            .filter(|dependency| ours.contains(dependency))
+            .collect()
+    };
+    packages
+        .iter()
+        .map(|package| (name(package), uses(package)))
+        .collect()
+}
+
+/// The rows of the page's table: the crate, and what it may use.
+fn documented() -> Arrows {
+    let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let krate = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
+        let uses = cells.get(3)?;
+        let named = uses
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        Some((krate.to_owned(), named))
+    };
+    let mut arrows: Arrows = page
+        .lines()
+        .filter(|l| l.starts_with('|'))
+        .filter_map(row)
+        .collect();
+    let crates: BTreeSet<String> = arrows.keys().cloned().collect();
+    for top in ["reference-server", "examples"] {
+        let others = crates
+            .iter()
+            .filter(|&c| c != "examples" && c != top)
+            .cloned()
+            .collect();
+        arrows.insert(top.to_owned(), others);
+    }
+    arrows
+}
+
+#[test]
+fn no_arrow_between_crates_runs_against_the_architecture_page() {
+    let (actual, documented) = (actual(), documented());
+    let crates = |arrows: &Arrows| arrows.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        crates(&actual),
+        crates(&documented),
+        "the page lists every crate and no other"
+    );
+    for (krate, uses) in &actual {
+        let beyond: Vec<_> = uses.difference(&documented[krate]).collect();
+        assert!(beyond.is_empty(), "{krate} must not use {beyond:?}");
+    }
+}
+
+#[test]
+fn foreign_types_stay_in_the_crates_that_own_them() {
+    let owners = [
+        (
+            "rustls",
+            &["identity-mtls", "reference-server", "examples"][..],
+        ),
+        ("sqlx", &["identity-store"]),
+        (
+            "reqwest",
+            &["biowave-client", "reference-server", "examples"],
+        ),
+    ];
+    for (krate, _) in actual() {
+        let manifest = std::fs::read_to_string(root().join(&krate).join("Cargo.toml")).unwrap();
+        let runtime = manifest.split("[dev-dependencies]").next().unwrap();
+        for (dependency, allowed) in owners {
+            let used = runtime.lines().any(|line| {
+                line.strip_prefix(dependency)
+                    .is_some_and(|rest| rest.starts_with(['.', ' ']))
+            });
+            assert!(
+                !used || allowed.contains(&krate.as_str()),
+                "{krate} must not use {dependency}"
+            );
+        }
+    }
+}
