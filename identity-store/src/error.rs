@@ -156,6 +156,17 @@ pub enum Conflict {
     /// The attempt was decided already, or its lease passed to another.
     #[error("the attempt was decided already")]
     AttemptEnded,
+    /// A console user's role does not fit its scope: a platform administrator has no tenant, every
+    /// other console user has one, and neither changes.
+    #[error("a platform administrator has no tenant, and every other console user keeps theirs")]
+    RoleScope,
+    /// An id, a code or a serial number that was drawn is taken: draw again.
+    #[error("an id, a code or a serial number that was drawn is taken")]
+    IdTaken,
+    /// The change carries an answer, and its request is not, or no longer, waiting for one: another
+    /// run of the same request answered it.
+    #[error("the request was answered by another run of it")]
+    RequestAnswered,
     /// A CA certificate of that fingerprint is stored already.
     #[error("that CA certificate is stored already")]
     CaExists,

@@ -1,5 +1,5 @@
 use identity_challenge::{
-    Answer, Challenge, ChallengeKind, ChallengeStatus, MaxAttempts, Outcome, Ttl,
+    Answer, CancelReason, Challenge, ChallengeKind, ChallengeStatus, MaxAttempts, Outcome, Ttl,
 };
 use identity_pki::{DeviceId, TenantId};
 use time::OffsetDateTime;
@@ -85,6 +85,32 @@ pub struct ChallengeFilter {
     pub status: Option<ChallengeStatus>,
     /// With this reference.
     pub client_reference: Option<String>,
+}
+
+/// A step of a challenge that no sample makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChallengeStep {
+    /// The device takes it up.
+    Claim,
+    /// The device turns it down.
+    Deny {
+        /// Why, in the device's words.
+        reason: String,
+    },
+    /// It is withdrawn.
+    Cancel(CancelReason),
+}
+
+impl ChallengeStep {
+    /// The event that the state machine decides on.
+    #[must_use]
+    pub fn event(&self) -> identity_challenge::Event {
+        match self {
+            Self::Claim => identity_challenge::Event::Claim,
+            Self::Deny { .. } => identity_challenge::Event::Deny,
+            Self::Cancel(reason) => identity_challenge::Event::Cancel(*reason),
+        }
+    }
 }
 
 /// A keyed digest of a sample: what is kept of it, to know it again.

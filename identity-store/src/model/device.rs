@@ -24,9 +24,9 @@ pub struct Device {
     pub status: DeviceStatus,
     /// What it told about itself when it paired.
     pub info: DeviceInfo,
-    /// Its active certificate.
+    /// Its active certificate; only a paired device has one.
     pub certificate: Option<CertificateRecord>,
-    /// Until when its pairing code is good, while it waits for one.
+    /// Until when its pairing code is good, while it waits to be paired or ran out waiting.
     pub pairing_expires_at: Option<OffsetDateTime>,
     /// When it was last paired.
     pub paired_at: Option<OffsetDateTime>,
@@ -126,7 +126,7 @@ pub struct DeviceFilter {
     pub seen_since: Option<OffsetDateTime>,
     /// Not seen since this moment, or never.
     pub unseen_since: Option<OffsetDateTime>,
-    /// With this text in name, location or id, in any case.
+    /// With this text, as it is, in name, location or id; ASCII letters in any case.
     pub text: Option<String>,
     /// With an active certificate (`Some(true)`) or without one.
     pub has_certificate: Option<bool>,

@@ -106,6 +106,6 @@ pub struct Session {
 pub struct LoginFailures {
     /// How many.
     pub count: u32,
-    /// When the first of them leaves the window's count, if there are any.
+    /// When the first of them was, if there are any.
     pub oldest: Option<OffsetDateTime>,
 }

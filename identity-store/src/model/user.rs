@@ -63,13 +63,15 @@ pub struct Palm {
     pub device_id: DeviceId,
 }
 
-/// Templates of a user that are still to be erased at the palm server.
+/// A template that is still to be erased at the palm server, if it is there at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PalmErasure {
     /// The tenant.
     pub tenant_id: TenantId,
     /// The user.
     pub user_id: UserId,
+    /// Which palm.
+    pub palm_type: PalmType,
     /// Since when.
     pub requested_at: OffsetDateTime,
 }

@@ -3,12 +3,18 @@ use identity_pki::{DeviceIdentity, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, Change, NewChallenge,
-    Page, PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, ChallengeStep,
+    Change, NewChallenge, Page, PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 /// Challenges and their attempts. Every transition is decided by
 /// [`Challenge`](identity_challenge::Challenge) on the row as it is inside the transaction.
+///
+/// An attempt at an enrolment is in doubt when it ended with [`VendorState::Unknown`] or never was
+/// finished: the palm server may have enrolled the palm. An enrolment that ends other than enrolled
+/// after such an attempt leaves its palm due for erasure, unless the user has that palm enrolled.
+///
+/// [`VendorState::Unknown`]: crate::VendorState::Unknown
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
     /// Creates a challenge if [`identity_challenge::admit`] allows it for the user, the device and
@@ -42,7 +48,7 @@ pub trait ChallengeStore: Send + Sync {
     ) -> Result<Vec<StoredChallenge>>;
 
     /// Claims, denies or cancels a challenge. A claim of one in progress changes nothing.
-    /// Events: `challenge_denied`, `challenge_canceled`.
+    /// Events: `challenge_denied` with the device's reason, `challenge_canceled`.
     ///
     /// # Errors
     ///
@@ -53,13 +59,16 @@ pub trait ChallengeStore: Send + Sync {
         change: Change,
         tenant_id: &TenantId,
         challenge_id: &ChallengeId,
-        event: identity_challenge::Event,
+        step: ChallengeStep,
     ) -> Result<StoredChallenge>;
 
     /// Starts deciding on a sample: the challenge is in progress, and no other attempt of it can
     /// start before `lease_until` or the end of this one. Checked in this order: the challenge's
     /// state; another attempt under way; a sample of this tenant that was decided on before; the
-    /// user's throttle.
+    /// user's throttle, of which an enrolment heeds the lock alone. A sample implies a claim: the
+    /// challenge is in progress also when the sample was replayed or the user is throttled.
+    /// `reconcile` is set for an enrolment with an earlier attempt in doubt.
+    /// Event: `verification_failed` with reason `capture_replayed`, for a verification.
     ///
     /// # Errors
     ///
@@ -77,14 +86,24 @@ pub trait ChallengeStore: Send + Sync {
 
     /// Commits what came of an attempt: the challenge, the attempt, the user's throttle and palms.
     /// An attempt whose vendor did not decide consumes no try, and its sample may be sent again.
-    /// A palm that was enrolled although the challenge ended meanwhile is due for erasure.
-    /// Events: `verification_complete`, `verification_failed`, `palm_enrolled`,
-    /// `palm_enrollment_failed`, `palm_vendor_unauthorized` and `ops_alert`, `user_locked`.
+    /// A palm that was enrolled is no longer due for erasure.
+    ///
+    /// When the challenge ended meanwhile, the refusal is the answer, and still what happened at the
+    /// palm server is noted, without an event: the attempt is finished, a decided sample stays
+    /// decided, and a palm that was enrolled is due for erasure unless the user has it enrolled.
+    ///
+    /// Events: `verification_complete`, `palm_enrolled`; `verification_failed`, whose `attempt` is
+    /// how many tries are used, and `palm_enrollment_failed`, each with the vendor's reason;
+    /// `user_locked`. In the platform's chain: `palm_vendor_unauthorized` and an `ops_alert` of kind
+    /// `vendor_unauthorized` when the vendor refused the platform; an `ops_alert` of kind
+    /// `license_capacity`.
     ///
     /// # Errors
     ///
+    /// [`Entity::Challenge`](crate::Entity::Challenge) is not found;
     /// [`Conflict::AttemptEnded`](crate::Conflict::AttemptEnded) when the lease was finished or
-    /// passed on; [`Error::Challenge`](crate::Error::Challenge) when the challenge ended meanwhile.
+    /// passed on; [`Error::Challenge`](crate::Error::Challenge) when the challenge ended meanwhile,
+    /// or asks for another kind of outcome: then nothing is noted.
     async fn finish_attempt(
         &self,
         change: Change,
@@ -93,6 +112,7 @@ pub trait ChallengeStore: Send + Sync {
     ) -> Result<StoredVerdict>;
 
     /// Moves at most `limit` open challenges that are overdue at `change.at` to `expired`, and
-    /// returns them. Event: `challenge_expired` for each.
+    /// returns them, those overdue longest first. Of all tenants. Event: `challenge_expired` for
+    /// each, in its tenant's chain.
     async fn expire_challenges(&self, change: Change, limit: u32) -> Result<Vec<StoredChallenge>>;
 }

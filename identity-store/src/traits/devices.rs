@@ -46,8 +46,10 @@ pub trait DeviceStore: Send + Sync {
     ) -> Result<Device>;
 
     /// Gives a device a new pairing code in place of any earlier one, and puts it back to
-    /// `pending_pairing`. With `replace` a paired device is accepted, and its unexpired
-    /// certificates are denied with reason `replaced`. Event: `pairing_code_issued`.
+    /// `pending_pairing`. With `replace` a paired device is accepted: its unexpired certificates
+    /// that are not denied yet are denied with reason `replaced`, and its open challenges are
+    /// canceled with reason `device_revoked`. Events: `pairing_code_issued`, and
+    /// `challenge_canceled` for each challenge.
     ///
     /// # Errors
     ///
@@ -62,7 +64,8 @@ pub trait DeviceStore: Send + Sync {
     ) -> Result<Revocation>;
 
     /// What a pairing code stands for at `now`: a device that waits for it, or one that was paired
-    /// with it while the code is still in its life. `None` for an unknown, replaced or expired code.
+    /// with it while the code is still in its life. `None` for an unknown, replaced or expired code,
+    /// and for one whose device was renewed or revoked since.
     /// This is a global look-up: the code names the tenant.
     async fn pairing_candidate(
         &self,
@@ -78,8 +81,8 @@ pub trait DeviceStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::PairingCodeInvalid`](crate::Conflict::PairingCodeInvalid) for a code that is
-    /// unknown, replaced, expired at `change.at`, or spent by another key, and when the certificate
-    /// is not for the code's device. [`Conflict::KeyReused`](crate::Conflict::KeyReused) when the
+    /// unknown, replaced, expired at `change.at`, spent by another key, or whose device was renewed or
+    /// revoked since, and when the certificate is not for the code's device. [`Conflict::KeyReused`](crate::Conflict::KeyReused) when the
     /// key has had a certificate before.
     async fn pair_device(&self, change: Change, pairing: PairDevice) -> Result<Paired>;
 
@@ -112,6 +115,7 @@ pub trait DeviceStore: Send + Sync {
         now: OffsetDateTime,
     ) -> Result<Option<DeviceStanding>>;
 
-    /// Notes when devices were last seen; a later moment stays. No event, no audit row.
+    /// Notes when devices were last seen; a later moment stays, an unknown device is passed over.
+    /// No event, no audit row.
     async fn touch_devices(&self, seen: Vec<(DeviceIdentity, OffsetDateTime)>) -> Result<()>;
 }

@@ -10,7 +10,8 @@ use crate::{IdempotencyKey, Reservation, Result, StoredAnswer};
 #[async_trait]
 pub trait IdempotencyStore: Send + Sync {
     /// Takes a key for a request whose body has this hash. A reservation that was neither answered
-    /// nor released counts until `lease_until`; answers are kept until `keep_until`.
+    /// nor released counts until `lease_until`; answers are kept until `keep_until`. A key whose
+    /// time is over is as good as one never seen; of one that counts, another body is told first.
     async fn reserve(
         &self,
         key: IdempotencyKey,
@@ -20,12 +21,14 @@ pub trait IdempotencyStore: Send + Sync {
         keep_until: OffsetDateTime,
     ) -> Result<Reservation>;
 
-    /// Keeps the answer of a request that changed nothing, such as a refusal.
+    /// Keeps the answer of a request that changed nothing, such as a refusal. Where the key is not
+    /// reserved, or was answered, it does nothing: the first answer stays.
     async fn keep_answer(&self, answer: StoredAnswer) -> Result<()>;
 
-    /// Gives a key back unanswered.
+    /// Gives a key back unanswered. One that was answered stays so.
     async fn release(&self, key: IdempotencyKey) -> Result<()>;
 
-    /// Deletes answers whose time is over; returns how many.
+    /// Deletes answers, and reservations never answered, that are past their `keep_until`; returns
+    /// how many.
     async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64>;
 }

@@ -1,11 +1,19 @@
 //! What a back end does. The documentation of each method is its contract; the
-//! [conformance suite](crate::conformance) checks it.
+//! conformance suite (feature `testing`) checks it.
 //!
 //! A method that takes a [`Change`](crate::Change) is one transaction, named after the method. It
 //! either commits everything that its documentation names — the data, an audit row for each event
 //! (unless the tenant switched its audit off), an outbox row for each event with a webhook, and the
 //! answer to keep for a repeated request — or it changes nothing and says why. Once it was called it
 //! runs to its end, also when the caller's future is dropped.
+//!
+//! A change with an answer commits only while its request is reserved and unanswered, otherwise it
+//! is [`Conflict::RequestAnswered`](crate::Conflict::RequestAnswered): of any number of runs of one
+//! request, one commits. A method that makes something under an id, a code or a serial number that
+//! is taken answers [`Conflict::IdTaken`](crate::Conflict::IdTaken).
+//!
+//! A time is over at the moment that it names: a code, a lease, a session or an answer counts while
+//! `now` is before it. A certificate is valid through its `not_after` (RFC 5280 §4.1.2.5).
 
 mod audit;
 mod certificates;

@@ -21,8 +21,9 @@ pub trait OperatorStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists);
-    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    /// [`Conflict::RoleScope`](crate::Conflict::RoleScope);
+    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found;
+    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists).
     async fn create_operator(&self, change: Change, operator: NewOperator) -> Result<Operator>;
 
     /// Reads a console user.
@@ -41,8 +42,9 @@ pub trait OperatorStore: Send + Sync {
     /// # Errors
     ///
     /// [`Entity::Operator`](crate::Entity::Operator) is not found;
-    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists) for a taken address;
-    /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin).
+    /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin);
+    /// [`Conflict::RoleScope`](crate::Conflict::RoleScope);
+    /// [`Conflict::OperatorExists`](crate::Conflict::OperatorExists) for a taken address.
     async fn update_operator(
         &self,
         change: Change,
@@ -73,7 +75,8 @@ pub trait OperatorStore: Send + Sync {
     ) -> Result<()>;
 
     /// Notes a failed sign-in under an address in canonical form, known or not.
-    /// Event: `login_attempt`, with `operator_id` when the address is known.
+    /// Event: `login_attempt` with reason `invalid_credentials`, and `operator_id` when the address
+    /// is known.
     async fn record_login_failure(
         &self,
         change: Change,
@@ -105,7 +108,7 @@ pub trait OperatorStore: Send + Sync {
     async fn sessions(&self, operator_id: &OperatorId, now: OffsetDateTime)
     -> Result<Vec<Session>>;
 
-    /// Ends a session of a console user.
+    /// Ends a session of a console user. No event, no audit row.
     ///
     /// # Errors
     ///

@@ -37,8 +37,9 @@ pub trait UserStore: Send + Sync {
 
     /// Suspends or reactivates a user. `Locked` is not set here: it comes of failed tries, and
     /// [`clear_lock`](Self::clear_lock) ends it. A suspended user who is reactivated is locked
-    /// again if they were. No event when nothing changes. Events: `user_suspended`,
-    /// `user_reactivated`.
+    /// again if they were. A suspension cancels the user's open challenges with reason
+    /// `user_barred`. No event when nothing changes. Events: `user_suspended`, and
+    /// `challenge_canceled` for each challenge; `user_reactivated`.
     async fn set_user_suspended(
         &self,
         change: Change,
@@ -73,15 +74,19 @@ pub trait UserStore: Send + Sync {
         policy: UserPalmPolicy,
     ) -> Result<User>;
 
-    /// Records a user's answer to a request for consent; a refusal after a consent withdraws it.
-    /// Events: `consent_granted`, `consent_withdrawn`.
+    /// Records a user's answer to a request for consent. A refusal withdraws a consent that stands,
+    /// as [`withdraw_consent`](Self::withdraw_consent) does; where none stands, it is recorded and
+    /// leaves the standing as it is. Events: `consent_granted`; `consent_withdrawn` for every
+    /// refusal, and what a withdrawal adds.
     async fn record_consent(&self, change: Change, consent: NewConsent) -> Result<Consent>;
 
-    /// The consents that a user gave, newest first.
+    /// A user's answers to requests for consent, newest first.
     async fn consents(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Vec<Consent>>;
 
     /// Withdraws a user's consent: enrolment is barred from now on, their palms no longer count,
-    /// and their templates are due for erasure at the palm server. Event: `consent_withdrawn`.
+    /// both palms are due for erasure at the palm server (one that no record tells of may be there),
+    /// and their open challenges are canceled with reason `consent_withdrawn`. Events:
+    /// `consent_withdrawn`, and `challenge_canceled` for each challenge.
     ///
     /// # Errors
     ///
@@ -93,9 +98,12 @@ pub trait UserStore: Send + Sync {
         user_id: &UserId,
     ) -> Result<User>;
 
-    /// Templates that are due for erasure at the palm server, oldest first, at most `limit`.
+    /// Templates of all tenants that are due for erasure at the palm server, oldest first, at most
+    /// `limit`. There is one for each palm; a second request leaves the first one's time.
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>>;
 
-    /// Notes that the palm server erased a user's templates. Event: `palm_erased`.
+    /// Notes that the palm server erased a template. A palm of that type that was recorded since it
+    /// was due is gone with it. An erasure that is not due changes nothing, without an event.
+    /// Event: `palm_erased`.
     async fn finish_palm_erasure(&self, change: Change, erasure: PalmErasure) -> Result<()>;
 }
