@@ -1,6 +1,7 @@
 //! Storage for the identity platform: traits whose documentation is their contract, a memory back
 //! end that is their model, SQLite, and one conformance suite that both pass.
 
+mod attempt;
 mod audit_chain;
 mod error;
 mod id;

@@ -1,0 +1,251 @@
+//! What audit rows say of an event: ids, never names, contact data or biometrics.
+
+use serde_json::{Value, json};
+
+use super::{ChallengeFacts, Event, Subject};
+use crate::time_format::rfc3339;
+
+impl Event {
+    /// What it is about: an id, or the kind of thing where there is only one.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        self.subject_for(|user| user.internal_id.as_str())
+    }
+
+    /// What its webhook is about: as [`subject`](Self::subject), but users by the integrator's id.
+    #[must_use]
+    pub fn webhook_subject(&self) -> String {
+        self.subject_for(|user| user.user_id.as_str())
+    }
+
+    fn subject_for(&self, user_id: impl Fn(&Subject) -> &str) -> String {
+        match self {
+            Self::DeviceCreated { device_id, .. }
+            | Self::DeviceUpdated { device_id, .. }
+            | Self::PairingCodeIssued { device_id, .. }
+            | Self::DevicePaired { device_id, .. }
+            | Self::CertRenewed { device_id, .. }
+            | Self::CertRenewalFailed { device_id, .. }
+            | Self::SupersededCertificateUsed { device_id, .. }
+            | Self::DeviceRevoked { device_id, .. } => device_id.to_string(),
+            Self::ChallengeCreated(facts)
+            | Self::ChallengeExpired(facts)
+            | Self::ChallengeCanceled(facts)
+            | Self::ChallengeDenied { facts, .. }
+            | Self::VerificationComplete { facts, .. }
+            | Self::VerificationFailed { facts, .. }
+            | Self::PalmEnrolled { facts, .. }
+            | Self::PalmEnrollmentFailed { facts, .. } => facts.challenge_id.to_string(),
+            Self::PalmErased { user }
+            | Self::UserCreated { user }
+            | Self::UserUpdated { user }
+            | Self::UserSuspended { user }
+            | Self::UserReactivated { user }
+            | Self::UserLocked { user }
+            | Self::UserUnlocked { user }
+            | Self::ConsentGranted { user, .. }
+            | Self::ConsentWithdrawn { user } => user_id(user).to_owned(),
+            Self::ServerCertUploaded { .. } => "server_cert".to_owned(),
+            Self::PlatformCaGenerated { .. } => "platform_ca".to_owned(),
+            Self::TenantCreated { tenant_id }
+            | Self::TenantUpdated { tenant_id }
+            | Self::TenantSuspended { tenant_id }
+            | Self::TenantActivated { tenant_id } => tenant_id.to_string(),
+            Self::OauthClientCreated { client_id }
+            | Self::OauthClientSecretAdded { client_id }
+            | Self::OauthClientDeleted { client_id }
+            | Self::TokenIssued { client_id, .. } => client_id.to_string(),
+            Self::ClientAuthFailed { client_id, .. } => client_id.clone(),
+            Self::LoginAttempt {
+                operator_id: None, ..
+            }
+            | Self::PairingRefused => String::new(),
+            Self::LoginAttempt {
+                operator_id: Some(operator_id),
+                ..
+            }
+            | Self::ConsoleUserCreated { operator_id, .. }
+            | Self::ConsoleUserUpdated { operator_id, .. }
+            | Self::ConsoleUserDeleted { operator_id }
+            | Self::ConsoleUserPasswordChanged { operator_id } => operator_id.to_string(),
+            Self::PalmVendorUnauthorized { .. } => "palm_server".to_owned(),
+            Self::OpsAlert { kind } => (*kind).to_owned(),
+        }
+    }
+
+    /// The event's own fields in the audit trail: ids, never names, contact data or biometrics.
+    #[must_use]
+    pub fn audit_metadata(&self) -> Value {
+        match self {
+            Self::DeviceCreated { device_id, status }
+            | Self::DeviceUpdated { device_id, status }
+            | Self::PairingCodeIssued { device_id, status } => {
+                json!({"device_id": device_id.as_str(), "status": status})
+            }
+            Self::DevicePaired {
+                device_id,
+                fingerprint,
+            } => {
+                json!({"device_id": device_id.as_str(), "fingerprint": fingerprint.to_string()})
+            }
+            Self::PairingRefused => json!({"reason": "invalid_code"}),
+            Self::CertRenewed {
+                device_id,
+                old_fingerprint,
+                new_fingerprint,
+            } => json!({
+                "device_id": device_id.as_str(),
+                "old_fingerprint": old_fingerprint.to_string(),
+                "new_fingerprint": new_fingerprint.to_string(),
+            }),
+            Self::CertRenewalFailed {
+                device_id,
+                old_fingerprint,
+                reason,
+            } => json!({
+                "device_id": device_id.as_str(),
+                "old_fingerprint": old_fingerprint.to_string(),
+                "reason": reason,
+            }),
+            Self::SupersededCertificateUsed {
+                device_id,
+                old_fingerprint,
+            } => json!({
+                "device_id": device_id.as_str(),
+                "old_fingerprint": old_fingerprint.to_string(),
+            }),
+            Self::DeviceRevoked {
+                device_id,
+                revoked_by,
+                fingerprint,
+            } => json!({
+                "device_id": device_id.as_str(),
+                "revoked_by": revoked_by,
+                "fingerprint": fingerprint.map(|f| f.to_string()),
+            }),
+            Self::ChallengeCreated(facts)
+            | Self::ChallengeExpired(facts)
+            | Self::ChallengeCanceled(facts) => facts.audit_metadata(),
+            Self::ChallengeDenied { facts, reason } => {
+                with(facts.audit_metadata(), json!({"reason": reason}))
+            }
+            Self::VerificationComplete {
+                facts,
+                scores,
+                policy_version,
+                ..
+            } => with(
+                facts.audit_metadata(),
+                json!({"scores": scores, "policy_version": policy_version}),
+            ),
+            Self::VerificationFailed {
+                facts,
+                attempt,
+                reason,
+                matched_user,
+                ..
+            } => with(
+                facts.audit_metadata(),
+                json!({"attempt": attempt, "reason": reason, "matched_user": matched_user}),
+            ),
+            Self::PalmEnrolled {
+                facts,
+                palm_id,
+                palm_type,
+                ..
+            } => with(
+                facts.audit_metadata(),
+                json!({"palm_id": palm_id, "palm_type": palm_type}),
+            ),
+            Self::PalmEnrollmentFailed {
+                facts,
+                palm_type,
+                reason,
+            } => with(
+                facts.audit_metadata(),
+                json!({"palm_type": palm_type, "reason": reason}),
+            ),
+            Self::PalmVendorUnauthorized { code } => json!({"code": code}),
+            Self::PalmErased { user }
+            | Self::UserCreated { user }
+            | Self::UserUpdated { user }
+            | Self::UserSuspended { user }
+            | Self::UserReactivated { user }
+            | Self::UserLocked { user }
+            | Self::UserUnlocked { user }
+            | Self::ConsentWithdrawn { user } => json!({"user_id": user.internal_id}),
+            Self::ConsentGranted { user, version } => {
+                json!({"user_id": user.internal_id, "version": version})
+            }
+            Self::ServerCertUploaded {
+                fingerprint,
+                expires_at,
+            }
+            | Self::PlatformCaGenerated {
+                fingerprint,
+                expires_at,
+            } => json!({
+                "fingerprint": fingerprint.to_string(),
+                "expires_at": rfc3339(*expires_at),
+            }),
+            Self::TenantCreated { tenant_id }
+            | Self::TenantUpdated { tenant_id }
+            | Self::TenantSuspended { tenant_id }
+            | Self::TenantActivated { tenant_id } => json!({"tenant_id": tenant_id.as_str()}),
+            Self::OauthClientCreated { client_id }
+            | Self::OauthClientSecretAdded { client_id }
+            | Self::OauthClientDeleted { client_id } => json!({"client_id": client_id}),
+            Self::ClientAuthFailed { client_id, reason } => {
+                json!({"client_id": client_id, "reason": reason})
+            }
+            Self::TokenIssued { client_id, scope } => {
+                json!({"client_id": client_id, "scope": scope})
+            }
+            Self::LoginAttempt {
+                operator_id,
+                reason,
+            } => {
+                json!({"operator_id": operator_id, "reason": reason})
+            }
+            Self::ConsoleUserCreated { operator_id, role }
+            | Self::ConsoleUserUpdated { operator_id, role } => {
+                json!({"operator_id": operator_id, "role": role})
+            }
+            Self::ConsoleUserDeleted { operator_id }
+            | Self::ConsoleUserPasswordChanged { operator_id } => {
+                json!({"operator_id": operator_id})
+            }
+            Self::OpsAlert { kind } => json!({"kind": kind}),
+        }
+    }
+}
+
+impl ChallengeFacts {
+    /// The members that audit rows and webhooks share, with the user under the given id.
+    fn with_user(&self, user_id: &str) -> Value {
+        json!({
+            "challenge_id": self.challenge_id,
+            "type": self.kind,
+            "user_id": user_id,
+            "device_id": self.device_id.as_str(),
+            "context": self.context,
+            "expires_at": rfc3339(self.expires_at),
+        })
+    }
+
+    fn audit_metadata(&self) -> Value {
+        self.with_user(self.user.internal_id.as_str())
+    }
+
+    pub(super) fn webhook_data(&self) -> Value {
+        self.with_user(self.user.user_id.as_str())
+    }
+}
+
+/// `object` with the members of `more`.
+pub(super) fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(members), Value::Object(more)) = (&mut object, more) {
+        members.extend(more);
+    }
+    object
+}

@@ -1,0 +1,152 @@
+//! The table of events: what each is called, how it turned out, how much it matters.
+
+use identity_challenge::ReasonCode;
+
+use super::{Event, Outcome, Severity};
+
+/// An event's line in the table.
+#[derive(Clone, Copy)]
+struct Entry {
+    name: &'static str,
+    outcome: Outcome,
+    severity: Severity,
+    webhook: Option<&'static str>,
+}
+
+/// An event of the daily course that stays in the audit trail.
+const fn audited(name: &'static str) -> Entry {
+    Entry {
+        name,
+        outcome: Outcome::Succeeded,
+        severity: Severity::Info,
+        webhook: None,
+    }
+}
+
+impl Entry {
+    const fn failed(mut self) -> Self {
+        self.outcome = Outcome::Failed;
+        self
+    }
+
+    const fn high(mut self) -> Self {
+        self.severity = Severity::High;
+        self
+    }
+
+    const fn high_if(self, matters: bool) -> Self {
+        if matters { self.high() } else { self }
+    }
+
+    const fn critical(mut self) -> Self {
+        self.severity = Severity::Critical;
+        self
+    }
+
+    const fn webhook(mut self, event_type: &'static str) -> Self {
+        self.webhook = Some(event_type);
+        self
+    }
+
+    const fn webhook_if(self, sent: bool, event_type: &'static str) -> Self {
+        if sent { self.webhook(event_type) } else { self }
+    }
+}
+
+impl Event {
+    /// The event's name in the audit trail.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The dotted name under which webhooks carry the event; `None` for what stays in the audit
+    /// trail, and for a failed try that does not end its challenge.
+    #[must_use]
+    pub fn webhook_type(&self) -> Option<&'static str> {
+        self.entry().webhook
+    }
+
+    /// Whether it tells of a success.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.entry().outcome
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.entry().severity
+    }
+
+    fn entry(&self) -> Entry {
+        match self {
+            Self::DeviceCreated { .. } => audited("device_created").webhook("device.created"),
+            Self::DeviceUpdated { .. } => audited("device_updated").webhook("device.updated"),
+            Self::PairingCodeIssued { .. } => audited("pairing_code_issued"),
+            Self::DevicePaired { .. } => audited("device_paired").webhook("device.paired"),
+            Self::PairingRefused => audited("device_paired").failed(),
+            Self::CertRenewed { .. } => audited("cert_renewed").webhook("device.renewed"),
+            Self::CertRenewalFailed { .. } => audited("cert_renewal_failed").failed(),
+            Self::SupersededCertificateUsed { .. } => {
+                audited("superseded_certificate_used").failed().high()
+            }
+            Self::DeviceRevoked { .. } => audited("device_revoked").webhook("device.revoked"),
+            Self::ChallengeCreated(_) => audited("challenge_created").webhook("challenge.created"),
+            Self::ChallengeExpired(_) => audited("challenge_expired").webhook("challenge.expired"),
+            Self::ChallengeCanceled(_) => {
+                audited("challenge_canceled").webhook("challenge.canceled")
+            }
+            Self::ChallengeDenied { .. } => audited("challenge_denied").webhook("challenge.denied"),
+            Self::VerificationComplete { .. } => {
+                audited("verification_complete").webhook("verification.complete")
+            }
+            Self::VerificationFailed { reason, ended, .. } => audited("verification_failed")
+                .failed()
+                .high_if(*reason == ReasonCode::IdentityMismatch)
+                .webhook_if(*ended, "verification.failed"),
+            Self::PalmEnrolled { .. } => audited("palm_enrolled").webhook("enrollment.complete"),
+            Self::PalmEnrollmentFailed { reason, .. } => audited("palm_enrollment_failed")
+                .failed()
+                .high_if(*reason == ReasonCode::DuplicateBiometrics)
+                .webhook("enrollment.failed"),
+            Self::PalmVendorUnauthorized { .. } => {
+                audited("palm_vendor_unauthorized").failed().critical()
+            }
+            Self::PalmErased { .. } => audited("palm_erased"),
+            Self::UserCreated { .. } => audited("user_created").webhook("user.created"),
+            Self::UserUpdated { .. } => audited("user_updated").webhook("user.updated"),
+            Self::UserSuspended { .. } => audited("user_suspended").webhook("user.suspended"),
+            Self::UserReactivated { .. } => audited("user_reactivated").webhook("user.reactivated"),
+            Self::UserLocked { .. } => audited("user_locked").webhook("user.locked"),
+            Self::UserUnlocked { .. } => audited("user_unlocked").webhook("user.unlocked"),
+            Self::ConsentGranted { .. } => audited("consent_granted").webhook("consent.granted"),
+            Self::ConsentWithdrawn { .. } => {
+                audited("consent_withdrawn").webhook("consent.withdrawn")
+            }
+            Self::ServerCertUploaded { .. } => audited("server_cert_uploaded"),
+            Self::PlatformCaGenerated { .. } => audited("platform_ca_generated"),
+            Self::TenantCreated { .. } => audited("tenant_created"),
+            Self::TenantUpdated { .. } => audited("tenant_updated"),
+            Self::TenantSuspended { .. } => audited("tenant_suspended"),
+            Self::TenantActivated { .. } => audited("tenant_activated"),
+            Self::OauthClientCreated { .. } => audited("oauth_client_created"),
+            Self::OauthClientSecretAdded { .. } => audited("oauth_client_secret_added"),
+            Self::OauthClientDeleted { .. } => audited("oauth_client_deleted"),
+            Self::ClientAuthFailed { .. } => audited("client_auth_failed").failed(),
+            Self::TokenIssued { .. } => audited("token_issued"),
+            Self::LoginAttempt { reason: None, .. } => audited("login_attempt"),
+            Self::LoginAttempt {
+                reason: Some(_), ..
+            } => audited("login_attempt").failed(),
+            Self::ConsoleUserCreated { .. } => audited("console_user_created"),
+            Self::ConsoleUserUpdated { .. } => audited("console_user_updated"),
+            Self::ConsoleUserDeleted { .. } => audited("console_user_deleted"),
+            Self::ConsoleUserPasswordChanged { .. } => audited("console_user_password_changed"),
+            Self::OpsAlert { .. } => audited("ops_alert")
+                .failed()
+                .critical()
+                .webhook("platform.ops_alert"),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The catalogue of events: the one place from which audit rows and webhook events are made.
+
+mod audit;
+mod catalogue;
+mod webhook;
+
+use identity_challenge::{PalmType, ReasonCode};
+use identity_pki::{DeviceId, Fingerprint, TenantId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{DeviceStatus, Role};
+use crate::{ChallengeId, ClientId, InternalUserId, OperatorId, UserId};
+
+/// Whether what an audit row tells of succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It did.
+    Succeeded,
+    /// It did not.
+    Failed,
+}
+
+/// How much an audit row matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The daily course.
+    Info,
+    /// Worth a look.
+    High,
+    /// Somebody has to act.
+    Critical,
+}
+
+/// A user in an event: audit rows show `internal_id`, webhooks `user_id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// How the integrator knows the user.
+    pub user_id: UserId,
+    /// How audit rows know the user.
+    pub internal_id: InternalUserId,
+}
+
+/// What a challenge's events tell of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChallengeFacts {
+    /// Which challenge.
+    pub challenge_id: ChallengeId,
+    /// `verify` or `enroll`.
+    pub kind: &'static str,
+    /// Of whom.
+    pub user: Subject,
+    /// At which device.
+    pub device_id: DeviceId,
+    /// What for.
+    pub context: String,
+    /// Until when it is open.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Why something was refused or raised, in the words of the audit trail.
+pub type Reason = &'static str;
+
+/// Something that happened, as the audit trail and the webhooks tell it (contract §10).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[expect(
+    missing_docs,
+    reason = "the contract's table names each event and each field"
+)]
+pub enum Event {
+    DeviceCreated {
+        device_id: DeviceId,
+        status: DeviceStatus,
+    },
+    DeviceUpdated {
+        device_id: DeviceId,
+        status: DeviceStatus,
+    },
+    PairingCodeIssued {
+        device_id: DeviceId,
+        status: DeviceStatus,
+    },
+    DevicePaired {
+        device_id: DeviceId,
+        fingerprint: Fingerprint,
+    },
+    PairingRefused,
+    CertRenewed {
+        device_id: DeviceId,
+        old_fingerprint: Fingerprint,
+        new_fingerprint: Fingerprint,
+    },
+    CertRenewalFailed {
+        device_id: DeviceId,
+        old_fingerprint: Fingerprint,
+        reason: Reason,
+    },
+    SupersededCertificateUsed {
+        device_id: DeviceId,
+        old_fingerprint: Fingerprint,
+    },
+    DeviceRevoked {
+        device_id: DeviceId,
+        revoked_by: String,
+        fingerprint: Option<Fingerprint>,
+    },
+    ChallengeCreated(ChallengeFacts),
+    ChallengeExpired(ChallengeFacts),
+    ChallengeCanceled(ChallengeFacts),
+    ChallengeDenied {
+        facts: ChallengeFacts,
+        reason: String,
+    },
+    VerificationComplete {
+        facts: ChallengeFacts,
+        scores: [f64; 4],
+        policy_version: Option<String>,
+        at: OffsetDateTime,
+        metadata: Value,
+        receipt: Option<String>,
+    },
+    /// A failed try, after which `attempt` tries are used. `ended` tells whether it ended the
+    /// challenge: only then is a webhook sent. `matched_user` is whose palm it was, for the audit trail alone.
+    VerificationFailed {
+        facts: ChallengeFacts,
+        attempt: u32,
+        reason: ReasonCode,
+        matched_user: Option<InternalUserId>,
+        ended: bool,
+    },
+    PalmEnrolled {
+        facts: ChallengeFacts,
+        palm_id: i64,
+        palm_type: PalmType,
+        at: OffsetDateTime,
+    },
+    PalmEnrollmentFailed {
+        facts: ChallengeFacts,
+        palm_type: PalmType,
+        reason: ReasonCode,
+    },
+    PalmVendorUnauthorized {
+        code: i64,
+    },
+    PalmErased {
+        user: Subject,
+    },
+    UserCreated {
+        user: Subject,
+    },
+    UserUpdated {
+        user: Subject,
+    },
+    UserSuspended {
+        user: Subject,
+    },
+    UserReactivated {
+        user: Subject,
+    },
+    UserLocked {
+        user: Subject,
+    },
+    UserUnlocked {
+        user: Subject,
+    },
+    ConsentGranted {
+        user: Subject,
+        version: String,
+    },
+    ConsentWithdrawn {
+        user: Subject,
+    },
+    ServerCertUploaded {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+    },
+    PlatformCaGenerated {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+    },
+    TenantCreated {
+        tenant_id: TenantId,
+    },
+    TenantUpdated {
+        tenant_id: TenantId,
+    },
+    TenantSuspended {
+        tenant_id: TenantId,
+    },
+    TenantActivated {
+        tenant_id: TenantId,
+    },
+    OauthClientCreated {
+        client_id: ClientId,
+    },
+    OauthClientSecretAdded {
+        client_id: ClientId,
+    },
+    OauthClientDeleted {
+        client_id: ClientId,
+    },
+    ClientAuthFailed {
+        client_id: String,
+        reason: Reason,
+    },
+    TokenIssued {
+        client_id: ClientId,
+        scope: String,
+    },
+    LoginAttempt {
+        operator_id: Option<OperatorId>,
+        reason: Option<Reason>,
+    },
+    ConsoleUserCreated {
+        operator_id: OperatorId,
+        role: Role,
+    },
+    ConsoleUserUpdated {
+        operator_id: OperatorId,
+        role: Role,
+    },
+    ConsoleUserDeleted {
+        operator_id: OperatorId,
+    },
+    ConsoleUserPasswordChanged {
+        operator_id: OperatorId,
+    },
+    OpsAlert {
+        kind: Reason,
+    },
+}

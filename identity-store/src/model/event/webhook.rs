@@ -1,0 +1,101 @@
+//! What webhooks say of an event (contract §10). No biometrics.
+
+use serde_json::{Value, json};
+
+use super::Event;
+use super::audit::with;
+use crate::time_format::rfc3339;
+
+impl Event {
+    /// The data of the event's webhook (contract §10). No biometrics.
+    #[must_use]
+    pub fn webhook_data(&self) -> Value {
+        match self {
+            Self::VerificationComplete {
+                facts,
+                scores,
+                at,
+                metadata,
+                receipt,
+                ..
+            } => json!({
+                "challenge_id": facts.challenge_id,
+                "user_id": facts.user.user_id,
+                "scores": scores,
+                "timestamp": rfc3339(*at),
+                "metadata": metadata,
+                "receipt": receipt,
+            }),
+            Self::VerificationFailed { facts, reason, .. } => json!({
+                "user_id": facts.user.user_id,
+                "challenge_id": facts.challenge_id,
+                "reason": reason,
+            }),
+            Self::PalmEnrolled {
+                facts,
+                palm_type,
+                at,
+                ..
+            } => json!({
+                "user_id": facts.user.user_id,
+                "palm_type": palm_type,
+                "device_id": facts.device_id.as_str(),
+                "timestamp": rfc3339(*at),
+            }),
+            Self::PalmEnrollmentFailed {
+                facts,
+                palm_type,
+                reason,
+            } => json!({
+                "user_id": facts.user.user_id,
+                "challenge_id": facts.challenge_id,
+                "palm_type": palm_type,
+                "reason": reason,
+            }),
+            Self::ChallengeCreated(facts)
+            | Self::ChallengeExpired(facts)
+            | Self::ChallengeCanceled(facts) => facts.webhook_data(),
+            Self::ChallengeDenied { facts, reason } => {
+                with(facts.webhook_data(), json!({"reason": reason}))
+            }
+            Self::PalmErased { user }
+            | Self::UserCreated { user }
+            | Self::UserUpdated { user }
+            | Self::UserSuspended { user }
+            | Self::UserReactivated { user }
+            | Self::UserLocked { user }
+            | Self::UserUnlocked { user }
+            | Self::ConsentWithdrawn { user } => json!({"user_id": user.user_id}),
+            Self::ConsentGranted { user, version } => {
+                json!({"user_id": user.user_id, "version": version})
+            }
+            Self::DeviceCreated { .. }
+            | Self::DeviceUpdated { .. }
+            | Self::PairingCodeIssued { .. }
+            | Self::DevicePaired { .. }
+            | Self::PairingRefused
+            | Self::CertRenewed { .. }
+            | Self::CertRenewalFailed { .. }
+            | Self::SupersededCertificateUsed { .. }
+            | Self::DeviceRevoked { .. }
+            | Self::PalmVendorUnauthorized { .. }
+            | Self::ServerCertUploaded { .. }
+            | Self::PlatformCaGenerated { .. }
+            | Self::TenantCreated { .. }
+            | Self::TenantUpdated { .. }
+            | Self::TenantSuspended { .. }
+            | Self::TenantActivated { .. }
+            | Self::OauthClientCreated { .. }
+            | Self::OauthClientSecretAdded { .. }
+            | Self::OauthClientDeleted { .. }
+            | Self::ClientAuthFailed { .. }
+            | Self::TokenIssued { .. }
+            | Self::LoginAttempt { .. }
+            | Self::ConsoleUserCreated { .. }
+            | Self::ConsoleUserUpdated { .. }
+            | Self::ConsoleUserDeleted { .. }
+            | Self::ConsoleUserPasswordChanged { .. }
+            | Self::OpsAlert { .. } => self.audit_metadata(),
+        }
+    }
+}
