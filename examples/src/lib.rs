@@ -1,1 +1,1 @@
-//! Skeleton.
+#![doc = include_str!("../../README.md")]
