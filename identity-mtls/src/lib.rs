@@ -1,1 +1,5 @@
-//! Skeleton.
+//! Device mTLS for rustls: which certificates are denied.
+
+mod denylist;
+
+pub use denylist::{Denylist, DenylistSnapshot, Reload};
