@@ -1,0 +1,152 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::{Denylist, TrustBundle, VerifiedDevice};
+
+/// The connections of verified devices that are open in this process, so that a revocation reaches
+/// those that are already past their handshake.
+///
+/// Each connection's task [registers](Self::register) after the handshake, keeps the guard for as
+/// long as the connection lives, and ends it when [`LiveConnection::closed`] resolves. The
+/// application calls [`re_decide`](Self::re_decide) after each publication of the denylist, after
+/// each change of the accepted CAs, and from time to time for expiry.
+///
+/// It is cheap to clone; clones are the same registry.
+#[derive(Debug, Clone)]
+pub struct LiveConnections {
+    denylist: Arc<Denylist>,
+    open: Arc<Mutex<OpenConnections>>,
+}
+
+#[derive(Debug, Default)]
+struct OpenConnections {
+    next_id: u64,
+    by_id: HashMap<u64, OpenConnection>,
+}
+
+#[derive(Debug)]
+struct OpenConnection {
+    device: VerifiedDevice,
+    closing: watch::Sender<bool>,
+}
+
+impl OpenConnection {
+    /// Tells the connection to close; whether it was not told before.
+    fn close(&self) -> bool {
+        !self.closing.send_replace(true)
+    }
+}
+
+impl LiveConnections {
+    /// An empty registry of connections that were accepted under `denylist`.
+    #[must_use]
+    pub fn new(denylist: Arc<Denylist>) -> Self {
+        Self {
+            denylist,
+            open: Arc::default(),
+        }
+    }
+
+    /// Registers a connection of `device`.
+    ///
+    /// A device that was denied after its handshake, but before this call, gets a guard that is
+    /// closed at once: no publication falls between the two.
+    #[must_use = "dropping the guard takes the connection out of the registry"]
+    pub fn register(&self, device: VerifiedDevice) -> LiveConnection {
+        let (closing, closed) = watch::channel(false);
+        let tbs_sha256 = device.tbs_sha256();
+        let mut open = lock(&self.open);
+        let id = open.next_id;
+        open.next_id += 1;
+        let connection = OpenConnection { device, closing };
+        // Within the lock: a publication that this look misses is followed by a `re_decide` that
+        // finds the connection.
+        if self.denylist.contains(&tbs_sha256) {
+            connection.close();
+        }
+        open.by_id.insert(id, connection);
+        LiveConnection {
+            id,
+            closed,
+            open: Arc::clone(&self.open),
+        }
+    }
+
+    /// Tells the connections of the devices that `is_meant` picks to close, and returns how many
+    /// were not told before.
+    ///
+    /// `is_meant` must not use the registry.
+    pub fn close_where(&self, is_meant: impl Fn(&VerifiedDevice) -> bool) -> usize {
+        lock(&self.open)
+            .by_id
+            .values()
+            .filter(|connection| is_meant(&connection.device))
+            .filter(|connection| connection.close())
+            .count()
+    }
+
+    /// Tells the connections to close whose certificate is now denied or expired, or whose CA is no
+    /// longer accepted or valid, and returns how many were not told before.
+    pub fn re_decide(&self, now: OffsetDateTime, trust: &TrustBundle) -> usize {
+        let denylist = self.denylist.snapshot();
+        self.close_where(|device| device.recheck(now, trust, denylist.as_deref()).is_err())
+    }
+
+    /// How many connections are registered, those included that were told to close.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.open).by_id.len()
+    }
+
+    /// Whether no connection is registered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One registered connection; dropping it takes the connection out of the registry.
+#[must_use = "dropping it takes the connection out of the registry"]
+pub struct LiveConnection {
+    id: u64,
+    closed: watch::Receiver<bool>,
+    open: Arc<Mutex<OpenConnections>>,
+}
+
+impl LiveConnection {
+    /// Resolves when the connection has to close, at once if it already had to. Cancel-safe.
+    pub async fn closed(&self) {
+        // The sender lives in the registry for as long as this guard does.
+        let _ = self.closed.clone().wait_for(|closed| *closed).await;
+    }
+
+    /// Whether the connection has to close.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+}
+
+impl Drop for LiveConnection {
+    fn drop(&mut self) {
+        lock(&self.open).by_id.remove(&self.id);
+    }
+}
+
+impl fmt::Debug for LiveConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveConnection")
+            .field("id", &self.id)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(open: &Mutex<OpenConnections>) -> MutexGuard<'_, OpenConnections> {
+    // Only a caller's predicate can panic under the lock, and it changes nothing.
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}

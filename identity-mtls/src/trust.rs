@@ -1,0 +1,115 @@
+use std::fmt;
+use std::sync::Arc;
+
+use identity_pki::{CaCertificate, Fingerprint};
+use rustls::DistinguishedName;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+use crate::Error;
+
+/// The CAs whose device certificates are accepted now: the issuing one and its predecessors that
+/// still have devices.
+///
+/// An empty bundle means that there is nothing to verify against yet, so clients are not asked for
+/// a certificate. A bundle does not change; to rotate a CA, make a new
+/// [`DeviceCertVerifier`](crate::DeviceCertVerifier) and swap the whole `Arc<ServerConfig>`.
+#[derive(Clone, Default)]
+pub struct TrustBundle {
+    authorities: Arc<[Authority]>,
+}
+
+/// One CA of a bundle, in the forms that verification needs.
+pub(crate) struct Authority {
+    pub(crate) certificate: CaCertificate,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) anchor: TrustAnchor<'static>,
+}
+
+impl TrustBundle {
+    /// A bundle of `certificates`. A certificate that is there twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrustAnchor`] when the verification library cannot use a certificate.
+    pub fn new(certificates: impl IntoIterator<Item = CaCertificate>) -> Result<Self, Error> {
+        let mut authorities: Vec<Authority> = Vec::new();
+        for certificate in certificates {
+            if authorities.iter().all(|a| !a.is(certificate.der())) {
+                authorities.push(Authority::new(certificate)?);
+            }
+        }
+        Ok(Self {
+            authorities: authorities.into(),
+        })
+    }
+
+    /// Whether there is no CA at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.authorities.is_empty()
+    }
+
+    /// The CAs, in the order in which they were given.
+    pub fn certificates(&self) -> impl Iterator<Item = &CaCertificate> {
+        self.authorities.iter().map(|a| &a.certificate)
+    }
+
+    /// The CA with this fingerprint.
+    pub(crate) fn find(&self, fingerprint: Fingerprint) -> Option<&CaCertificate> {
+        self.authorities
+            .iter()
+            .find(|a| a.fingerprint == fingerprint)
+            .map(|a| &a.certificate)
+    }
+
+    /// Whether `certificate` is, byte for byte, one of the CAs.
+    pub(crate) fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.authorities.iter().any(|a| a.is(certificate))
+    }
+
+    /// The CAs, in the forms that verification needs.
+    pub(crate) fn authorities(&self) -> &[Authority] {
+        &self.authorities
+    }
+
+    /// The subjects, as hints for a client that has several certificates (RFC 8446 §4.2.4).
+    pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
+        self.authorities
+            .iter()
+            .map(|a| DistinguishedName::in_sequence(&a.anchor.subject))
+            .collect()
+    }
+}
+
+impl fmt::Debug for TrustBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprints = self.authorities.iter().map(|a| a.fingerprint);
+        f.debug_list().entries(fingerprints).finish()
+    }
+}
+
+impl Authority {
+    fn new(certificate: CaCertificate) -> Result<Self, Error> {
+        let fingerprint = certificate.fingerprint();
+        let anchor = webpki::anchor_from_trusted_cert(&CertificateDer::from(certificate.der()))
+            .map(|anchor| anchor.to_owned())
+            .map_err(|error| Error::TrustAnchor {
+                fingerprint,
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            certificate,
+            fingerprint,
+            anchor,
+        })
+    }
+
+    /// Whether the CA's subject is `name`, the contents of a DER SEQUENCE. Several CAs may share it.
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
+        self.anchor.subject.as_ref() == name
+    }
+
+    fn is(&self, der: &[u8]) -> bool {
+        self.certificate.der() == der
+    }
+}
