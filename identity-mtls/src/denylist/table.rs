@@ -109,11 +109,7 @@ mod tests {
 
     #[test]
     fn the_lowest_and_the_highest_digest_are_found_in_every_size() {
-        let (lowest, highest) = ([0; 32], [0xff; 32]).into();
-        let ends = [
-            TbsSha256::from_bytes(lowest),
-            TbsSha256::from_bytes(highest),
-        ];
+        let ends = [0, 0xff].map(|byte| TbsSha256::from_bytes([byte; 32]));
         for fill in 0..100_u8 {
             let filling = (0..fill).map(|i| TbsSha256::from_bytes([i.wrapping_mul(83); 32]));
             let table = DigestTable::new(filling.chain(ends));

@@ -1,0 +1,299 @@
+//! A server and clients over real TLS on loopback. The server greets each caller by its identity
+//! and then keeps the connection until the client leaves or it is told to close.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use identity_mtls::{
+    DeviceCertVerifier, LiveConnections, Refusal, ServerCert, ServerCertStore, VerifiedDevice,
+    server_config,
+};
+use identity_pki::ServerCertificate;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    AlertDescription, ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
+    SupportedProtocolVersion,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use time::{Duration, OffsetDateTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, server};
+
+use super::certificates::Credentials;
+use super::{NOW, provider};
+
+pub(crate) const TLS_VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// What a client says first.
+const GREETING: &[u8; 6] = b"hello\n";
+
+#[derive(Debug)]
+struct At(OffsetDateTime);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = self.0.unix_timestamp().unsigned_abs();
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            seconds,
+        )))
+    }
+}
+
+/// A self-signed certificate for `localhost` and its key, in PEM.
+pub(crate) struct Localhost {
+    pub(crate) cert_pem: String,
+    pub(crate) key_pem: String,
+    pub(crate) der: CertificateDer<'static>,
+}
+
+impl Localhost {
+    pub(crate) fn new() -> Self {
+        Self::valid(NOW - Duration::days(1), NOW + Duration::days(30))
+    }
+
+    pub(crate) fn valid(not_before: OffsetDateTime, not_after: OffsetDateTime) -> Self {
+        let key = KeyPair::generate().expect("server key");
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("name");
+        (params.not_before, params.not_after) = (not_before, not_after);
+        let certificate = params.self_signed(&key).expect("certificate");
+        Self {
+            cert_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            der: certificate.der().clone(),
+        }
+    }
+
+    pub(crate) fn facts(&self) -> ServerCertificate {
+        ServerCertificate::from_pem_chain(&self.cert_pem, None).expect("server certificate")
+    }
+
+    pub(crate) fn cert(&self) -> ServerCert {
+        ServerCert::new(&provider(), &self.facts(), &self.key_pem, NOW).expect("matching pair")
+    }
+}
+
+/// How the server saw one connection.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// The handshake failed; no application data was read.
+    Failed(rustls::Error),
+    /// The handshake was over, but the look after it refused the device.
+    Refused(Refusal),
+    /// The greeting was read and answered.
+    Served {
+        device: Option<VerifiedDevice>,
+        version: Option<ProtocolVersion>,
+        alpn: Option<Vec<u8>>,
+        kind: Option<HandshakeKind>,
+    },
+}
+
+pub(crate) struct Server {
+    address: SocketAddr,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    pub(crate) live: LiveConnections,
+    pub(crate) certificates: Arc<ServerCertStore>,
+    pub(crate) localhost: Localhost,
+}
+
+impl Server {
+    /// A server as an application would set it up.
+    pub(crate) async fn start(verifier: &Arc<DeviceCertVerifier>, live: &LiveConnections) -> Self {
+        Self::start_with(verifier, live, |config| config).await
+    }
+
+    /// The same with another idea of a good configuration.
+    pub(crate) async fn start_with(
+        verifier: &Arc<DeviceCertVerifier>,
+        live: &LiveConnections,
+        change: impl FnOnce(Arc<ServerConfig>) -> Arc<ServerConfig>,
+    ) -> Self {
+        let localhost = Localhost::new();
+        let certificates = Arc::new(ServerCertStore::new(localhost.cert()));
+        let resolver = Arc::clone(&certificates);
+        let config = server_config(
+            provider(),
+            Arc::new(At(NOW)),
+            resolver,
+            Arc::clone(verifier),
+        );
+        let acceptor = TlsAcceptor::from(change(config.expect("TLS configuration")));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (tell, seen) = mpsc::unbounded_channel();
+        let connection = Connection {
+            acceptor,
+            verifier: Arc::clone(verifier),
+            live: live.clone(),
+            tell,
+        };
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                tokio::spawn(connection.clone().serve(tcp));
+            }
+        });
+        Self {
+            address,
+            seen,
+            live: live.clone(),
+            certificates,
+            localhost,
+        }
+    }
+
+    /// How the server saw the connection that ended its handshake next.
+    pub(crate) async fn seen(&mut self) -> Seen {
+        self.seen.recv().await.expect("the server runs")
+    }
+
+    /// A client of this server that shows `credentials`.
+    pub(crate) fn client(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        credentials: Option<&Credentials>,
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.localhost.der.clone()).expect("root");
+        client(version, credentials, roots)
+    }
+
+    /// Connects and greets.
+    pub(crate) async fn open(
+        &self,
+        client: &Arc<ClientConfig>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let tcp = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from("localhost").expect("name");
+        let mut tls = TlsConnector::from(Arc::clone(client))
+            .connect(name, tcp)
+            .await?;
+        tls.write_all(GREETING).await?;
+        tls.flush().await?;
+        Ok(tls)
+    }
+
+    /// Connects, greets, and reads the line that comes back.
+    pub(crate) async fn call(&self, client: &Arc<ClientConfig>) -> io::Result<String> {
+        read_line(&mut self.open(client).await?).await
+    }
+
+    /// One call, and how both sides saw it.
+    pub(crate) async fn meet(&mut self, client: ClientConfig) -> (io::Result<String>, Seen) {
+        let client = Arc::new(client);
+        let heard = self.call(&client).await;
+        (heard, self.seen().await)
+    }
+}
+
+pub(crate) fn client(
+    version: &'static SupportedProtocolVersion,
+    credentials: Option<&Credentials>,
+    roots: RootCertStore,
+) -> ClientConfig {
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(At(NOW)))
+        .with_protocol_versions(&[version])
+        .expect("version")
+        .with_root_certificates(roots);
+    let Some(credentials) = credentials else {
+        return builder.with_no_client_auth();
+    };
+    let key = provider().key_provider.load_private_key(credentials.key());
+    let key = CertifiedKey::new(credentials.chain.clone(), key.expect("client key"));
+    builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+}
+
+pub(crate) async fn read_line(tls: &mut TlsStream<TcpStream>) -> io::Result<String> {
+    let mut line = String::new();
+    loop {
+        let byte = tls.read_u8().await?;
+        if byte == b'\n' {
+            return Ok(line);
+        }
+        line.push(char::from(byte));
+    }
+}
+
+/// The alert that ended a call.
+pub(crate) fn alert(heard: io::Result<String>) -> AlertDescription {
+    match rustls_error(&heard.expect_err("the call must fail")) {
+        rustls::Error::AlertReceived(alert) => alert,
+        other => panic!("no alert: {other:?}"),
+    }
+}
+
+fn rustls_error(error: &io::Error) -> rustls::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner
+        .cloned()
+        .unwrap_or_else(|| panic!("no TLS error: {error:?}"))
+}
+
+/// The server's side of one connection.
+#[derive(Clone)]
+struct Connection {
+    acceptor: TlsAcceptor,
+    verifier: Arc<DeviceCertVerifier>,
+    live: LiveConnections,
+    tell: mpsc::UnboundedSender<Seen>,
+}
+
+impl Connection {
+    async fn serve(self, tcp: TcpStream) {
+        match self.acceptor.accept(tcp).into_fallible().await {
+            Ok(mut tls) => match self.verifier.device(tls.get_ref().1, NOW) {
+                Ok(device) => self.answer(&mut tls, device).await,
+                Err(refusal) => self.tell(Seen::Refused(refusal)),
+            },
+            Err((error, mut tcp)) => {
+                self.tell(Seen::Failed(rustls_error(&error)));
+                // Closing with unread data would reset the connection and lose the alert.
+                let _ = tcp.shutdown().await;
+                let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
+            }
+        }
+    }
+
+    async fn answer(&self, tls: &mut server::TlsStream<TcpStream>, device: Option<VerifiedDevice>) {
+        let guard = device.clone().map(|device| self.live.register(device));
+        let mut greeting = [0; GREETING.len()];
+        if tls.read_exact(&mut greeting).await.is_err() {
+            return;
+        }
+        let caller = device.as_ref().map(|device| device.identity().san_uri());
+        let line = format!("{}\n", caller.as_deref().unwrap_or("anonymous"));
+        let connection = tls.get_ref().1;
+        let seen = Seen::Served {
+            version: connection.protocol_version(),
+            alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+            kind: connection.handshake_kind(),
+            device,
+        };
+        let _ = tls.write_all(line.as_bytes()).await;
+        let _ = tls.flush().await;
+        self.tell(seen);
+        let closed = async {
+            match &guard {
+                Some(guard) => guard.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tls.read_u8() => {}
+            () = closed => {}
+        }
+        let _ = tls.shutdown().await;
+    }
+
+    fn tell(&self, seen: Seen) {
+        // The test may have seen enough.
+        let _ = self.tell.send(seen);
+    }
+}

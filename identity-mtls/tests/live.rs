@@ -1,0 +1,135 @@
+//! Connections that are open when their device stops being one.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod fleet;
+
+use std::sync::Arc;
+
+use fleet::certificates::{Authority, Credentials};
+use fleet::network::{Server, TLS_VERSIONS, read_line};
+use fleet::{NOW, denylist, identity, provider, trust, verifier};
+use identity_mtls::{Denylist, LiveConnections, PresentedChain, VerifiedDevice, decide};
+use time::Duration;
+use tokio::io::AsyncReadExt;
+
+/// `credentials` after the decision.
+fn verified(
+    authority: &Authority,
+    credentials: &Credentials,
+    denylist: &Denylist,
+) -> VerifiedDevice {
+    let chain = PresentedChain::new(credentials.leaf(), &[]).expect("short");
+    let algorithms = provider().signature_verification_algorithms;
+    let snapshot = denylist.snapshot();
+    decide(
+        &chain,
+        NOW,
+        &authority.trust(),
+        snapshot.as_deref(),
+        &algorithms,
+    )
+    .expect("accepted")
+}
+
+#[tokio::test]
+async fn a_revocation_ends_the_open_connections_of_its_device_alone() {
+    let authority = Authority::new();
+    let (revoked, other) = (authority.device("dev_1"), authority.device("dev_2"));
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let verifier = verifier(&authority, &denylist);
+    let mut server = Server::start(&verifier, &live).await;
+
+    let mut ending = Vec::new();
+    for version in TLS_VERSIONS {
+        let client = Arc::new(server.client(version, Some(&revoked)));
+        let mut tls = server.open(&client).await.expect("connected");
+        assert_eq!(
+            read_line(&mut tls).await.expect("served"),
+            identity("dev_1").san_uri()
+        );
+        server.seen().await;
+        ending.push(tls);
+    }
+    let client = Arc::new(server.client(TLS_VERSIONS[1], Some(&other)));
+    let mut staying = server.open(&client).await.expect("connected");
+    read_line(&mut staying).await.expect("served");
+    server.seen().await;
+    assert_eq!(live.len(), 3);
+
+    denylist.add([revoked.certificate().tbs_sha256()]);
+    assert_eq!(live.re_decide(NOW, verifier.trust()), 2);
+    assert_eq!(live.re_decide(NOW, verifier.trust()), 0, "told once");
+    for mut tls in ending {
+        let mut rest = Vec::new();
+        // An end without close_notify would be an error.
+        tls.read_to_end(&mut rest).await.expect("closed in order");
+        assert!(rest.is_empty());
+    }
+    let client = Arc::new(server.client(TLS_VERSIONS[1], Some(&other)));
+    assert_eq!(
+        server.call(&client).await.expect("served"),
+        identity("dev_2").san_uri()
+    );
+    drop(staying);
+}
+
+#[tokio::test]
+async fn close_where_closes_what_it_picks() {
+    let authority = Authority::new();
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let devices =
+        ["dev_1", "dev_2"].map(|id| verified(&authority, &authority.device(id), &denylist));
+    let [one, two] = devices.map(|device| live.register(device));
+
+    let picked = identity("dev_1");
+    assert_eq!(live.close_where(|device| *device.identity() == picked), 1);
+    assert_eq!(live.close_where(|device| *device.identity() == picked), 0);
+    one.closed().await;
+    assert!(one.is_closed());
+    assert!(!two.is_closed());
+    assert_eq!(live.len(), 2, "registered until the guard is dropped");
+    drop(one);
+    assert_eq!(live.len(), 1);
+    drop(two);
+    assert!(live.is_empty());
+}
+
+#[tokio::test]
+async fn a_device_revoked_between_handshake_and_registration_is_closed_at_once() {
+    let authority = Authority::new();
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let device = verified(&authority, &authority.device("dev_1"), &denylist);
+    denylist.add([device.tbs_sha256()]);
+    assert_eq!(
+        live.re_decide(NOW, &authority.trust()),
+        0,
+        "not registered yet"
+    );
+    live.register(device).closed().await;
+}
+
+#[test]
+fn expiry_and_a_ca_that_is_no_longer_trusted_close_too() {
+    let authority = Authority::new();
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let credentials = authority.device("dev_1");
+    let trusted = authority.trust();
+
+    let guard = live.register(verified(&authority, &credentials, &denylist));
+    let last = credentials.certificate().not_after();
+    assert_eq!(live.re_decide(last, &trusted), 0);
+    assert_eq!(live.re_decide(last + Duration::SECOND, &trusted), 1);
+    drop(guard);
+
+    let guard = live.register(verified(&authority, &credentials, &denylist));
+    assert_eq!(
+        live.re_decide(NOW, &trust(&[&Authority::new(), &authority])),
+        0
+    );
+    assert_eq!(live.re_decide(NOW, &trust(&[&Authority::new()])), 1);
+    assert!(guard.is_closed());
+}

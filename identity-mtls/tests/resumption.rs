@@ -1,0 +1,134 @@
+//! A resumed session skips the check of the client certificate, so there is none: a device revoked
+//! after its first handshake cannot come back, whatever it kept from before.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod fleet;
+
+use std::sync::Arc;
+
+use fleet::certificates::{Authority, Credentials};
+use fleet::network::{Seen, Server, TLS_VERSIONS, alert};
+use fleet::{denylist, identity, verifier};
+use identity_mtls::{LiveConnections, Refusal};
+use rustls::server::ServerSessionMemoryCache;
+use rustls::{AlertDescription, HandshakeKind, ServerConfig, SupportedProtocolVersion};
+
+/// What rustls does when nobody turns it off, so that the client has a session to resume.
+fn resuming(config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(&config);
+    config.session_storage = ServerSessionMemoryCache::new(16);
+    config.send_tls13_tickets = 2;
+    Arc::new(config)
+}
+
+struct Story {
+    authority: Authority,
+    device: Credentials,
+    denylist: Arc<identity_mtls::Denylist>,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let authority = Authority::new();
+        Self {
+            device: authority.device("dev_1"),
+            denylist: denylist([]),
+            authority,
+        }
+    }
+
+    async fn server(&self, change: impl FnOnce(Arc<ServerConfig>) -> Arc<ServerConfig>) -> Server {
+        let live = LiveConnections::new(Arc::clone(&self.denylist));
+        Server::start_with(&verifier(&self.authority, &self.denylist), &live, change).await
+    }
+
+    fn revoke(&self) {
+        self.denylist.add([self.device.certificate().tbs_sha256()]);
+    }
+}
+
+async fn comes_back(version: &'static SupportedProtocolVersion) {
+    let story = Story::begin();
+    let mut server = story.server(|config| config).await;
+    // One client configuration keeps its sessions and tickets across connections.
+    let client = Arc::new(server.client(version, Some(&story.device)));
+    for _ in 0..2 {
+        let heard = server.call(&client).await.expect("served");
+        assert_eq!(heard, identity("dev_1").san_uri());
+        let seen = server.seen().await;
+        assert!(
+            matches!(
+                seen,
+                Seen::Served {
+                    kind: Some(HandshakeKind::Full),
+                    ..
+                }
+            ),
+            "{version:?}: {seen:?}"
+        );
+    }
+
+    story.revoke();
+    let heard = server.call(&client).await;
+    let seen = server.seen().await;
+    assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
+    assert_eq!(
+        alert(heard),
+        AlertDescription::CertificateRevoked,
+        "{version:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_revoked_device_cannot_resume_its_session() {
+    for version in TLS_VERSIONS {
+        comes_back(version).await;
+    }
+}
+
+/// The control: with rustls' defaults the same client does resume, and the server's verifier is not
+/// asked. The look after the handshake refuses it nevertheless.
+#[tokio::test]
+async fn a_session_resumed_under_another_configuration_is_refused_after_the_handshake() {
+    for version in TLS_VERSIONS {
+        let story = Story::begin();
+        let mut server = story.server(resuming).await;
+        let client = Arc::new(server.client(version, Some(&story.device)));
+        server.call(&client).await.expect("served");
+        assert!(matches!(server.seen().await, Seen::Served { .. }));
+
+        story.revoke();
+        server.call(&client).await.expect_err("closed unanswered");
+        let seen = server.seen().await;
+        assert!(
+            matches!(seen, Seen::Refused(Refusal::Resumed)),
+            "{version:?}: {seen:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_from_an_earlier_server_brings_nobody_back() {
+    for version in TLS_VERSIONS {
+        let story = Story::begin();
+        let mut earlier = story.server(resuming).await;
+        let mut server = story.server(|config| config).await;
+        // The client takes both for the one `localhost`, so it offers the session of the first to
+        // the second. It trusts the certificates of both.
+        let client = server.client(version, Some(&story.device));
+        earlier.certificates.replace(server.localhost.cert());
+        let client = Arc::new(client);
+        earlier.call(&client).await.expect("served");
+        assert!(matches!(earlier.seen().await, Seen::Served { .. }));
+
+        story.revoke();
+        let heard = server.call(&client).await;
+        let seen = server.seen().await;
+        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
+        assert_eq!(
+            alert(heard),
+            AlertDescription::CertificateRevoked,
+            "{version:?}"
+        );
+    }
+}
