@@ -17,7 +17,7 @@
 //!   skips the certificate check.
 //! - [`ServerCertStore`]: the server's own certificate, replaced without a failed handshake.
 //! - [`LiveConnections`]: the connections to close when a device is revoked or expires.
-//! - [`tower::DeviceIdentityLayer`](crate::tower::DeviceIdentityLayer): the device in each request.
+//! - [`tower::DeviceIdentityLayer`]: the device in each request.
 //!
 //! The crate chooses no crypto provider and reads no clock: it takes an `Arc<CryptoProvider>`, an
 //! `Arc<dyn TimeProvider>`, and `now`. Certificates are issued by [`identity_pki`].

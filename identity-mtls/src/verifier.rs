@@ -83,11 +83,13 @@ impl DeviceCertVerifier {
         connection: &ServerConnection,
         now: OffsetDateTime,
     ) -> Result<Option<VerifiedDevice>, Refusal> {
+        if connection.is_handshaking() {
+            return Err(Refusal::Handshaking);
+        }
         match connection.handshake_kind() {
-            _ if connection.is_handshaking() => return Err(Refusal::Handshaking),
-            None => return Err(Refusal::Handshaking),
-            Some(HandshakeKind::Resumed) => return Err(Refusal::Resumed),
             Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+            Some(HandshakeKind::Resumed) => return Err(Refusal::Resumed),
+            None => return Err(Refusal::Handshaking),
         }
         match connection.peer_certificates() {
             None | Some([]) => Ok(None),

@@ -1,5 +1,9 @@
 //! The pure decision: what is refused, and by which rule.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod fleet;
 
@@ -16,6 +20,7 @@ use rcgen::{
     CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
 };
 use rustls::CertificateError;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
@@ -207,6 +212,20 @@ fn the_one_link_is_from_the_leaf_to_a_trusted_ca() {
 
     // Trusted itself, it is a CA like any other.
     assert!(verdict_now(&subordinate, &device).is_ok());
+}
+
+#[test]
+fn a_provider_without_the_algorithm_accepts_nobody() {
+    let authority = Authority::new();
+    let device = authority.device("dev_1");
+    let chain = PresentedChain::new(device.leaf(), &[]).expect("short");
+    let none = WebPkiSupportedAlgorithms {
+        all: &[],
+        mapping: &[],
+    };
+    let denied = nothing_denied();
+    let refusal = decide(&chain, NOW, &authority.trust(), Some(&denied), &none);
+    assert!(matches!(refusal, Err(Refusal::Path { .. })), "{refusal:?}");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Who gets through a handshake over real TLS, on both versions, and with which alert the others
 //! leave. In TLS 1.3 a client's handshake succeeds before the server has judged its certificate, so
 //! the tests look at what the server read.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod fleet;
 

@@ -1,6 +1,10 @@
 //! A resumed session skips the check of the client certificate, so there is none: a device revoked
 //! after its first handshake cannot come back, whatever it kept from before.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod fleet;
 

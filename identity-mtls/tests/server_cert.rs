@@ -1,5 +1,9 @@
 //! The server's own certificate: what is refused, and replacing it while clients come and go.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod fleet;
 

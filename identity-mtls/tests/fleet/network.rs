@@ -35,7 +35,7 @@ pub(crate) const TLS_VERSIONS: [&SupportedProtocolVersion; 2] =
 const GREETING: &[u8; 6] = b"hello\n";
 
 #[derive(Debug)]
-struct At(OffsetDateTime);
+pub(crate) struct At(pub(crate) OffsetDateTime);
 
 impl TimeProvider for At {
     fn current_time(&self) -> Option<UnixTime> {
