@@ -19,7 +19,7 @@ use biowave_client::{
 use bytes::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
 const ADA: Registration<'_> = Registration {
@@ -378,6 +378,35 @@ async fn a_dropped_palm_server_closes_its_connections() {
     drop(server);
     let read = idle.read(&mut [0]).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_sample_does_not_follow_a_redirect() {
+    let elsewhere = PalmServer::start().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let location = elsewhere.url().join("KZ/query").unwrap();
+    let redirecting = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let client = BioWaveClient::builder(base.parse().unwrap())
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let sample = palm_sample(1, 0);
+    let error = client
+        .query(id(1), &sample, PalmType::Left)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Status { status: 307 }), "{error:?}");
+    assert!(elsewhere.calls().is_empty());
+    redirecting.abort();
 }
 
 /// Names the palm server's address after it has failed to twice.

@@ -41,6 +41,8 @@ pub(crate) fn answer(body: &[u8]) -> Result<Matches, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{MalformedAnswer, Refusal};
 
@@ -108,5 +110,33 @@ mod tests {
     fn a_deep_answer_does_not_exhaust_the_stack() {
         let body = format!(r#"{{"code": 0, "data": {}"#, "[".repeat(100_000));
         assert!(matches!(answer(body.as_bytes()), Err(Error::Malformed(_))));
+    }
+
+    fn numbers() -> impl Strategy<Value = Vec<f64>> {
+        let finite = proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL;
+        prop::collection::vec(finite, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_to_the_last_bit(scores in numbers(), thresholds in numbers()) {
+            let body = json!({"code": 0, "data": {
+                "results": [{"user_id": "t:u", "id": 1, "scores": scores}],
+                "thresholds": thresholds,
+            }});
+            let answer = answer(body.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(&answer.results[0].scores, &scores);
+            prop_assert_eq!(&answer.thresholds, &thresholds);
+        }
+
+        #[test]
+        fn bytes_of_any_kind_are_read_or_malformed(
+            start in prop_oneof![Just(""), Just(r#"{"code": 0, "data": {"results": ["#)],
+            rest in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let body = [start.as_bytes(), &rest].concat();
+            let malformed = matches!(answer(&body), Err(Error::Malformed(_)));
+            prop_assert!(malformed);
+        }
     }
 }
