@@ -5,6 +5,7 @@ mod attempt;
 mod audit_chain;
 mod error;
 mod id;
+mod memory;
 mod model;
 mod posting;
 mod time_format;
@@ -16,6 +17,7 @@ pub use id::{
     AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, SessionId, UserId,
     new_ulid,
 };
+pub use memory::MemoryStore;
 pub use model::*;
 pub use time_format::rfc3339;
 pub use traits::*;

@@ -90,7 +90,8 @@ pub trait ChallengeStore: Send + Sync {
     ///
     /// When the challenge ended meanwhile, the refusal is the answer, and still what happened at the
     /// palm server is noted, without an event: the attempt is finished, a decided sample stays
-    /// decided, and a palm that was enrolled is due for erasure unless the user has it enrolled.
+    /// decided, and a palm that was or may have been enrolled is due for erasure, unless the user has
+    /// it enrolled.
     ///
     /// Events: `verification_complete`, `palm_enrolled`; `verification_failed`, whose `attempt` is
     /// how many tries are used, and `palm_enrollment_failed`, each with the vendor's reason;

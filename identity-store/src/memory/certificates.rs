@@ -1,0 +1,41 @@
+use async_trait::async_trait;
+use identity_pki::{SerialNumber, SpkiSha256};
+use time::{Duration, OffsetDateTime};
+
+use super::MemoryStore;
+use super::transaction::{as_u64, as_usize};
+use crate::{CertificateStore, DeniedCertificate, Issuance, Result};
+
+#[async_trait]
+impl CertificateStore for MemoryStore {
+    async fn issuance(&self, serial: &SerialNumber) -> Result<Option<Issuance>> {
+        let state = self.state();
+        let issuance = state
+            .ledger
+            .iter()
+            .find(|issuance| issuance.certificate.serial == *serial);
+        Ok(issuance.cloned())
+    }
+
+    async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {
+        Ok(self.state().key_was_certified(spki_sha256))
+    }
+
+    async fn denials(&self, after: i64, limit: u32) -> Result<Vec<DeniedCertificate>> {
+        let state = self.state();
+        let beyond = state
+            .denials
+            .iter()
+            .filter(|denied| denied.sequence > after);
+        Ok(beyond.take(as_usize(limit)).cloned().collect())
+    }
+
+    async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.denials.len();
+        state
+            .denials
+            .retain(|denied| denied.not_after + Duration::DAY >= now);
+        Ok(as_u64(before - state.denials.len()))
+    }
+}

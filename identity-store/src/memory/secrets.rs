@@ -1,0 +1,60 @@
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::{
+    CaRecord, CaState, Change, Conflict, Error, Event, NamedSecret, Result, SecretBytes,
+    SecretStore, ServerCertRecord,
+};
+
+#[async_trait]
+impl SecretStore for MemoryStore {
+    async fn server_cert(&self) -> Result<Option<ServerCertRecord>> {
+        Ok(self.state().server_cert.clone())
+    }
+
+    async fn put_server_cert(&self, change: Change, cert: ServerCertRecord) -> Result<bool> {
+        self.commit(change, |tx| {
+            let uploaded = Event::ServerCertUploaded {
+                fingerprint: cert.fingerprint,
+                expires_at: cert.not_after,
+            };
+            let is_first = tx.state.server_cert.replace(cert).is_none();
+            tx.tell_platform(&uploaded);
+            Ok(is_first)
+        })
+    }
+
+    async fn cas(&self) -> Result<Vec<CaRecord>> {
+        let mut cas = self.state().cas.clone();
+        cas.reverse();
+        cas.sort_by_key(|ca| std::cmp::Reverse(ca.created_at));
+        Ok(cas)
+    }
+
+    async fn add_ca(&self, change: Change, ca: CaRecord) -> Result<CaState> {
+        self.commit(change, |tx| {
+            let cas = &mut tx.state.cas;
+            if cas.iter().any(|known| known.fingerprint == ca.fingerprint) {
+                return Err(Error::Conflict(Conflict::CaExists));
+            }
+            if ca.state == CaState::Active {
+                for before in cas.iter_mut().filter(|ca| ca.state == CaState::Active) {
+                    before.state = CaState::Retiring;
+                }
+            }
+            let state = ca.state;
+            let generated = Event::PlatformCaGenerated {
+                fingerprint: ca.fingerprint,
+                expires_at: ca.not_after,
+            };
+            cas.push(ca);
+            tx.tell_platform(&generated);
+            Ok(state)
+        })
+    }
+
+    async fn named_secret(&self, name: NamedSecret, fresh: SecretBytes) -> Result<SecretBytes> {
+        let mut state = self.state();
+        Ok(state.secrets.entry(name).or_insert(fresh).clone())
+    }
+}

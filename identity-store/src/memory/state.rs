@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use identity_pki::{DeviceIdentity, TenantId};
+use time::OffsetDateTime;
+
+use crate::{
+    AuditRow, CaRecord, Chain, ChainHead, ChallengeId, ClientId, Consent, DeniedCertificate,
+    Device, DeviceStatus, IdempotencyKey, Issuance, NamedSecret, OAuthClient, Operator, OperatorId,
+    OutboxEvent, PairingOffer, PalmErasure, SampleDigest, SecretBytes, ServerCertRecord, SessionId,
+    SessionTokenHash, StoredAnswer, StoredChallenge, Tenant, User, UserId,
+};
+
+/// Everything that is stored.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) tenants: BTreeMap<TenantId, Tenant>,
+    pub(super) devices: BTreeMap<DeviceIdentity, DeviceRow>,
+    pub(super) ledger: Vec<Issuance>,
+    pub(super) denials: Vec<DeniedCertificate>,
+    pub(super) last_denial: i64,
+    pub(super) users: BTreeMap<(TenantId, UserId), User>,
+    pub(super) consents: BTreeMap<(TenantId, UserId), Vec<Consent>>,
+    pub(super) erasures: Vec<PalmErasure>,
+    pub(super) challenges: BTreeMap<(TenantId, ChallengeId), ChallengeRow>,
+    pub(super) clients: BTreeMap<ClientId, OAuthClient>,
+    pub(super) operators: BTreeMap<OperatorId, Operator>,
+    pub(super) sessions: BTreeMap<SessionId, SessionRow>,
+    pub(super) login_failures: Vec<(String, OffsetDateTime)>,
+    pub(super) server_cert: Option<ServerCertRecord>,
+    pub(super) cas: Vec<CaRecord>,
+    pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
+    pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
+    /// In the order of commits; the first `sealed` of them are sealed.
+    pub(super) audit: Vec<AuditRow>,
+    pub(super) sealed: usize,
+    pub(super) heads: BTreeMap<Chain, ChainHead>,
+    pub(super) outbox: Vec<OutboxEvent>,
+}
+
+/// A device whose status is the stored one: never `expired`.
+#[derive(Debug, Clone)]
+pub(super) struct DeviceRow {
+    pub(super) device: Device,
+    /// Kept after it was spent, until the device is renewed, revoked or gets another.
+    pub(super) code: Option<PairingOffer>,
+}
+
+impl DeviceRow {
+    /// The device as it reads at `now`.
+    pub(super) fn at(&self, now: OffsetDateTime) -> Device {
+        let mut device = self.device.clone();
+        device.pairing_expires_at = match device.status {
+            DeviceStatus::PendingPairing => self.code.as_ref().map(|code| code.expires_at),
+            DeviceStatus::Paired | DeviceStatus::Revoked | DeviceStatus::Expired => None,
+        };
+        if device.pairing_expires_at.is_some_and(|end| end <= now) {
+            device.status = DeviceStatus::Expired;
+        }
+        device
+    }
+}
+
+/// A challenge with its attempts, in the order they were started.
+#[derive(Debug, Clone)]
+pub(super) struct ChallengeRow {
+    pub(super) record: StoredChallenge,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+impl ChallengeRow {
+    /// Whether the palm server may hold a template that no outcome told of.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.record.challenge.kind().palm_type().is_some()
+            && self
+                .attempts
+                .iter()
+                .any(|attempt| attempt.state.is_in_doubt())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) sample: SampleDigest,
+    pub(super) state: AttemptState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptState {
+    /// Being decided, by a lease until then.
+    UnderWay { until: OffsetDateTime },
+    /// The palm server decided on the sample.
+    Decided,
+    /// It did not decide, and nothing happened there.
+    Undecided,
+    /// It did not answer to the end.
+    Unknown,
+}
+
+impl AttemptState {
+    fn is_in_doubt(self) -> bool {
+        match self {
+            Self::UnderWay { .. } | Self::Unknown => true,
+            Self::Decided | Self::Undecided => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SessionRow {
+    pub(super) operator_id: OperatorId,
+    pub(super) token_hash: SessionTokenHash,
+    pub(super) created_at: OffsetDateTime,
+    pub(super) last_used_at: OffsetDateTime,
+    pub(super) expires_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ReservedKey {
+    pub(super) body_sha256: [u8; 32],
+    pub(super) lease_until: OffsetDateTime,
+    pub(super) keep_until: OffsetDateTime,
+    pub(super) answer: Option<StoredAnswer>,
+}
