@@ -1,1 +1,27 @@
-//! Skeleton.
+//! The identity platform's server: the one place where the crates of the workspace meet.
+//!
+//! - [`config`]: the environment.
+//! - [`App`]: what routes and jobs share.
+//! - [`http`]: the interface, one module for each group of routes.
+//! - [`listener`]: connections, TLS handshakes, time-outs.
+//! - [`jobs`]: background work.
+//! - [`clock`]: the only clock and the only entropy.
+
+mod app;
+pub mod authority;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod denials;
+pub mod http;
+pub mod jobs;
+pub mod listener;
+mod seen;
+mod start;
+pub mod telemetry;
+pub mod tls;
+pub mod tokens;
+
+pub use app::App;
+pub use seen::Seen;
+pub use start::StartError;

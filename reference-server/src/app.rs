@@ -1,0 +1,128 @@
+//! What the parts of the server share: made once at the start, handed to every route and job.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use biowave_client::BioWaveClient;
+use identity_mtls::{Denylist, LiveConnections};
+use identity_pki::{PairingPepper, PlatformCa};
+use identity_store::{NamedSecret, SecretBytes, Store};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Clock};
+use crate::config::{Config, PalmServer};
+use crate::http::RateLimits;
+use crate::seen::Seen;
+use crate::start::StartError;
+use crate::tls::Tls;
+use crate::tokens::Tokens;
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub struct App {
+    /// How it is run.
+    pub config: Config,
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The palm server; without one, palm operations answer `service_unavailable`.
+    pub palm: Option<BioWaveClient>,
+    /// Which device certificates are denied, as handshakes see it.
+    pub denylist: Arc<Denylist>,
+    /// The open connections of devices.
+    pub live: LiveConnections,
+    /// The CA that issues device certificates; `None` until an operator made one.
+    pub ca: ArcSwapOption<PlatformCa>,
+    /// The server certificate and the CAs whose devices are accepted.
+    pub tls: Tls,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+    /// Keys the look-up hash of pairing codes.
+    pub pairing_pepper: PairingPepper,
+    /// Keys the digests of palm samples.
+    pub sample_digest_key: SecretBytes,
+    /// Which devices were seen and not yet written down.
+    pub seen: Seen,
+    /// How often a source may ask.
+    pub rate_limits: RateLimits,
+    /// Shows the metrics, where they are recorded.
+    pub metrics: Option<PrometheusHandle>,
+    /// Cancelled when the server is to stop: no new connections, running requests finish.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// Puts the parts together: reads certificates, keys and the denylist from the store, and makes
+    /// the secrets that are not there yet. `issuer` signs tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when something in the store cannot be read or used.
+    pub async fn load(
+        config: Config,
+        issuer: String,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Option<PrometheusHandle>,
+    ) -> Result<Arc<Self>, StartError> {
+        let denylist = Arc::new(Denylist::new());
+        let tls = Tls::load(&*store, Arc::clone(&clock), Arc::clone(&denylist)).await?;
+        let key = store
+            .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
+            .await?;
+        let app = Self {
+            tokens: Tokens::load(issuer, &key)?,
+            pairing_pepper: pairing_pepper(&*store).await?,
+            sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
+            live: LiveConnections::new(Arc::clone(&denylist)),
+            ca: ArcSwapOption::new(crate::authority::active(&*store).await?.map(Arc::new)),
+            rate_limits: RateLimits::new(config.rate_limits),
+            seen: Seen::default(),
+            shutdown: CancellationToken::new(),
+            metrics,
+            palm: config.palm_server.as_ref().map(palm_client).transpose()?,
+            denylist,
+            tls,
+            config,
+            store,
+            clock,
+        };
+        crate::denials::reload(&app).await?;
+        Ok(Arc::new(app))
+    }
+
+    /// Reads server certificate and CAs from the store again: after a change, and on SIGHUP.
+    /// Connections stay, except those of devices whose CA is no longer accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; everything stays as it was.
+    pub async fn reload_certificates(&self) -> Result<(), StartError> {
+        let active = crate::authority::active(&*self.store).await?;
+        self.tls.reload(&*self.store).await?;
+        self.ca.store(active.map(Arc::new));
+        self.live.re_decide(self.clock.now(), &self.tls.trust());
+        Ok(())
+    }
+}
+
+fn palm_client(server: &PalmServer) -> Result<BioWaveClient, StartError> {
+    let builder = BioWaveClient::builder(server.url.clone()).timeout(server.timeout);
+    builder.build().map_err(StartError::PalmClient)
+}
+
+async fn random_secret(store: &dyn Store, name: NamedSecret) -> Result<SecretBytes, StartError> {
+    let fresh = SecretBytes::new(clock::random_bytes::<32>());
+    Ok(store.named_secret(name, fresh).await?)
+}
+
+async fn pairing_pepper(store: &dyn Store) -> Result<PairingPepper, StartError> {
+    let secret = random_secret(store, NamedSecret::PairingPepper).await?;
+    let bytes = secret
+        .expose()
+        .try_into()
+        .map_err(|_| StartError::PairingPepper)?;
+    Ok(PairingPepper::from_bytes(bytes))
+}

@@ -1,0 +1,138 @@
+//! The platform's CAs: the one that issues, and those whose devices are accepted.
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use identity_pki::{CaCertificate, CaSigner, P256Signer, PlatformCa, SigningError};
+use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use crate::start::StartError;
+
+/// A P-256 key in memory that signs with aws-lc-rs.
+pub struct AwsLcSigner {
+    key: EcdsaKeyPair,
+    spki: Vec<u8>,
+}
+
+impl AwsLcSigner {
+    /// Reads a key in PKCS#8, PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`identity_pki::Error::PrivateKey`]; it does not say what was found.
+    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, identity_pki::Error> {
+        let unusable = |_| identity_pki::Error::PrivateKey;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| identity_pki::Error::PrivateKey)?;
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, der.secret_pkcs8_der())
+            .map_err(|_| identity_pki::Error::PrivateKey)?;
+        let spki: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(unusable)?;
+        let spki = spki.as_ref().to_vec();
+        Ok(Self { key, spki })
+    }
+
+    /// A new key, in PKCS#8, PEM, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`identity_pki::Error::PrivateKey`] when the key cannot be encoded.
+    pub fn generate_pem() -> Result<PrivateKeyPem, identity_pki::Error> {
+        let key = P256Signer::generate(&mut crate::clock::entropy());
+        Ok(PrivateKeyPem::new(key.to_pkcs8_pem()?.as_str()))
+    }
+}
+
+impl CaSigner for AwsLcSigner {
+    fn spki_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let signature = self.key.sign(&SystemRandom::new(), message);
+        let signature = signature.map_err(|_| SigningError::new("aws-lc-rs could not sign"))?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+impl fmt::Debug for AwsLcSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AwsLcSigner(..)")
+    }
+}
+
+/// The CA that issues device certificates now.
+///
+/// # Errors
+///
+/// [`StartError`] when the store fails or holds a CA that cannot be used.
+pub async fn active(store: &dyn Store) -> Result<Option<PlatformCa>, StartError> {
+    let cas = store.cas().await?;
+    let active = cas.into_iter().find(|ca| ca.state == CaState::Active);
+    Ok(active.map(|ca| load(&ca)).transpose()?)
+}
+
+/// The certificates of the CAs whose devices are accepted, the issuing one included.
+///
+/// # Errors
+///
+/// [`StartError`] when the store fails or holds a certificate that cannot be used.
+pub async fn accepted(store: &dyn Store) -> Result<Vec<CaCertificate>, StartError> {
+    let cas = store.cas().await?;
+    let accepted = cas.iter().filter(|ca| match ca.state {
+        CaState::Prepared | CaState::Active | CaState::Retiring => true,
+        CaState::Retired => false,
+    });
+    let certificates = accepted.map(|ca| CaCertificate::from_pem(&ca.certificate_pem));
+    Ok(certificates.collect::<Result<_, _>>()?)
+}
+
+fn load(ca: &CaRecord) -> Result<PlatformCa, identity_pki::Error> {
+    let signer = AwsLcSigner::from_pkcs8_pem(ca.private_key.expose())?;
+    PlatformCa::load(&ca.certificate_pem, Box::new(signer))
+}
+
+#[cfg(test)]
+mod tests {
+    use identity_pki::{CA_VALIDITY, Terms};
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_generated_ca_is_loaded_from_what_was_stored() {
+        let pem = AwsLcSigner::generate_pem().expect("key");
+        let signer = AwsLcSigner::from_pkcs8_pem(pem.expose()).expect("signer");
+        let terms = Terms::new(
+            datetime!(2026-11-22 12:00 UTC),
+            CA_VALIDITY,
+            time::Duration::ZERO,
+        );
+        let mut rng = crate::clock::entropy();
+        let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng).expect("CA");
+        let record = CaRecord {
+            fingerprint: ca.certificate().fingerprint(),
+            certificate_pem: ca.certificate().pem(),
+            private_key: pem,
+            state: CaState::Active,
+            not_after: ca.certificate().not_after(),
+            created_at: datetime!(2026-11-22 12:00 UTC),
+        };
+        let loaded = load(&record).expect("loaded");
+        assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
+    }
+
+    #[test]
+    fn another_kind_of_key_is_refused() {
+        for pem in [
+            "",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ] {
+            assert!(AwsLcSigner::from_pkcs8_pem(pem).is_err());
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Configuration from the environment (contract §14): read once, checked whole, before anything else
+//! starts.
+
+mod data_keys;
+mod database;
+mod lookup;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+use zeroize::Zeroizing;
+
+pub use data_keys::{DataKeyText, DataKeys};
+pub use database::{Database, SqlitePath};
+pub use lookup::ConfigError;
+use lookup::Variables;
+
+/// How the server is run.
+#[derive(Debug)]
+pub struct Config {
+    /// `DATABASE_URL`.
+    pub database: Database,
+    /// `IDENTITY_MIGRATE`.
+    pub migrate: Migrate,
+    /// `IDENTITY_LISTEN`, or `PORT` on all addresses.
+    pub listen: SocketAddr,
+    /// `IDENTITY_METRICS_LISTEN`.
+    pub metrics_listen: SocketAddr,
+    /// `IDENTITY_PUBLIC_URL`; `None` takes it from the listener.
+    pub public_url: Option<Url>,
+    /// `IDENTITY_DATA_ENCRYPTION_KEYS`; `None` makes a key beside the embedded database.
+    pub data_keys: Option<DataKeys>,
+    /// `BIOWAVE_URL` and `BIOWAVE_TIMEOUT_MS`.
+    pub palm_server: Option<PalmServer>,
+    /// `PLATFORM_ADMIN_EMAIL` and `PLATFORM_ADMIN_INITIAL_PASSWORD`.
+    pub first_admin: Option<FirstAdmin>,
+    /// `IDENTITY_RATE_LIMITS`.
+    pub rate_limits: bool,
+    /// `IDENTITY_LOG` and `IDENTITY_LOG_FORMAT`.
+    pub log: Log,
+}
+
+/// Who brings the database's schema up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// The server, when it starts.
+    Auto,
+    /// The command `migrate`; an older schema stops the start.
+    Off,
+}
+
+/// Where the palm server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PalmServer {
+    /// Its base URL.
+    pub url: Url,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+/// The platform administrator that an empty database is seeded with.
+#[derive(Debug)]
+pub struct FirstAdmin {
+    /// Their address.
+    pub email: String,
+    /// Their first password, which they have to change.
+    pub password: InitialPassword,
+}
+
+/// A password from the environment.
+pub struct InitialPassword(Zeroizing<String>);
+
+impl InitialPassword {
+    /// The password, for the one who hashes it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for InitialPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InitialPassword(..)")
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Filter directives of `tracing-subscriber`.
+    pub filter: String,
+    /// One JSON object a line, or text for people.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// JSON objects.
+    Json,
+    /// Text for people.
+    Pretty,
+}
+
+impl Config {
+    /// Reads the process' environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        Self::from_lookup(std::env::var_os, terminal)
+    }
+
+    /// Reads variables by `lookup`; `terminal` tells whether people read the log as it is written.
+    /// A variable that is set to nothing counts as not set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names the variable.
+    pub fn from_lookup(
+        lookup: impl Fn(&'static str) -> Option<std::ffi::OsString>,
+        terminal: bool,
+    ) -> Result<Self, ConfigError> {
+        let vars = Variables::new(&lookup);
+        Ok(Self {
+            database: Database::read(&vars)?,
+            migrate: vars
+                .choice(
+                    "IDENTITY_MIGRATE",
+                    &[("auto", Migrate::Auto), ("off", Migrate::Off)],
+                )?
+                .unwrap_or(Migrate::Auto),
+            listen: listen(&vars)?,
+            metrics_listen: vars
+                .parsed(
+                    "IDENTITY_METRICS_LISTEN",
+                    "an address and port like 127.0.0.1:9464",
+                )?
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            public_url: public_url(&vars)?,
+            data_keys: DataKeys::read(&vars)?,
+            palm_server: palm_server(&vars)?,
+            first_admin: first_admin(&vars)?,
+            rate_limits: vars
+                .choice("IDENTITY_RATE_LIMITS", &[("on", true), ("off", false)])?
+                .unwrap_or(true),
+            log: log(&vars, terminal)?,
+        })
+    }
+}
+
+fn listen(vars: &Variables<'_>) -> Result<SocketAddr, ConfigError> {
+    let listen = vars.parsed("IDENTITY_LISTEN", "an address and port like 127.0.0.1:3000")?;
+    let port: Option<u16> = vars.parsed("PORT", "a port number")?;
+    let on_all = port.map(|port| SocketAddr::from(([0, 0, 0, 0], port)));
+    Ok(listen
+        .or(on_all)
+        .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))
+}
+
+fn public_url(vars: &Variables<'_>) -> Result<Option<Url>, ConfigError> {
+    const RULE: &str = "an http or https URL without path, query and user";
+    let name = "IDENTITY_PUBLIC_URL";
+    let url: Option<Url> = vars.parsed(name, RULE)?;
+    match url {
+        Some(url) if !is_origin(&url) => Err(ConfigError::new(name, RULE)),
+        url => Ok(url),
+    }
+}
+
+fn is_origin(url: &Url) -> bool {
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    is_http(url) && bare && url.username().is_empty() && url.password().is_none()
+}
+
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host()
+}
+
+fn palm_server(vars: &Variables<'_>) -> Result<Option<PalmServer>, ConfigError> {
+    const RULE: &str = "an http or https URL";
+    let millis: Option<u64> = vars.parsed(
+        "BIOWAVE_TIMEOUT_MS",
+        "a number of milliseconds, 100 to 60000",
+    )?;
+    if millis.is_some_and(|millis| !(100..=60_000).contains(&millis)) {
+        let rule = "a number of milliseconds, 100 to 60000";
+        return Err(ConfigError::new("BIOWAVE_TIMEOUT_MS", rule));
+    }
+    let url: Option<Url> = vars.parsed("BIOWAVE_URL", RULE)?;
+    match url {
+        Some(url) if !is_http(&url) => Err(ConfigError::new("BIOWAVE_URL", RULE)),
+        url => Ok(url.map(|url| PalmServer {
+            url,
+            timeout: Duration::from_millis(millis.unwrap_or(3000)),
+        })),
+    }
+}
+
+fn first_admin(vars: &Variables<'_>) -> Result<Option<FirstAdmin>, ConfigError> {
+    const EMAIL: &str = "PLATFORM_ADMIN_EMAIL";
+    const PASSWORD: &str = "PLATFORM_ADMIN_INITIAL_PASSWORD";
+    let email = vars.text(EMAIL)?;
+    let password = vars
+        .text(PASSWORD)?
+        .map(|text| InitialPassword(Zeroizing::new(text)));
+    match (email, password) {
+        (Some(email), Some(password)) => {
+            let email = crate::http::Email::parse(&email)
+                .map_err(|_| ConfigError::new(EMAIL, "an e-mail address"))?;
+            Ok(Some(FirstAdmin {
+                email: email.into_string(),
+                password,
+            }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::new(
+            PASSWORD,
+            "set when PLATFORM_ADMIN_EMAIL is",
+        )),
+        (None, Some(_)) => Err(ConfigError::new(
+            EMAIL,
+            "set when PLATFORM_ADMIN_INITIAL_PASSWORD is",
+        )),
+    }
+}
+
+fn log(vars: &Variables<'_>, terminal: bool) -> Result<Log, ConfigError> {
+    let filter = vars
+        .text("IDENTITY_LOG")?
+        .unwrap_or_else(|| "info".to_owned());
+    if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
+        let rule = "log filter directives like info or info,identity_store=debug";
+        return Err(ConfigError::new("IDENTITY_LOG", rule));
+    }
+    let formats = [("json", LogFormat::Json), ("pretty", LogFormat::Pretty)];
+    let default = if terminal {
+        LogFormat::Pretty
+    } else {
+        LogFormat::Json
+    };
+    let format = vars
+        .choice("IDENTITY_LOG_FORMAT", &formats)?
+        .unwrap_or(default);
+    Ok(Log { filter, format })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let vars: HashMap<_, _> = vars.iter().copied().collect();
+        Config::from_lookup(|name| vars.get(name).map(Into::into), false)
+    }
+
+    #[test]
+    fn an_empty_environment_is_a_server_on_loopback() {
+        let config = config(&[]).expect("defaults");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9464");
+        assert_eq!(config.migrate, Migrate::Auto);
+        assert!(config.rate_limits);
+        assert!(config.public_url.is_none() && config.palm_server.is_none());
+        assert!(config.first_admin.is_none() && config.data_keys.is_none());
+        let Database::Sqlite(path) = config.database;
+        assert_eq!(path.as_path().to_str(), Some("identity.db"));
+        assert_eq!(
+            config.log,
+            Log {
+                filter: "info".into(),
+                format: LogFormat::Json
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_set_counts() {
+        let config = config(&[
+            ("DATABASE_URL", "sqlite:///var/lib/id.db"),
+            ("IDENTITY_MIGRATE", "off"),
+            ("PORT", "8443"),
+            ("IDENTITY_PUBLIC_URL", "https://id.example"),
+            ("BIOWAVE_URL", "http://palm:8080/base"),
+            ("BIOWAVE_TIMEOUT_MS", "500"),
+            ("PLATFORM_ADMIN_EMAIL", " Root@Example.COM "),
+            ("PLATFORM_ADMIN_INITIAL_PASSWORD", "correct horse"),
+            ("IDENTITY_RATE_LIMITS", "off"),
+            ("IDENTITY_LOG", "warn,identity_store=debug"),
+            ("IDENTITY_LOG_FORMAT", "pretty"),
+        ])
+        .expect("a good environment");
+        assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+        assert_eq!(config.migrate, Migrate::Off);
+        assert!(!config.rate_limits);
+        let palm = config.palm_server.expect("palm server");
+        assert_eq!(palm.timeout, Duration::from_millis(500));
+        let admin = config.first_admin.expect("first administrator");
+        assert_eq!(admin.email, "root@example.com");
+        assert_eq!(format!("{:?}", admin.password), "InitialPassword(..)");
+        assert_eq!(config.log.format, LogFormat::Pretty);
+    }
+
+    #[test]
+    fn the_listener_wins_over_the_port() {
+        let listen = config(&[("IDENTITY_LISTEN", "[::1]:1"), ("PORT", "2")]).map(|c| c.listen);
+        assert_eq!(
+            listen.map(|l| l.to_string()).ok().as_deref(),
+            Some("[::1]:1")
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_in_one_line_that_names_the_variable() {
+        for (name, value) in [
+            ("DATABASE_URL", "postgres://localhost/identity"),
+            ("DATABASE_URL", "mysql://localhost/identity"),
+            ("DATABASE_URL", "sqlite://"),
+            ("DB_HOST", "localhost"),
+            ("IDENTITY_MIGRATE", "maybe"),
+            ("IDENTITY_LISTEN", "localhost"),
+            ("PORT", "70000"),
+            ("IDENTITY_METRICS_LISTEN", "9464"),
+            ("IDENTITY_PUBLIC_URL", "https://id.example/base"),
+            ("IDENTITY_PUBLIC_URL", "https://user@id.example"),
+            ("IDENTITY_PUBLIC_URL", "ftp://id.example"),
+            ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1"),
+            ("BIOWAVE_URL", "palm:8080"),
+            ("BIOWAVE_TIMEOUT_MS", "0"),
+            ("PLATFORM_ADMIN_INITIAL_PASSWORD", "alone"),
+            ("IDENTITY_RATE_LIMITS", "false"),
+            ("IDENTITY_LOG", "info,=="),
+            ("IDENTITY_LOG_FORMAT", "xml"),
+        ] {
+            let error = config(&[(name, value)]).expect_err(name).to_string();
+            assert!(!error.contains('\n'), "{error}");
+            let named = error.starts_with(name) || error.starts_with("PLATFORM_ADMIN_EMAIL");
+            assert!(named, "{name}: {error}");
+        }
+    }
+}

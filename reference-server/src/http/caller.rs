@@ -1,0 +1,279 @@
+//! Integrators and console users (contract §§2, 3): a credential becomes a [`Caller`], and a tenant
+//! is to be had from it only for a [`Right`] that it holds.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use identity_pki::TenantId;
+use identity_store::{Actor, Operator, OperatorId, Session, SessionTokenHash, TenantStatus};
+use sha2::{Digest as _, Sha256};
+use time::Duration;
+
+use super::{ErrorCode, Problem, Right, cookie};
+use crate::App;
+use crate::tokens::AccessToken;
+
+/// How long a session lives without being used.
+pub const SESSION_IDLE: Duration = Duration::minutes(30);
+
+/// An integrator's backend or a console user who may act: the credential is valid, the tenant is
+/// active, the password need not be changed.
+#[derive(Debug, Clone)]
+pub struct Caller(Credential);
+
+#[derive(Debug, Clone)]
+enum Credential {
+    Client(AccessToken),
+    Operator(Box<Session>),
+}
+
+impl Caller {
+    /// The caller's own tenant, if the caller holds `right` there.
+    ///
+    /// # Errors
+    ///
+    /// 403 `insufficient_scope` or `forbidden`.
+    pub fn tenant(&self, right: Right) -> Result<TenantId, Problem> {
+        match &self.0 {
+            Credential::Client(token) => {
+                let scope = right.holders().scope;
+                match scope.is_some_and(|scope| token.scopes.contains(&scope)) {
+                    true => Ok(token.tenant_id.clone()),
+                    false => Err(insufficient_scope(right)),
+                }
+            }
+            Credential::Operator(session) => {
+                let Operator {
+                    role, tenant_id, ..
+                } = &session.operator;
+                match tenant_id {
+                    Some(tenant_id) if right.holders().roles.contains(role) => {
+                        Ok(tenant_id.clone())
+                    }
+                    _ => Err(forbidden()),
+                }
+            }
+        }
+    }
+
+    /// The platform administrator, if the caller is one and holds `right`.
+    ///
+    /// # Errors
+    ///
+    /// 403 `insufficient_scope` or `forbidden`.
+    pub fn platform(&self, right: Right) -> Result<OperatorId, Problem> {
+        match &self.0 {
+            Credential::Client(_) => Err(insufficient_scope(right)),
+            Credential::Operator(session) => {
+                let Operator {
+                    operator_id,
+                    role,
+                    tenant_id,
+                    ..
+                } = &session.operator;
+                let holds = tenant_id.is_none() && right.holders().roles.contains(role);
+                if holds {
+                    Ok(operator_id.clone())
+                } else {
+                    Err(forbidden())
+                }
+            }
+        }
+    }
+
+    /// Who the audit trail says it was.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match &self.0 {
+            Credential::Client(token) => Actor::Client(token.client_id.clone()),
+            Credential::Operator(session) => Actor::Operator(session.operator.operator_id.clone()),
+        }
+    }
+
+    /// The access token, if the caller came with one.
+    #[must_use]
+    pub fn token(&self) -> Option<&AccessToken> {
+        match &self.0 {
+            Credential::Client(token) => Some(token),
+            Credential::Operator(_) => None,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let credential = credential(&parts.headers, app).await?;
+        let tenant_id = match &credential {
+            Credential::Client(token) => Some(&token.tenant_id),
+            Credential::Operator(session) => session.operator.tenant_id.as_ref(),
+        };
+        if let Some(tenant_id) = tenant_id {
+            require_active(app, tenant_id).await?;
+        }
+        match &credential {
+            Credential::Operator(session) if session.operator.must_change_password => {
+                Err(Problem::new(
+                    ErrorCode::PasswordChangeRequired,
+                    "Choose another password at /v1/auth/password first.",
+                ))
+            }
+            Credential::Operator(_) | Credential::Client(_) => Ok(Self(credential)),
+        }
+    }
+}
+
+/// A console session, whatever its user still has to do: for the routes with which a user changes
+/// the password, signs out, or asks who they are.
+#[derive(Debug, Clone)]
+pub struct ConsoleSession(pub Session);
+
+impl ConsoleSession {
+    /// Who the audit trail says it was.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Operator(self.0.operator.operator_id.clone())
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ConsoleSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        match credential(&parts.headers, app).await? {
+            Credential::Operator(session) => Ok(Self(*session)),
+            Credential::Client(_) => Err(forbidden()),
+        }
+    }
+}
+
+/// The hash under which a session's token is stored: tokens have full entropy.
+#[must_use]
+pub fn session_token_hash(token: &str) -> SessionTokenHash {
+    SessionTokenHash(Sha256::digest(token).into())
+}
+
+async fn credential(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
+    let now = app.clock.now();
+    let bearer = bearer(headers)?;
+    // An access token is a JWS (three parts); a session's token is one word.
+    if let Some(token) = bearer.filter(|token| token.contains('.')) {
+        let token = app.tokens.verify_access(token, now);
+        return token
+            .map(Credential::Client)
+            .map_err(|error| invalid_token().because(error));
+    }
+    let token = match bearer {
+        Some(token) => Some(token),
+        None => cookie::session(headers, app.tls.is_https()),
+    };
+    let Some(token) = token else {
+        return Err(unauthorized());
+    };
+    let hash = session_token_hash(token);
+    let session = app
+        .store
+        .use_session(&hash, now, now - SESSION_IDLE)
+        .await?;
+    session
+        .map(|session| Credential::Operator(Box::new(session)))
+        .ok_or_else(invalid_token)
+}
+
+/// The token of `Authorization: Bearer` (RFC 6750 §2.1); `None` without the header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    token.map(Some).ok_or_else(unauthorized)
+}
+
+async fn require_active(app: &App, tenant_id: &TenantId) -> Result<(), Problem> {
+    match app
+        .store
+        .tenant(tenant_id)
+        .await?
+        .map(|tenant| tenant.status)
+    {
+        Some(TenantStatus::Active) => Ok(()),
+        Some(TenantStatus::Suspended) => Err(tenant_suspended()),
+        None => Err(unauthorized()),
+    }
+}
+
+/// 403 `tenant_suspended`.
+pub(super) fn tenant_suspended() -> Problem {
+    Problem::new(
+        ErrorCode::TenantSuspended,
+        "The tenant's callers are not served at the moment.",
+    )
+}
+
+fn unauthorized() -> Problem {
+    Problem::new(
+        ErrorCode::Unauthorized,
+        "Send an access token or a session as Bearer.",
+    )
+    .challenge(HeaderValue::from_static("Bearer"))
+}
+
+fn invalid_token() -> Problem {
+    Problem::new(
+        ErrorCode::Unauthorized,
+        "The token is unknown, expired or ended.",
+    )
+    .challenge(HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+fn insufficient_scope(right: Right) -> Problem {
+    let Some(scope) = right.holders().scope else {
+        return Problem::new(
+            ErrorCode::InsufficientScope,
+            "No scope allows this to a token.",
+        );
+    };
+    let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+    let problem = Problem::new(
+        ErrorCode::InsufficientScope,
+        format!("This needs scope {scope}."),
+    );
+    match HeaderValue::try_from(challenge) {
+        Ok(challenge) => problem.challenge(challenge),
+        Err(_) => problem,
+    }
+}
+
+fn forbidden() -> Problem {
+    Problem::new(
+        ErrorCode::Forbidden,
+        "The caller's role does not allow this.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_and_nothing_else() {
+        assert_eq!(bearer(&HeaderMap::new()).ok(), Some(None));
+        assert_eq!(bearer(&headers("Bearer abc")).ok(), Some(Some("abc")));
+        assert_eq!(bearer(&headers("bearer abc")).ok(), Some(Some("abc")));
+        for other in ["Basic YTpi", "Bearer", "abc"] {
+            let problem = bearer(&headers(other)).expect_err(other);
+            assert_eq!(problem.code(), ErrorCode::Unauthorized);
+        }
+    }
+}

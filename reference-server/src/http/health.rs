@@ -1,0 +1,176 @@
+//! Health, readiness, version and metrics (contract §13).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(api_health))
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(actuator))
+        .routes(routes!(version))
+}
+
+pub(super) fn metrics_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/readyz", get(readyz))
+}
+
+/// Whether something is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+enum Status {
+    Up,
+    Down,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Alive {
+    status: Status,
+}
+
+/// The process answers.
+#[utoipa::path(
+    get, path = "/api/health", tag = "operations",
+    responses((status = 200, description = "The process answers.", body = Alive)),
+)]
+async fn api_health() -> Json<Alive> {
+    Json(Alive { status: Status::Up })
+}
+
+/// The process answers.
+#[utoipa::path(
+    get, path = "/healthz", tag = "operations",
+    responses((status = 200, description = "The process answers.", body = Alive)),
+)]
+async fn healthz() -> Json<Alive> {
+    Json(Alive { status: Status::Up })
+}
+
+/// What the server needs, and what an operator still has to set up.
+#[derive(Debug, Serialize, ToSchema)]
+struct Readiness {
+    /// Whether requests can be served.
+    status: Status,
+    /// The database answers and has the schema of this version.
+    database: Status,
+    /// The server certificate is there. Without it the server is ready for its set-up.
+    server_cert_configured: bool,
+    /// The platform CA is there. Without it no scanner is served.
+    platform_ca_configured: bool,
+}
+
+/// Database and schema are good. A missing CA is told and is no failure.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations",
+    responses(
+        (status = 200, description = "Requests can be served.", body = Readiness),
+        (status = 503, description = "They cannot.", body = Readiness),
+    ),
+)]
+async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
+    let database = database(&app).await;
+    let readiness = Readiness {
+        status: database,
+        database,
+        server_cert_configured: app.tls.is_https(),
+        platform_ca_configured: app.ca.load().is_some(),
+    };
+    (code(database), Json(readiness))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Actuator {
+    status: Status,
+    components: Components,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Components {
+    db: Component,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Component {
+    status: Status,
+}
+
+/// Readiness in the words of Spring's actuator.
+#[utoipa::path(
+    get, path = "/actuator/health", tag = "operations",
+    responses(
+        (status = 200, description = "UP", body = Actuator),
+        (status = 503, description = "DOWN", body = Actuator),
+    ),
+)]
+async fn actuator(State(app): State<Arc<App>>) -> (StatusCode, Json<Actuator>) {
+    let status = database(&app).await;
+    let components = Components {
+        db: Component { status },
+    };
+    (code(status), Json(Actuator { status, components }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Which build this is.
+#[utoipa::path(
+    get, path = "/api/version", tag = "operations",
+    responses((status = 200, description = "Name and version.", body = Version)),
+)]
+async fn version() -> Json<Version> {
+    Json(Version {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Metrics in Prometheus' text format, on the metrics listener only.
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    metrics::gauge!("device_connections").set(app.live.len() as f64);
+    if let Some(age) = app.denylist.age(app.clock.now()) {
+        metrics::gauge!("denylist_age_seconds").set(age.as_seconds_f64());
+    }
+    let text = app
+        .metrics
+        .as_ref()
+        .map(PrometheusHandle::render)
+        .unwrap_or_default();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+async fn database(app: &App) -> Status {
+    match app.store.check().await {
+        Ok(()) => Status::Up,
+        Err(error) => {
+            tracing::warn!(%error, "the database is not ready");
+            Status::Down
+        }
+    }
+}
+
+fn code(status: Status) -> StatusCode {
+    match status {
+        Status::Up => StatusCode::OK,
+        Status::Down => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

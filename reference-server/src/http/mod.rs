@@ -1,0 +1,143 @@
+//! The HTTP interface: what every route shares, and one module for each group of routes.
+
+mod body;
+mod caller;
+mod cookie;
+mod device_caller;
+mod email;
+mod error_code;
+mod health;
+pub mod idempotency;
+mod page;
+mod problem;
+mod rate_limit;
+mod request;
+mod right;
+mod store_error;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use body::{JsonBody, MAX_JSON, Query, read};
+pub use caller::{Caller, ConsoleSession, SESSION_IDLE, session_token_hash};
+pub use device_caller::{DeviceCaller, RenewingDevice, require_mtls};
+pub use email::{Email, EmailError};
+pub use error_code::ErrorCode;
+pub use idempotency::{Answer, Keep};
+pub use page::{List, page_request};
+pub use problem::{FieldError, Problem, ProblemDocument};
+pub use rate_limit::{RateLimit, RateLimits};
+pub use request::{Peer, RequestContext, RequestId, X_REQUEST_ID};
+pub use right::{Holders, Right, Scope, UnknownScope};
+
+use crate::App;
+
+/// The routes of the API listener, with their description.
+#[must_use]
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(health::routes())
+        .routes(routes!(openapi_json))
+}
+
+/// The service of the API listener.
+pub fn router(app: &Arc<App>) -> Router {
+    Router::from(routes())
+        .layer(from_fn_with_state(Arc::clone(app), request::observe))
+        .with_state(Arc::clone(app))
+}
+
+/// The service of the metrics listener.
+pub fn metrics_router(app: &Arc<App>) -> Router {
+    health::metrics_routes()
+        .layer(from_fn_with_state(Arc::clone(app), request::observe))
+        .with_state(Arc::clone(app))
+}
+
+/// The description of the interface (OpenAPI 3.1).
+#[must_use]
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// The description of the interface as JSON; `/openapi.json` and the command `openapi` print it.
+///
+/// # Errors
+///
+/// What serialising says.
+pub fn openapi_text() -> serde_json::Result<String> {
+    openapi().to_pretty_json()
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Identity platform",
+        description = "Devices with certificates of their own, palm challenges, integrators.",
+    ),
+    components(schemas(ProblemDocument, FieldError)),
+    modifiers(&Credentials),
+)]
+struct Description;
+
+/// How callers prove who they are (contract §2).
+struct Credentials;
+
+impl utoipa::Modify for Credentials {
+    fn modify(&self, openapi: &mut OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", bearer);
+        components.add_security_scheme(
+            "device",
+            SecurityScheme::MutualTls {
+                description: Some("The certificate that pairing gave to the device.".to_owned()),
+                extensions: None,
+                deprecated: None,
+            },
+        );
+    }
+}
+
+/// This description.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operations",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")),
+)]
+async fn openapi_json() -> Result<Response, Problem> {
+    static TEXT: LazyLock<serde_json::Result<String>> = LazyLock::new(openapi_text);
+    match &*TEXT {
+        Ok(text) => Ok(([(CONTENT_TYPE, "application/json")], text.as_str()).into_response()),
+        Err(error) => Err(Problem::internal(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_names_each_route_once_and_completely() {
+        let document = openapi();
+        assert!(document.paths.paths.contains_key("/healthz"));
+        let text = openapi_text().expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(json["openapi"], "3.1.0");
+        let paths = json["paths"].as_object().expect("paths");
+        for (path, operations) in paths {
+            for (method, operation) in operations.as_object().expect("operations") {
+                let responses = operation["responses"].as_object().expect("responses");
+                assert!(!responses.is_empty(), "{method} {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! How often a source may ask (contract §14).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime};
+
+/// How many sources one limit remembers. A source is forgotten as soon as it may ask freely again.
+const MAX_SOURCES: usize = 100_000;
+
+/// The limits of this server, per source address.
+#[derive(Debug)]
+pub struct RateLimits {
+    /// Sign-ins and token requests: 30 a minute.
+    pub sign_in: RateLimit,
+    /// Pairings: 10 a minute.
+    pub pairing: RateLimit,
+    /// Wrong pairing codes: 5 in 5 minutes.
+    pub wrong_pairing_code: RateLimit,
+}
+
+impl RateLimits {
+    /// The contract's limits, or none at all, for benchmarks.
+    #[must_use]
+    pub fn new(on: bool) -> Self {
+        let limit = |burst, period| RateLimit::new(if on { burst } else { 0 }, period);
+        Self {
+            sign_in: limit(30, Duration::MINUTE),
+            pairing: limit(10, Duration::MINUTE),
+            wrong_pairing_code: limit(5, Duration::minutes(5)),
+        }
+    }
+}
+
+/// A token bucket for each source: `burst` at once, refilled over `period` (GCRA).
+#[derive(Debug)]
+pub struct RateLimit {
+    burst: u32,
+    period: Duration,
+    /// When each source's bucket will be full again.
+    full_at: Mutex<HashMap<Source, OffsetDateTime>>,
+}
+
+/// Who is counted: an IPv4 address, or the /64 that an IPv6 host can choose its address from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Source(Option<IpAddr>);
+
+impl From<Option<IpAddr>> for Source {
+    fn from(address: Option<IpAddr>) -> Self {
+        Self(address.map(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        }))
+    }
+}
+
+impl RateLimit {
+    /// `burst` requests within `period`; 0 is no limit.
+    #[must_use]
+    pub fn new(burst: u32, period: Duration) -> Self {
+        Self {
+            burst,
+            period,
+            full_at: Mutex::default(),
+        }
+    }
+
+    /// Counts a request of `source`.
+    ///
+    /// # Errors
+    ///
+    /// How long the source has to wait when it asked too often; the request does not count then.
+    pub fn take(
+        &self,
+        source: Option<IpAddr>,
+        now: OffsetDateTime,
+    ) -> Result<(), std::time::Duration> {
+        self.decide(source.into(), now, true)
+    }
+
+    /// Whether a request of `source` would be within the limit, without counting one.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn check(
+        &self,
+        source: Option<IpAddr>,
+        now: OffsetDateTime,
+    ) -> Result<(), std::time::Duration> {
+        self.decide(source.into(), now, false)
+    }
+
+    fn decide(
+        &self,
+        source: Source,
+        now: OffsetDateTime,
+        count: bool,
+    ) -> Result<(), std::time::Duration> {
+        if self.burst == 0 {
+            return Ok(());
+        }
+        let refill = self.period / self.burst;
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = full_at.get(&source).copied().filter(|full| *full > now);
+        let next = full.unwrap_or(now) + refill;
+        if next - now > self.period {
+            return Err((next - now - self.period).try_into().unwrap_or_default());
+        }
+        if count {
+            if full.is_none() && full_at.len() >= MAX_SOURCES {
+                full_at.retain(|_, full| *full > now);
+            }
+            if full.is_none() && full_at.len() >= MAX_SOURCES {
+                // So many sources at once are an attack; newcomers wait.
+                return Err(refill.try_into().unwrap_or_default());
+            }
+            full_at.insert(source, next);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("address"))
+    }
+
+    #[test]
+    fn a_burst_is_allowed_and_refilled_evenly() {
+        let limit = RateLimit::new(3, Duration::MINUTE);
+        for _ in 0..3 {
+            assert!(limit.take(ip("192.0.2.1"), NOW).is_ok());
+        }
+        let wait = limit.take(ip("192.0.2.1"), NOW);
+        assert_eq!(wait, Err(std::time::Duration::from_secs(20)));
+        assert!(limit.take(ip("192.0.2.2"), NOW).is_ok(), "another source");
+        let later = NOW + Duration::seconds(20);
+        assert!(limit.check(ip("192.0.2.1"), later).is_ok());
+        assert!(limit.take(ip("192.0.2.1"), later).is_ok());
+        assert!(limit.take(ip("192.0.2.1"), later).is_err());
+    }
+
+    #[test]
+    fn a_host_cannot_choose_another_address_of_its_network() {
+        let limit = RateLimit::new(1, Duration::MINUTE);
+        assert!(limit.take(ip("2001:db8:0:1::1"), NOW).is_ok());
+        assert!(limit.take(ip("2001:db8:0:1:ffff::2"), NOW).is_err());
+        assert!(limit.take(ip("2001:db8:0:2::1"), NOW).is_ok());
+        assert!(limit.take(ip("192.0.2.1"), NOW).is_ok());
+        assert!(
+            limit.take(ip("::ffff:192.0.2.1"), NOW).is_err(),
+            "the same IPv4 host"
+        );
+    }
+
+    #[test]
+    fn limits_can_be_lifted() {
+        let limits = RateLimits::new(false);
+        for _ in 0..1000 {
+            assert!(limits.pairing.take(None, NOW).is_ok());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Who may do what: the one table of rights, scopes and roles (contract §§3, 5).
+
+use std::fmt;
+use std::str::FromStr;
+
+use identity_store::Role;
+
+/// What a caller wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// Read the tenant's devices.
+    DevicesRead,
+    /// Register and edit the tenant's devices, and give out pairing codes.
+    DevicesWrite,
+    /// Revoke the tenant's devices.
+    DevicesRevoke,
+    /// Read the tenant's users.
+    UsersRead,
+    /// Make and change the tenant's users.
+    UsersWrite,
+    /// Read consents.
+    ConsentRead,
+    /// Record and withdraw consents.
+    ConsentWrite,
+    /// Read the tenant's challenges.
+    ChallengesRead,
+    /// Create and cancel challenges.
+    ChallengesWrite,
+    /// Read the tenant's OAuth clients.
+    ClientsRead,
+    /// Make and delete the tenant's OAuth clients.
+    ClientsWrite,
+    /// Read and change tenants and their settings.
+    Tenants,
+    /// Read and change TLS certificate and platform CA.
+    Tls,
+    /// Read and change console users.
+    ConsoleUsers,
+}
+
+/// Who holds a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holders {
+    /// The scope of an access token that holds it, if one does.
+    pub scope: Option<Scope>,
+    /// The roles of console users that hold it.
+    pub roles: &'static [Role],
+}
+
+impl Right {
+    /// Every right.
+    pub const ALL: &[Self] = &[
+        Self::DevicesRead,
+        Self::DevicesWrite,
+        Self::DevicesRevoke,
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::ConsentRead,
+        Self::ConsentWrite,
+        Self::ChallengesRead,
+        Self::ChallengesWrite,
+        Self::ClientsRead,
+        Self::ClientsWrite,
+        Self::Tenants,
+        Self::Tls,
+        Self::ConsoleUsers,
+    ];
+
+    /// Who holds it.
+    #[must_use]
+    pub const fn holders(self) -> Holders {
+        const PLATFORM: &[Role] = &[Role::PlatformAdmin];
+        const ADMIN: &[Role] = &[Role::TenantAdmin];
+        const STAFF: &[Role] = &[Role::TenantAdmin, Role::TenantOperator];
+        let (scope, roles) = match self {
+            Self::DevicesRead => (Some(Scope::DevicesRead), STAFF),
+            Self::DevicesWrite => (Some(Scope::DevicesWrite), STAFF),
+            Self::DevicesRevoke => (Some(Scope::DevicesRevoke), ADMIN),
+            Self::UsersRead => (Some(Scope::UsersRead), STAFF),
+            Self::UsersWrite => (Some(Scope::UsersWrite), ADMIN),
+            Self::ConsentRead => (Some(Scope::ConsentRead), STAFF),
+            Self::ConsentWrite => (Some(Scope::ConsentWrite), ADMIN),
+            Self::ChallengesRead => (Some(Scope::ChallengesRead), STAFF),
+            Self::ChallengesWrite => (Some(Scope::ChallengesWrite), ADMIN),
+            Self::ClientsRead => (None, STAFF),
+            Self::ClientsWrite => (None, ADMIN),
+            Self::Tenants | Self::Tls | Self::ConsoleUsers => (None, PLATFORM),
+        };
+        Holders { scope, roles }
+    }
+}
+
+macro_rules! scopes {
+    ($($variant:ident = $text:literal,)+) => {
+        /// A scope of an access token (contract §5).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Scope {
+            $(#[doc = concat!("`", $text, "`")] $variant,)+
+        }
+
+        impl Scope {
+            /// Every scope.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+scopes! {
+    DevicesRead = "devices.read",
+    DevicesWrite = "devices.write",
+    DevicesRevoke = "devices.revoke",
+    ChallengesRead = "challenges.read",
+    ChallengesWrite = "challenges.write",
+    UsersRead = "users.read",
+    UsersWrite = "users.write",
+    UsersDelete = "users.delete",
+    ConsentRead = "consent.read",
+    ConsentWrite = "consent.write",
+    WebhooksRead = "webhooks.read",
+    WebhooksWrite = "webhooks.write",
+    AuditRead = "audit.read",
+    AuditExport = "audit.export",
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text that names no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no scope")]
+pub struct UnknownScope;
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|scope| scope.as_str() == text)
+            .ok_or(UnknownScope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract's table, §3, row by row: platform administrator, tenant administrator, operator.
+    #[test]
+    fn roles_hold_what_the_contract_gives_them() {
+        for (right, platform, admin, operator) in [
+            (Right::Tenants, true, false, false),
+            (Right::Tls, true, false, false),
+            (Right::ConsoleUsers, true, false, false),
+            (Right::DevicesRead, false, true, true),
+            (Right::DevicesWrite, false, true, true),
+            (Right::DevicesRevoke, false, true, false),
+            (Right::ClientsRead, false, true, true),
+            (Right::ClientsWrite, false, true, false),
+            (Right::UsersRead, false, true, true),
+            (Right::UsersWrite, false, true, false),
+            (Right::ConsentRead, false, true, true),
+            (Right::ConsentWrite, false, true, false),
+            (Right::ChallengesRead, false, true, true),
+            (Right::ChallengesWrite, false, true, false),
+        ] {
+            let roles = right.holders().roles;
+            assert_eq!(roles.contains(&Role::PlatformAdmin), platform, "{right:?}");
+            assert_eq!(roles.contains(&Role::TenantAdmin), admin, "{right:?}");
+            assert_eq!(roles.contains(&Role::TenantOperator), operator, "{right:?}");
+        }
+    }
+
+    #[test]
+    fn no_token_reaches_beyond_its_tenant() {
+        for right in Right::ALL {
+            let Holders { scope, roles } = right.holders();
+            assert!(
+                scope.is_none() || !roles.contains(&Role::PlatformAdmin),
+                "{right:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_have_one_spelling() {
+        for scope in Scope::ALL {
+            assert_eq!(scope.as_str().parse(), Ok(*scope));
+        }
+        for other in ["", "devices", "Devices.read", "devices.read ", "*"] {
+            assert_eq!(other.parse::<Scope>(), Err(UnknownScope), "{other}");
+        }
+    }
+}

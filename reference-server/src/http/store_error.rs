@@ -1,0 +1,145 @@
+//! The one map from what a store refuses or fails at to what the caller is told.
+
+use identity_challenge::{AdmissionRefusal, Refusal};
+use identity_store::{Conflict, Entity, Error};
+use std::time::Duration;
+
+use super::{ErrorCode, Problem};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound(entity) => not_found(entity),
+            Error::Conflict(conflict) => self::conflict(conflict),
+            Error::Admission(refusal) => admission(refusal),
+            Error::Challenge(refusal) => challenge(&refusal),
+            Error::Id { .. } | Error::Cursor => {
+                Self::new(ErrorCode::ValidationFailed, sentence(&error))
+            }
+            Error::Busy { .. } => Self::new(ErrorCode::Unavailable, "The database is busy.")
+                .retry_after(Duration::from_secs(1))
+                .because(error),
+            Error::Backend { .. } => Self::new(ErrorCode::Unavailable, "The database failed.")
+                .retry_after(Duration::from_secs(1))
+                .because(error),
+            other => Self::internal(other),
+        }
+    }
+}
+
+fn not_found(entity: Entity) -> Problem {
+    let code = match entity {
+        Entity::User => ErrorCode::UserNotFound,
+        Entity::Device => ErrorCode::DeviceNotFound,
+        _ => ErrorCode::NotFound,
+    };
+    Problem::new(code, format!("There is no such {entity}."))
+}
+
+fn conflict(conflict: Conflict) -> Problem {
+    let code = match conflict {
+        Conflict::TenantExists
+        | Conflict::UserExists
+        | Conflict::OperatorExists
+        | Conflict::CaExists
+        | Conflict::DeviceClassFixed
+        | Conflict::AttemptInProgress
+        | Conflict::AttemptEnded => ErrorCode::Conflict,
+        Conflict::RoleScope => ErrorCode::ValidationFailed,
+        Conflict::RequestAnswered => ErrorCode::IdempotencyInProgress,
+        Conflict::IdTaken => return Problem::internal(conflict),
+        Conflict::LastPlatformAdmin => ErrorCode::LastPlatformAdmin,
+        Conflict::DeviceAlreadyPaired => ErrorCode::DeviceAlreadyPaired,
+        Conflict::DeviceNotPaired => ErrorCode::DeviceNotPaired,
+        Conflict::PairingCodeInvalid => ErrorCode::PairingCodeInvalid,
+        Conflict::RenewalConflict => ErrorCode::RenewalConflict,
+        Conflict::KeyReused => ErrorCode::CsrKeyReused,
+        _ => ErrorCode::Conflict,
+    };
+    Problem::new(code, sentence(&conflict))
+}
+
+fn admission(refusal: AdmissionRefusal) -> Problem {
+    let code = match refusal {
+        AdmissionRefusal::UserNotFound => ErrorCode::UserNotFound,
+        AdmissionRefusal::UserSuspended => ErrorCode::UserSuspended,
+        AdmissionRefusal::UserLocked => ErrorCode::UserLocked,
+        AdmissionRefusal::DeviceNotFound => ErrorCode::DeviceNotFound,
+        AdmissionRefusal::DeviceNotPaired => ErrorCode::DeviceNotPaired,
+        AdmissionRefusal::DeviceClassNotAllowed { .. } => ErrorCode::DeviceClassNotAllowed,
+        AdmissionRefusal::KycRequired => ErrorCode::KycRequired,
+        AdmissionRefusal::ConsentRequired => ErrorCode::ConsentRequired,
+        AdmissionRefusal::AlreadyEnrolled { .. } => ErrorCode::AlreadyEnrolled,
+        AdmissionRefusal::UserNotEnrolled => ErrorCode::UserNotEnrolled,
+        AdmissionRefusal::PalmTypeRestricted => ErrorCode::PalmTypeRestricted,
+        AdmissionRefusal::UserThrottled { .. } => ErrorCode::UserThrottled,
+        AdmissionRefusal::DeviceBusy { .. } => ErrorCode::DeviceBusy,
+        other => return Problem::internal(other),
+    };
+    let problem = Problem::new(code, sentence(&refusal));
+    match refusal {
+        AdmissionRefusal::UserThrottled { until } => problem.retry_at(until),
+        _ => problem,
+    }
+}
+
+fn challenge(refusal: &Refusal) -> Problem {
+    let code = match refusal {
+        Refusal::Terminal { .. } => ErrorCode::ChallengeTerminal,
+        Refusal::Expired { .. } => ErrorCode::ChallengeExpired,
+        Refusal::NotDue { .. } | Refusal::OtherKind { .. } => ErrorCode::Conflict,
+    };
+    Problem::new(code, sentence(refusal))
+}
+
+/// An error's message as a sentence.
+fn sentence(error: &impl std::fmt::Display) -> String {
+    let message = error.to_string();
+    let mut letters = message.chars();
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_says_is_not_shown() {
+        let error = Error::Backend {
+            operation: "pair_device",
+            source: "near SELECT".into(),
+        };
+        let problem = Problem::from(error);
+        assert_eq!(problem.code(), ErrorCode::Unavailable);
+        let shown = String::from_utf8(problem.to_json("r")).expect("UTF-8");
+        assert!(
+            !shown.contains("SELECT") && !shown.contains("pair_device"),
+            "{shown}"
+        );
+        assert!(
+            problem
+                .source_chain()
+                .is_some_and(|chain| chain.contains("near SELECT"))
+        );
+    }
+
+    #[test]
+    fn conflicts_have_the_codes_of_the_contract() {
+        for (conflict, code) in [
+            (Conflict::LastPlatformAdmin, ErrorCode::LastPlatformAdmin),
+            (Conflict::PairingCodeInvalid, ErrorCode::PairingCodeInvalid),
+            (Conflict::KeyReused, ErrorCode::CsrKeyReused),
+            (Conflict::TenantExists, ErrorCode::Conflict),
+        ] {
+            assert_eq!(Problem::from(Error::Conflict(conflict)).code(), code);
+        }
+    }
+
+    #[test]
+    fn messages_become_sentences() {
+        assert_eq!(sentence(&"that is gone"), "That is gone.");
+        assert_eq!(sentence(&""), "");
+    }
+}

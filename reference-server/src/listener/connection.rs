@@ -1,0 +1,209 @@
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use identity_mtls::tower::DeviceIdentityLayer;
+use identity_mtls::{LiveConnection, VerifiedDevice};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::timeout::TimeoutBody;
+
+use crate::App;
+use crate::http::Peer;
+
+/// Within this time a connection's first request and each request's headers must have come.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A body that gives nothing for so long is given up, and so is an HTTP/2 peer that is silent.
+const IDLE_TIME: Duration = Duration::from_secs(15);
+/// How long answers in flight may take when a device's connection is closed.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// HTTP/1 headers, all together.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEADERS: usize = 64;
+/// HTTP/2 headers of a request, uncompressed.
+const MAX_HEADER_LIST: u32 = 32 * 1024;
+const MAX_STREAMS: u32 = 64;
+/// Streams that a client opens and resets at once (rapid reset, CVE-2023-44487).
+const MAX_RESETS: usize = 32;
+
+/// The protocol that both ends agreed on. Nothing is guessed from the first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// By ALPN (RFC 7301); a client without it speaks HTTP/1.1.
+    pub(super) fn negotiated(alpn: Option<&[u8]>) -> Self {
+        if alpn == Some(b"h2") {
+            Self::Http2
+        } else {
+            Self::Http1
+        }
+    }
+}
+
+/// A connection on which requests can come.
+pub(super) struct Connection {
+    stream: Stream,
+    protocol: Protocol,
+    peer: Peer,
+    device: Option<VerifiedDevice>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    pub(super) fn plain(stream: TcpStream, peer: Peer) -> Self {
+        Self {
+            stream: Stream::Plain(stream),
+            protocol: Protocol::Http1,
+            peer,
+            device: None,
+        }
+    }
+
+    pub(super) fn secure(
+        stream: TlsStream<TcpStream>,
+        protocol: Protocol,
+        peer: Peer,
+        device: Option<VerifiedDevice>,
+    ) -> Self {
+        Self {
+            stream: Stream::Secure(Box::new(stream)),
+            protocol,
+            peer,
+            device,
+        }
+    }
+
+    /// Serves requests until either end closes, the server stops, or the device is refused.
+    pub(super) async fn serve(self, app: &App, routes: Router) {
+        let Self {
+            stream,
+            protocol,
+            peer,
+            device,
+        } = self;
+        let live = device.clone().map(|device| app.live.register(device));
+        let requested = Arc::new(AtomicBool::new(false));
+        let service = {
+            let requested = Arc::clone(&requested);
+            let routes = DeviceIdentityLayer::new(device).layer(routes);
+            hyper::service::service_fn(move |request| {
+                requested.store(true, Ordering::Relaxed);
+                answer(routes.clone(), request, peer)
+            })
+        };
+        match stream {
+            Stream::Plain(stream) => drive(app, protocol, stream, service, live, requested).await,
+            Stream::Secure(stream) => drive(app, protocol, stream, service, live, requested).await,
+        }
+    }
+}
+
+async fn answer<S>(
+    routes: S,
+    request: hyper::Request<Incoming>,
+    peer: Peer,
+) -> Result<Response, Infallible>
+where
+    S: tower::Service<axum::extract::Request, Response = Response, Error = Infallible>,
+{
+    let mut request = request.map(|body| Body::new(TimeoutBody::new(IDLE_TIME, body)));
+    request.extensions_mut().insert(peer);
+    routes.oneshot(request).await
+}
+
+/// Runs a connection to its end.
+async fn drive<I, S>(
+    app: &App,
+    protocol: Protocol,
+    stream: I,
+    service: S,
+    live: Option<LiveConnection>,
+    requested: Arc<AtomicBool>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: hyper::service::Service<
+            hyper::Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Send,
+{
+    let builder = builder(protocol);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let grace = tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = app.shutdown.cancelled() => super::DRAIN_TIME,
+        () = refused(live.as_ref()) => CLOSE_TIME,
+        () = silence(&requested) => return,
+    };
+    connection.as_mut().graceful_shutdown();
+    // A device may also be refused while the server drains.
+    tokio::select! {
+        ended = connection.as_mut() => log_end(ended),
+        () = tokio::time::sleep(grace) => {}
+        () = async { refused(live.as_ref()).await; tokio::time::sleep(CLOSE_TIME).await } => {}
+    }
+}
+
+/// Resolves when the connection's device is no longer accepted.
+async fn refused(live: Option<&LiveConnection>) {
+    match live {
+        Some(live) => live.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when no request came in time.
+async fn silence(requested: &AtomicBool) {
+    tokio::time::sleep(HEADER_TIME).await;
+    if requested.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
+    let mut builder = match protocol {
+        Protocol::Http1 => Builder::new(TokioExecutor::new()).http1_only(),
+        Protocol::Http2 => Builder::new(TokioExecutor::new()).http2_only(),
+    };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .keep_alive_interval(IDLE_TIME)
+        .keep_alive_timeout(IDLE_TIME);
+    builder
+}

@@ -1,0 +1,78 @@
+use crate::config::ConfigError;
+use crate::tokens::TokenError;
+
+/// Why the server does not start, or a reload leaves everything as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The environment is not good.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The database does not open, or what it holds cannot be read.
+    #[error("{0}")]
+    Store(#[from] identity_store::Error),
+    /// A listener cannot be opened.
+    #[error("{variable}: cannot listen on {address}")]
+    Listen {
+        /// The variable that names the address.
+        variable: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The data key beside the embedded database cannot be read or made.
+    #[error("the data key file beside the database cannot be read or made")]
+    DataKeyFile(#[source] std::io::Error),
+    /// A stored certificate or CA cannot be used.
+    #[error("a stored certificate is unusable")]
+    Certificate(#[from] identity_pki::Error),
+    /// TLS cannot be set up with what is stored.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] identity_mtls::Error),
+    /// The stored signing key cannot be used.
+    #[error("the token signing key is unusable")]
+    Tokens(#[from] TokenError),
+    /// The stored pepper has another length.
+    #[error("the stored pairing pepper is not 32 bytes long")]
+    PairingPepper,
+    /// The palm server's client cannot be made.
+    #[error("BIOWAVE_URL: the palm client cannot be made")]
+    PalmClient(#[source] biowave_client::Error),
+    /// A password cannot be hashed.
+    #[error("the initial password cannot be hashed")]
+    Password(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The operating system refused something that the process needs.
+    #[error("{what}")]
+    System {
+        /// What was needed.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The description of the interface cannot be written.
+    #[error("the OpenAPI document cannot be written")]
+    OpenApi(#[from] serde_json::Error),
+    /// The metrics recorder cannot be installed.
+    #[error("metrics cannot be recorded")]
+    Metrics(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StartError {
+    /// The error and its causes in one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let first: &(dyn std::error::Error + 'static) = self;
+        let mut lines: Vec<String> = Vec::new();
+        for error in std::iter::successors(Some(first), |&error| error.source()) {
+            let line = error.to_string();
+            // A transparent wrapper says what its source says.
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+        lines.join(": ").replace('\n', " ")
+    }
+}

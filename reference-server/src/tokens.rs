@@ -1,0 +1,333 @@
+//! Signed tokens: access tokens (RFC 9068) and whatever else the platform's key vouches for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use identity_pki::{P256Signer, TenantId};
+use identity_store::{ClientId, SecretBytes};
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use crate::clock;
+use crate::http::Scope;
+
+/// How long an access token is good.
+pub const ACCESS_TOKEN_LIFE: Duration = Duration::minutes(15);
+
+const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// Why a token is not accepted, and what can go wrong with the key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// The signing key, or something signed with it, cannot be used.
+    #[error("the token or the signing key is unusable")]
+    Jwt(#[from] jsonwebtoken::errors::Error),
+    /// A fresh signing key could not be made.
+    #[error("no signing key could be made")]
+    Key(#[source] identity_pki::Error),
+    /// The token is one of another type.
+    #[error("the token is no access token")]
+    Type,
+    /// The token's time is over, or yet to come.
+    #[error("the token is not valid now")]
+    Time,
+    /// The token's claims are not those of an access token of ours.
+    #[error("the token's {0} claim is not one of ours")]
+    Claim(&'static str),
+}
+
+/// An access token that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The client that it was given to.
+    pub client_id: ClientId,
+    /// The client's tenant.
+    pub tenant_id: TenantId,
+    /// What it may be used for.
+    pub scopes: BTreeSet<Scope>,
+    /// Its own id.
+    pub jti: String,
+    /// When it was given.
+    pub issued_at: OffsetDateTime,
+    /// When it ends.
+    pub expires_at: OffsetDateTime,
+}
+
+/// The claims of an access token (RFC 9068 §2.2, contract §5).
+#[derive(Debug, Serialize, Deserialize)]
+struct AccessClaims {
+    iss: String,
+    aud: String,
+    sub: String,
+    client_id: String,
+    tenant_id: String,
+    scope: String,
+    jti: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// The platform's signing key and what is signed with it.
+pub struct Tokens {
+    issuer: String,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    public: Jwk,
+    key_id: String,
+}
+
+impl Tokens {
+    /// A secret for [`load`](Self::load): a fresh P-256 key in PKCS#8, PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Key`].
+    pub fn fresh_key() -> Result<SecretBytes, TokenError> {
+        let key = P256Signer::generate(&mut clock::entropy());
+        let pem = key.to_pkcs8_pem().map_err(TokenError::Key)?;
+        Ok(SecretBytes::new(pem.as_bytes()))
+    }
+
+    /// Tokens of `issuer`, signed with `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Jwt`] when the key is no P-256 key in PKCS#8.
+    pub fn load(issuer: impl Into<String>, key: &SecretBytes) -> Result<Self, TokenError> {
+        let signing = EncodingKey::from_ec_pem(key.expose())?;
+        let mut public = Jwk::from_encoding_key(&signing, Algorithm::ES256)?;
+        let key_id = public.thumbprint(ThumbprintHash::SHA256)?;
+        public.common.key_id = Some(key_id.clone());
+        public.common.public_key_use = Some(PublicKeyUse::Signature);
+        let verifying = DecodingKey::from_jwk(&public)?;
+        Ok(Self {
+            issuer: issuer.into(),
+            signing,
+            verifying,
+            public,
+            key_id,
+        })
+    }
+
+    /// Who signs: the `iss` claim.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The public key, as a JWK set (RFC 7517 §5) under its RFC 7638 thumbprint.
+    #[must_use]
+    pub fn jwks(&self) -> JwkSet {
+        JwkSet {
+            keys: vec![self.public.clone()],
+        }
+    }
+
+    /// Signs `claims` as a compact JWS of type `typ`, ES256.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Jwt`] when `claims` are no JSON object.
+    pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, TokenError> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.typ = Some(typ.to_owned());
+        header.kid = Some(self.key_id.clone());
+        Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
+    }
+
+    /// An access token for a client, good from `now` for [`ACCESS_TOKEN_LIFE`].
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Jwt`] when the key fails.
+    pub fn issue_access(
+        &self,
+        client_id: &ClientId,
+        tenant_id: &TenantId,
+        scopes: &BTreeSet<Scope>,
+        now: OffsetDateTime,
+    ) -> Result<String, TokenError> {
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            aud: self.issuer.clone(),
+            sub: client_id.to_string(),
+            client_id: client_id.to_string(),
+            tenant_id: tenant_id.as_str().to_owned(),
+            scope: scope_text(scopes),
+            jti: identity_store::new_ulid(now, &mut clock::entropy()),
+            iat: now.unix_timestamp(),
+            exp: (now + ACCESS_TOKEN_LIFE).unix_timestamp(),
+        };
+        self.sign(ACCESS_TOKEN_TYPE, &claims)
+    }
+
+    /// Verifies an access token: type, algorithm, signature, issuer, audience and time
+    /// (RFC 9068 §4).
+    ///
+    /// # Errors
+    ///
+    /// The first rule that it breaks.
+    pub fn verify_access(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<AccessToken, TokenError> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.issuer]);
+        // The library would read a clock of its own.
+        validation.validate_exp = false;
+        validation.required_spec_claims.clear();
+        let data = jsonwebtoken::decode::<AccessClaims>(token, &self.verifying, &validation)?;
+        if data.header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
+            return Err(TokenError::Type);
+        }
+        let token = AccessToken::try_from(data.claims)?;
+        let valid = token.issued_at <= now + Duration::minutes(1) && now < token.expires_at;
+        if valid {
+            Ok(token)
+        } else {
+            Err(TokenError::Time)
+        }
+    }
+}
+
+/// Scopes as RFC 6749 §3.3 writes them: separated by single spaces.
+#[must_use]
+pub fn scope_text(scopes: &BTreeSet<Scope>) -> String {
+    scopes
+        .iter()
+        .map(|scope| scope.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+impl TryFrom<AccessClaims> for AccessToken {
+    type Error = TokenError;
+
+    fn try_from(claims: AccessClaims) -> Result<Self, TokenError> {
+        let time = |seconds, claim| {
+            OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Claim(claim))
+        };
+        let scopes = claims.scope.split_ascii_whitespace().map(str::parse);
+        Ok(Self {
+            client_id: claims
+                .client_id
+                .parse()
+                .map_err(|_| TokenError::Claim("client_id"))?,
+            tenant_id: TenantId::new(&claims.tenant_id)
+                .map_err(|_| TokenError::Claim("tenant_id"))?,
+            scopes: scopes
+                .collect::<Result<_, _>>()
+                .map_err(|_| TokenError::Claim("scope"))?,
+            issued_at: time(claims.iat, "iat")?,
+            expires_at: time(claims.exp, "exp")?,
+            jti: claims.jti,
+        })
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("issuer", &self.issuer)
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-11-22 12:00 UTC);
+
+    fn tokens(issuer: &str) -> Tokens {
+        Tokens::load(issuer, &Tokens::fresh_key().expect("key")).expect("tokens")
+    }
+
+    fn issue(tokens: &Tokens) -> String {
+        let client_id = ClientId::generate(NOW, &mut clock::entropy());
+        let tenant_id = TenantId::new("acme").expect("tenant");
+        let scopes = BTreeSet::from([Scope::DevicesRead, Scope::UsersWrite]);
+        tokens
+            .issue_access(&client_id, &tenant_id, &scopes, NOW)
+            .expect("token")
+    }
+
+    #[test]
+    fn an_access_token_is_good_for_its_life() {
+        let tokens = tokens("https://id.example");
+        let token = issue(&tokens);
+        let verified = tokens.verify_access(&token, NOW).expect("valid");
+        assert_eq!(verified.tenant_id.as_str(), "acme");
+        assert_eq!(scope_text(&verified.scopes), "devices.read users.write");
+        let last = NOW + ACCESS_TOKEN_LIFE - Duration::SECOND;
+        assert!(tokens.verify_access(&token, last).is_ok());
+        let end = NOW + ACCESS_TOKEN_LIFE;
+        assert!(matches!(
+            tokens.verify_access(&token, end),
+            Err(TokenError::Time)
+        ));
+    }
+
+    #[test]
+    fn only_this_issuers_key_is_believed() {
+        let (ours, theirs) = (tokens("https://id.example"), tokens("https://id.example"));
+        assert!(
+            ours.verify_access(&issue(&theirs), NOW).is_err(),
+            "another key"
+        );
+        let mut token = issue(&ours);
+        token.pop();
+        assert!(ours.verify_access(&token, NOW).is_err(), "a cut signature");
+    }
+
+    #[test]
+    fn another_issuers_token_is_refused_under_the_same_key() {
+        let key = Tokens::fresh_key().expect("key");
+        let ours = Tokens::load("https://a.example", &key).expect("tokens");
+        let theirs = Tokens::load("https://b.example", &key).expect("tokens");
+        assert!(ours.verify_access(&issue(&theirs), NOW).is_err());
+    }
+
+    #[test]
+    fn what_the_key_signs_for_others_is_no_access_token() {
+        let tokens = tokens("https://id.example");
+        let claims = AccessClaims {
+            iss: tokens.issuer.clone(),
+            aud: tokens.issuer.clone(),
+            sub: "s".into(),
+            client_id: ClientId::generate(NOW, &mut clock::entropy()).to_string(),
+            tenant_id: "acme".into(),
+            scope: String::new(),
+            jti: "j".into(),
+            iat: NOW.unix_timestamp(),
+            exp: NOW.unix_timestamp() + 60,
+        };
+        let receipt = tokens
+            .sign("verification-receipt+jwt", &claims)
+            .expect("receipt");
+        assert!(matches!(
+            tokens.verify_access(&receipt, NOW),
+            Err(TokenError::Type)
+        ));
+        let access = tokens.sign(ACCESS_TOKEN_TYPE, &claims).expect("token");
+        assert!(tokens.verify_access(&access, NOW).is_ok());
+    }
+
+    #[test]
+    fn the_jwk_is_public_and_named_by_its_thumbprint() {
+        let tokens = tokens("https://id.example");
+        let jwks = serde_json::to_value(tokens.jwks()).expect("JSON");
+        let key = &jwks["keys"][0];
+        assert_eq!((&key["kty"], &key["crv"]), (&"EC".into(), &"P-256".into()));
+        assert_eq!(key["kid"], tokens.key_id.as_str());
+        assert!(key.get("d").is_none());
+        let header = jsonwebtoken::decode_header(issue(&tokens)).expect("header");
+        assert_eq!(header.kid.as_deref(), Some(tokens.key_id.as_str()));
+    }
+}
