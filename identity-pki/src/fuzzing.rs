@@ -14,6 +14,13 @@ pub fn csr_der(bytes: &[u8]) {
         assert_eq!(independent_spki(bytes), Some(csr.spki_der()));
     }
     check_verdict(&verdict);
+    let _ = csr_attributes(bytes);
+}
+
+/// The walk over a request's attributes and extensions alone, which the check of the key hides from
+/// most inputs.
+pub fn csr_attributes(bytes: &[u8]) -> Result<(), CsrReason> {
+    CsrPolicy::new(ECDSA_P256_SHA256).check_attributes_of(bytes)
 }
 
 /// A request as text.

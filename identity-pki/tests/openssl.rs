@@ -1,6 +1,7 @@
 //! OpenSSL, which shares no code with this crate, makes the requests and judges the certificates.
 
 #![cfg(feature = "x509")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // It is all test code.
 
 mod support;
 

@@ -102,6 +102,11 @@ impl<'a> CsrPolicy<'a> {
         Ok(ValidatedCsr { key })
     }
 
+    /// The walk over attributes and extensions, whatever key and signature are.
+    pub(crate) fn check_attributes_of(&self, der: &[u8]) -> Result<(), CsrReason> {
+        self.check_attributes(&parse::parse(der)?.attributes)
+    }
+
     fn check_key_is_free(&self, key: &P256Spki) -> Result<(), CsrReason> {
         let spki_sha256 = key.sha256();
         if self.refused_keys.contains(&spki_sha256) {
@@ -110,8 +115,7 @@ impl<'a> CsrPolicy<'a> {
         Ok(())
     }
 
-    /// Judges the attributes and the extensions in them, whatever the key is.
-    pub(super) fn check_attributes(&self, attributes: &[Attribute<'_>]) -> Result<(), CsrReason> {
+    fn check_attributes(&self, attributes: &[Attribute<'_>]) -> Result<(), CsrReason> {
         for attribute in attributes {
             match attribute.oid {
                 oid::EXTENSION_REQUEST => {

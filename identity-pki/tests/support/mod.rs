@@ -3,6 +3,10 @@
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 #![allow(clippy::expect_used, clippy::unwrap_used)] // This is test code outside a test function.
 
+pub mod der;
+pub mod leaf;
+pub mod request;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;

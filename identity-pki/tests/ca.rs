@@ -1,0 +1,208 @@
+//! The platform CA: terms, signers that misbehave, and the two steps of issuing.
+
+#![cfg(feature = "x509")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // It is all test code.
+
+mod support;
+
+use identity_pki::{
+    CA_VALIDITY, CaSigner, CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, Error,
+    Fingerprint, P256Signer, PlatformCa, ProfileRule, SigningError, TbsSha256, Terms,
+};
+use p256::ecdsa::Signature;
+use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
+use support::der::{bits, ecdsa_with_sha256, seq};
+use support::leaf::other_s;
+use support::request::Request;
+use support::{NOW, SKEW, ca, ca_terms, csr, device_terms, identity, rng};
+use time::Duration;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Signs as asked, and then does what `distort` does to the signature.
+#[derive(Debug)]
+struct Distorted {
+    signer: P256Signer,
+    distort: fn(Vec<u8>) -> Result<Vec<u8>, SigningError>,
+}
+
+impl Distorted {
+    fn new(distort: fn(Vec<u8>) -> Result<Vec<u8>, SigningError>) -> Box<Self> {
+        let signer = P256Signer::generate(&mut rng());
+        Box::new(Self { signer, distort })
+    }
+}
+
+impl CaSigner for Distorted {
+    fn spki_der(&self) -> &[u8] {
+        self.signer.spki_der()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        (self.distort)(self.signer.sign(message)?)
+    }
+}
+
+fn to_high_s(signature: Vec<u8>) -> Result<Vec<u8>, SigningError> {
+    let low = Signature::from_der(&signature).unwrap().normalize_s();
+    Ok(other_s(&low).to_der().as_bytes().to_vec())
+}
+
+fn generate(signer: Box<dyn CaSigner>) -> Result<PlatformCa, Error> {
+    PlatformCa::generate(signer, "Link Identity Device CA", &ca_terms(), &mut rng())
+}
+
+#[test]
+fn a_signer_that_gives_high_s_still_makes_low_s_certificates() {
+    let ca = generate(Distorted::new(to_high_s)).unwrap();
+    let issued = support::issue(&ca);
+    // Reading it back refuses high s.
+    assert!(DeviceCertificate::from_der(issued.der()).is_ok());
+}
+
+#[test]
+fn a_signer_that_fails_or_signs_with_another_key_makes_no_ca() {
+    let failing: [fn(Vec<u8>) -> Result<Vec<u8>, SigningError>; 4] = [
+        |_| Err(SigningError::new("the token was pulled")),
+        |_| Ok(Vec::new()),
+        |signature| Ok([signature, vec![0]].concat()),
+        |_| P256Signer::generate(&mut rng()).sign(b"whatever"),
+    ];
+    for distort in failing {
+        let refused = generate(Distorted::new(distort)).unwrap_err();
+        assert!(matches!(refused, Error::Signing(_)), "{refused}");
+    }
+}
+
+#[test]
+fn a_ca_is_loaded_with_its_own_key_only() {
+    let signer = P256Signer::generate(&mut rng());
+    let key = signer.to_pkcs8_pem().unwrap();
+    let ca = generate(Box::new(signer)).unwrap();
+    let pem = ca.certificate().pem();
+
+    let signer = P256Signer::from_pkcs8_pem(&key).unwrap();
+    let loaded = PlatformCa::load(&pem, Box::new(signer)).unwrap();
+    assert_eq!(loaded.certificate(), ca.certificate());
+
+    let other = P256Signer::generate(&mut rng());
+    let refused = PlatformCa::load(&pem, Box::new(other)).unwrap_err();
+    assert!(matches!(refused, Error::CaKeyMismatch { .. }), "{refused}");
+}
+
+#[test]
+fn each_generation_has_a_subject_and_a_serial_number_of_its_own() {
+    let (first, second) = (ca(), ca());
+    assert_ne!(
+        first.certificate().subject_der(),
+        second.certificate().subject_der()
+    );
+    assert_ne!(first.certificate().serial(), second.certificate().serial());
+}
+
+#[test]
+fn a_ca_issues_within_its_validity_only() {
+    let ca = ca();
+    let issue = |now| {
+        let terms = Terms::new(now, DEVICE_VALIDITY, SKEW);
+        ca.issue(&csr(), &identity(), &terms, &mut rng())
+    };
+    let (first, last) = (ca.certificate().not_before(), ca.certificate().not_after());
+    assert_eq!(last, NOW + CA_VALIDITY);
+    for now in [first - Duration::SECOND, last + Duration::SECOND] {
+        let refused = issue(now).unwrap_err();
+        assert!(matches!(refused, Error::CaNotValid { .. }), "{refused}");
+    }
+    assert_eq!(issue(last - Duration::DAY).unwrap().not_after(), last);
+    assert_eq!(issue(first).unwrap().not_before(), first - SKEW);
+}
+
+#[test]
+fn impossible_terms_are_refused() {
+    let ca = ca();
+    for (validity, backdate) in [
+        (Duration::ZERO, SKEW),
+        (-Duration::DAY, SKEW),
+        (DEVICE_VALIDITY, -SKEW),
+        (Duration::MAX, SKEW),
+        (DEVICE_VALIDITY, Duration::days(365 * 100)),
+    ] {
+        let terms = Terms::new(NOW, validity, backdate);
+        let refused = ca
+            .issue(&csr(), &identity(), &terms, &mut rng())
+            .unwrap_err();
+        assert!(matches!(refused, Error::Validity { .. }), "{refused}");
+    }
+    let long = "x".repeat(65);
+    for name in ["", "a\nb", long.as_str()] {
+        let signer = Box::new(P256Signer::generate(&mut rng()));
+        let refused = PlatformCa::generate(signer, name, &ca_terms(), &mut rng()).unwrap_err();
+        assert!(matches!(refused, Error::CommonName { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn parts_of_a_second_and_offsets_do_not_reach_the_certificate() {
+    let now = NOW + Duration::milliseconds(999);
+    let now = now.to_offset(time::UtcOffset::from_hms(5, 30, 0).unwrap());
+    let terms = Terms::new(now, DEVICE_VALIDITY, SKEW);
+    let issued = ca().issue(&csr(), &identity(), &terms, &mut rng()).unwrap();
+    assert_eq!(issued.not_before(), NOW - SKEW);
+    assert_eq!(issued.not_after(), NOW + DEVICE_VALIDITY);
+}
+
+#[test]
+fn a_key_service_signs_between_the_two_steps() {
+    let signer = P256Signer::generate(&mut rng());
+    let key = signer.to_pkcs8_pem().unwrap();
+    let ca = generate(Box::new(signer)).unwrap();
+    let service = P256Signer::from_pkcs8_pem(&key).unwrap();
+
+    let unsigned = ca
+        .prepare(&csr(), &identity(), &device_terms(), &mut rng())
+        .unwrap();
+    let serial = unsigned.serial();
+    let signature = service.sign(unsigned.tbs()).unwrap();
+    let issued = unsigned.clone().complete(&signature).unwrap();
+    assert_eq!(issued.serial(), serial);
+
+    for garbage in [&[][..], &[0x30, 0], &signature[1..]] {
+        let refused = unsigned.clone().complete(garbage).unwrap_err();
+        assert!(matches!(refused, Error::Signing(_)), "{refused}");
+    }
+}
+
+#[test]
+fn a_rewritten_signature_changes_the_fingerprint_but_not_the_denied_hash() {
+    let issued = support::issue(&ca());
+    let (_, parsed) = X509Certificate::from_der(issued.der()).unwrap();
+    let tbs = parsed.tbs_certificate.as_ref();
+    let signature = Signature::from_der(&parsed.signature_value.data).unwrap();
+    let rewritten = other_s(&signature).to_der();
+    let twin = seq(&[tbs, &ecdsa_with_sha256(), &bits(rewritten.as_bytes())]);
+
+    assert_ne!(Fingerprint::of_certificate(&twin), issued.fingerprint());
+    assert_eq!(TbsSha256::of_tbs(tbs), issued.tbs_sha256());
+    let refused = DeviceCertificate::from_der(&twin).unwrap_err();
+    assert_eq!(refused, Error::DeviceCertificate(ProfileRule::HighS));
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let signer = P256Signer::generate(&mut rng());
+    assert_eq!(format!("{signer:?}"), "P256Signer { .. }");
+    let key = signer.to_pkcs8_pem().unwrap();
+    let error = P256Signer::from_pkcs8_pem(&key.replace("PRIVATE", "PUBLIC")).unwrap_err();
+    assert_eq!(error, Error::PrivateKey);
+}
+
+#[test]
+fn nobody_gets_a_certificate_for_the_key_of_the_ca() {
+    let request = Request::new();
+    let key = request.key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let ca = generate(Box::new(P256Signer::from_pkcs8_pem(&key).unwrap())).unwrap();
+
+    let taken = [ca.certificate().spki_sha256()];
+    let policy = CsrPolicy::new(ECDSA_P256_SHA256).refuse_keys(&taken);
+    let refused = policy.check_der(&request.der()).unwrap_err();
+    assert_eq!(refused.code(), "key_refused");
+}
