@@ -435,7 +435,8 @@ def tell(server, palms, folder):
     for context, session, connection in before:
         with contextlib.suppress(ssl.SSLError, ConnectionError, http.client.HTTPException):
             connection.request("GET", "/v1/devices/self")
-            raise SystemExit(f"a kept-alive connection answered {connection.getresponse().status}")
+            status = connection.getresponse().status
+            assert status == 401, f"a kept-alive connection answered {status}"
         assert is_refused(server, context, session), "a session from before resumes"
     for version in versions:
         assert is_refused(server, scanner.context(version)), f"a new {version.name} connection"
