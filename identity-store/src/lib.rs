@@ -3,6 +3,8 @@
 
 mod attempt;
 mod audit_chain;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod error;
 mod id;
 mod memory;
