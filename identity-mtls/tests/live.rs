@@ -90,8 +90,8 @@ async fn close_where_closes_what_it_picks() {
     let picked = identity("dev_1");
     assert_eq!(live.close_where(|device| *device.identity() == picked), 1);
     assert_eq!(live.close_where(|device| *device.identity() == picked), 0);
-    one.closed().await;
     assert!(one.is_closed());
+    one.closed().await;
     assert!(!two.is_closed());
     assert_eq!(live.len(), 2, "registered until the guard is dropped");
     drop(one);
@@ -112,7 +112,9 @@ async fn a_device_revoked_between_handshake_and_registration_is_closed_at_once()
         0,
         "not registered yet"
     );
-    live.register(device).closed().await;
+    let guard = live.register(device);
+    assert!(guard.is_closed());
+    guard.closed().await;
 }
 
 #[test]

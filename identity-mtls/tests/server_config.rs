@@ -6,11 +6,12 @@ mod fleet;
 use std::sync::Arc;
 
 use fleet::certificates::Authority;
-use fleet::network::{At, Localhost};
+use fleet::network::{At, Localhost, client};
 use fleet::{NOW, denylist, provider, verifier};
 use identity_mtls::{DeviceCertVerifier, Error, Refusal, ServerCertStore, server_config};
 use rustls::crypto::CryptoProvider;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection};
+use rustls_pki_types::ServerName;
 
 fn config(
     provider: CryptoProvider,
@@ -43,8 +44,22 @@ fn nothing_is_kept_that_could_resume_a_session() {
 fn nobody_is_known_before_the_handshake_is_over() {
     let devices = verifier(&Authority::new(), &denylist([]));
     let config = config(CryptoProvider::clone(&provider()), &devices).expect("config");
-    let connection = ServerConnection::new(config).expect("connection");
-    assert_eq!(devices.device(&connection, NOW), Err(Refusal::Handshaking));
+    let mut server = ServerConnection::new(config).expect("connection");
+    assert_eq!(devices.device(&server, NOW), Err(Refusal::Handshaking));
+
+    // After the first flight the connection looks like that of a client without a certificate.
+    let client = client(&rustls::version::TLS13, None, RootCertStore::empty());
+    let name = ServerName::try_from("localhost").expect("name");
+    let mut client = ClientConnection::new(Arc::new(client), name).expect("connection");
+    let mut flight = Vec::new();
+    client.write_tls(&mut flight).expect("client hello");
+    server
+        .read_tls(&mut flight.as_slice())
+        .expect("client hello");
+    server.process_new_packets().expect("client hello");
+    assert_eq!(server.handshake_kind(), Some(HandshakeKind::Full));
+    assert_eq!(server.peer_certificates(), None);
+    assert_eq!(devices.device(&server, NOW), Err(Refusal::Handshaking));
 }
 
 #[test]
