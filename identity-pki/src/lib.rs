@@ -1,7 +1,48 @@
 //! Identities for hardware: from a certificate signing request to a device certificate.
 //!
-//! Without default features the crate is identifiers and digests alone: [`TenantId`], [`DeviceId`],
-//! [`DeviceIdentity`], [`Fingerprint`], [`TbsSha256`], [`SerialNumber`].
+//! A device makes a key where it cannot be taken out, and sends a request for it (PKCS #10). This
+//! crate decides whether the request may be answered, answers it with a certificate of one fixed
+//! profile, and reads such certificates back. It does no I/O, reads no clock and draws no random
+//! number by itself: time and randomness are arguments, and so are the signature algorithms.
+//!
+#![cfg_attr(feature = "x509", doc = "```")]
+#![cfg_attr(not(feature = "x509"), doc = "```ignore")]
+//! use identity_pki::{CsrCategory, CsrPolicy, ECDSA_P256_SHA256};
+//!
+//! # let from_the_device = include_str!("../tests/data/device.csr.pem");
+//! let gate = CsrPolicy::new(ECDSA_P256_SHA256);
+//! let csr = gate.check_pem(from_the_device)?;
+//! println!("the device holds the key {}", csr.spki_sha256());
+//!
+//! let reason = gate.check_pem("-----BEGIN PRIVATE KEY-----").unwrap_err();
+//! assert_eq!((reason.category(), reason.code()), (CsrCategory::Malformed, "pem_label"));
+//! # Ok::<(), identity_pki::CsrReason>(())
+//! ```
+//!
+//! # From a request to a certificate
+//!
+//! 1. [`CsrPolicy`] reads a request as strict DER, judges key, attributes and extensions, and
+//!    verifies the proof of possession. Each refusal is a [`CsrReason`] that names the rule, its
+//!    clause and the value found. What passes is a [`ValidatedCsr`], which is the public key alone.
+//! 2. [`PlatformCa`] signs for a [`ValidatedCsr`] and nothing else. Subject and name come from a
+//!    [`DeviceIdentity`] of the caller's, so nothing that a device asks for reaches its certificate.
+//!    The key may be in memory ([`P256Signer`]), behind any other [`CaSigner`], or in a service that
+//!    signs between [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
+//! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
+//!    field before anyone gets it.
+//! 4. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
+//!    rest: path, time, denylist.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
+//! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
+//! | `serde` | `Serialize` and `Deserialize` of the ids |
+//!
+//! Without features the crate is identifiers and digests alone: [`TenantId`], [`DeviceId`],
+//! [`DeviceIdentity`], [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`].
 
 #[cfg(feature = "x509")]
 #[macro_use]

@@ -18,15 +18,17 @@ use support::{NOW, SKEW, ca, ca_terms, csr, device_terms, identity, rng};
 use time::Duration;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+type Distort = fn(Vec<u8>) -> Result<Vec<u8>, SigningError>;
+
 /// Signs as asked, and then does what `distort` does to the signature.
 #[derive(Debug)]
 struct Distorted {
     signer: P256Signer,
-    distort: fn(Vec<u8>) -> Result<Vec<u8>, SigningError>,
+    distort: Distort,
 }
 
 impl Distorted {
-    fn new(distort: fn(Vec<u8>) -> Result<Vec<u8>, SigningError>) -> Box<Self> {
+    fn new(distort: Distort) -> Box<Self> {
         let signer = P256Signer::generate(&mut rng());
         Box::new(Self { signer, distort })
     }
@@ -61,7 +63,7 @@ fn a_signer_that_gives_high_s_still_makes_low_s_certificates() {
 
 #[test]
 fn a_signer_that_fails_or_signs_with_another_key_makes_no_ca() {
-    let failing: [fn(Vec<u8>) -> Result<Vec<u8>, SigningError>; 4] = [
+    let failing: [Distort; 4] = [
         |_| Err(SigningError::new("the token was pulled")),
         |_| Ok(Vec::new()),
         |signature| Ok([signature, vec![0]].concat()),

@@ -144,3 +144,127 @@ fn is_meant(extension: &X509Extension<'_>, meant: &UnsignedCertificate) -> bool 
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::ca::{issue, signer::CaSigner as _};
+    use crate::{
+        CA_VALIDITY, CsrPolicy, DeviceId, ECDSA_P256_SHA256, P256Signer, PlatformCa, SerialNumber,
+        TenantId, Terms, der,
+    };
+
+    /// A certificate and what was meant by it.
+    fn issued() -> (Vec<u8>, UnsignedCertificate) {
+        let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+        let terms = Terms::new(datetime!(2026-11-22 12:00 UTC), CA_VALIDITY, Duration::ZERO);
+        let signer = Box::new(P256Signer::generate(&mut rng));
+        let ca = PlatformCa::generate(signer, "CA", &terms, &mut rng).unwrap();
+        let csr = include_str!("../../tests/data/device.csr.pem");
+        let csr = CsrPolicy::new(ECDSA_P256_SHA256).check_pem(csr).unwrap();
+        let identity = DeviceIdentity::new(
+            TenantId::new("acme").unwrap(),
+            DeviceId::new("dev_789").unwrap(),
+        );
+        let meant = ca.prepare(&csr, &identity, &terms, &mut rng).unwrap();
+        (sign(&meant.tbs), meant)
+    }
+
+    fn sign(tbs: &[u8]) -> Vec<u8> {
+        let signer = P256Signer::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
+        issue::assemble(tbs, &signer.sign(tbs).unwrap()).unwrap()
+    }
+
+    /// Replaces the one occurrence of some bytes.
+    fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+        let position = bytes.windows(from.len()).position(|window| window == from);
+        let (before, rest) = bytes.split_at(position.unwrap());
+        [before, to, &rest[from.len()..]].concat()
+    }
+
+    #[test]
+    fn a_certificate_that_is_as_meant_has_no_difference() {
+        let (der, meant) = issued();
+        assert_eq!(difference(&der, &meant), None);
+    }
+
+    #[test]
+    fn a_difference_from_what_was_meant_is_found_in_its_field() {
+        type Change = fn(&mut UnsignedCertificate);
+        let changes: [(Difference, Change); 7] = [
+            (Difference::TbsCertificate, |meant| meant.tbs.push(0)),
+            (Difference::SerialNumber, |meant| {
+                meant.serial = SerialNumber::from_der_contents(&[1]).unwrap();
+            }),
+            (Difference::Issuer, |meant| {
+                meant.issuer = der::sequence(&[]);
+            }),
+            (Difference::Validity, |meant| {
+                meant.validity.not_after += Duration::SECOND;
+            }),
+            (Difference::Subject, |meant| {
+                let tenant = meant.identity.tenant_id().clone();
+                let other = DeviceId::new("dev_790").unwrap();
+                meant.identity = DeviceIdentity::new(tenant, other);
+            }),
+            (Difference::Extensions, |meant| {
+                let device = meant.identity.device_id().clone();
+                let other = TenantId::new("other").unwrap();
+                meant.identity = DeviceIdentity::new(other, device);
+            }),
+            (Difference::Extensions, |meant| {
+                meant.authority_key_id.push(0);
+            }),
+        ];
+        for (field, change) in changes {
+            let (der, mut meant) = issued();
+            change(&mut meant);
+            assert_eq!(difference(&der, &meant), Some(field));
+        }
+    }
+
+    #[test]
+    fn a_wrong_form_is_found_though_it_was_signed() {
+        let (der, meant) = issued();
+        let v2 = replace(&meant.tbs, &[0xa0, 3, 2, 1, 2], &[0xa0, 3, 2, 1, 1]);
+        let unique_id = {
+            let id = &meant.authority_key_id;
+            let extensions = crate::profile::write_extensions(&meant.identity, &meant.key, id);
+            let extensions = der::explicit(3, &extensions);
+            let with_id = [&[0x81, 2, 0, 1], &extensions[..]].concat();
+            let tbs = replace(&meant.tbs, &extensions, &with_id);
+            let (_, contents) = tbs.split_at(4);
+            der::sequence(&[contents])
+        };
+        let other_key = {
+            let (tbs, key) = (&meant.tbs, meant.key.as_bytes());
+            let (last, rest) = key.split_last().unwrap();
+            replace(tbs, key, &[rest, &[last ^ 1]].concat())
+        };
+        for (field, tbs) in [
+            (Difference::Version, v2),
+            (Difference::UniqueIdentifier, unique_id),
+            (Difference::SubjectPublicKeyInfo, other_key),
+        ] {
+            let signed = sign(&tbs);
+            let meant = UnsignedCertificate {
+                tbs,
+                ..meant.clone()
+            };
+            assert_eq!(difference(&signed, &meant), Some(field));
+        }
+        let outer = replace(&der, &meant.tbs, &[]);
+        let sha384 = replace(&outer, &[4, 3, 2], &[4, 3, 3]);
+        let (_, after_header) = sha384.split_at(4);
+        let sha384 = der::sequence(&[&meant.tbs, after_header]);
+        assert_eq!(
+            difference(&sha384, &meant),
+            Some(Difference::SignatureAlgorithm)
+        );
+        let longer = [&der[..], &[0]].concat();
+        assert_eq!(difference(&longer, &meant), Some(Difference::Encoding));
+    }
+}
