@@ -1,5 +1,7 @@
 //! The example signs what it should and refuses the rest.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod program;
 
 use std::process::Command;

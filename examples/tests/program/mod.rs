@@ -1,6 +1,10 @@
 //! Runs an example as its reader would, and stops it when the test ends.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
