@@ -14,6 +14,9 @@ mod rate_limit;
 mod request;
 mod right;
 mod store_error;
+mod text;
+mod timestamp;
+mod users;
 
 use std::sync::{Arc, LazyLock};
 
@@ -38,6 +41,7 @@ pub use problem::{FieldError, Problem, ProblemDocument};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use request::{Peer, RequestContext, RequestId, X_REQUEST_ID};
 pub use right::{Holders, Right, Scope, UnknownScope};
+pub use timestamp::Timestamp;
 
 use crate::App;
 
@@ -46,6 +50,7 @@ use crate::App;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(health::routes())
+        .merge(users::routes())
         .routes(routes!(openapi_json))
 }
 
