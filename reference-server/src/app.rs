@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use biowave_client::BioWaveClient;
 use identity_mtls::{Denylist, LiveConnections};
 use identity_pki::{PairingPepper, PlatformCa};
 use identity_store::{NamedSecret, SecretBytes, Store};
@@ -11,12 +10,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
-use crate::config::{Config, PalmServer};
-use crate::http::RateLimits;
+use crate::config::Config;
+use crate::http::{PollPace, RateLimits};
+use crate::palm::Palm;
 use crate::seen::Seen;
 use crate::start::StartError;
 use crate::tls::Tls;
 use crate::tokens::Tokens;
+use crate::waiters::Waiters;
 
 /// The parts of a running server.
 #[derive(Debug)]
@@ -27,8 +28,12 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The palm server; without one, palm operations answer `service_unavailable`.
-    pub palm: Option<BioWaveClient>,
+    /// What decides on palm samples.
+    pub palm: Palm,
+    /// Requests that wait for a change of a challenge.
+    pub waiters: Arc<Waiters>,
+    /// How often a device may ask for its challenges.
+    pub poll_pace: PollPace,
     /// Which device certificates are denied, as handshakes see it.
     pub denylist: Arc<Denylist>,
     /// The open connections of devices.
@@ -82,7 +87,9 @@ impl App {
             seen: Seen::default(),
             shutdown: CancellationToken::new(),
             metrics,
-            palm: config.palm_server.as_ref().map(palm_client).transpose()?,
+            palm: Palm::new(config.palm_server.as_ref())?,
+            waiters: Arc::default(),
+            poll_pace: PollPace::new(config.rate_limits),
             denylist,
             tls,
             config,
@@ -106,11 +113,6 @@ impl App {
         self.live.re_decide(self.clock.now(), &self.tls.trust());
         Ok(())
     }
-}
-
-fn palm_client(server: &PalmServer) -> Result<BioWaveClient, StartError> {
-    let builder = BioWaveClient::builder(server.url.clone()).timeout(server.timeout);
-    builder.build().map_err(StartError::PalmClient)
 }
 
 async fn random_secret(store: &dyn Store, name: NamedSecret) -> Result<SecretBytes, StartError> {

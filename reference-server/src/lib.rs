@@ -4,6 +4,7 @@
 //! - [`App`]: what routes and jobs share.
 //! - [`http`]: the interface, one module for each group of routes.
 //! - [`listener`]: connections, TLS handshakes, time-outs.
+//! - [`palm`]: what happens to a palm sample.
 //! - [`jobs`]: background work.
 //! - [`clock`]: the only clock and the only entropy.
 
@@ -16,11 +17,14 @@ pub mod denials;
 pub mod http;
 pub mod jobs;
 pub mod listener;
+pub mod palm;
+pub mod receipt;
 mod seen;
 mod start;
 pub mod telemetry;
 pub mod tls;
 pub mod tokens;
+pub mod waiters;
 
 pub use app::App;
 pub use seen::Seen;

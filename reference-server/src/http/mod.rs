@@ -2,6 +2,7 @@
 
 mod body;
 mod caller;
+mod challenges;
 mod cookie;
 mod device_caller;
 mod email;
@@ -31,7 +32,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use body::{JsonBody, MAX_JSON, Query, read};
+pub(crate) use body::{from_json, is_json};
 pub use caller::{Caller, ConsoleSession, SESSION_IDLE, session_token_hash};
+pub use challenges::{PollPace, own_challenge};
 pub use device_caller::{DeviceCaller, RenewingDevice, require_mtls};
 pub use email::{Email, EmailError};
 pub use error_code::ErrorCode;
@@ -51,6 +54,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(health::routes())
         .merge(users::routes())
+        .merge(challenges::routes())
         .routes(routes!(openapi_json))
 }
 

@@ -1,10 +1,12 @@
 //! Background work. Each job runs alone, at its own pace, until the server is to stop.
 
 mod denials;
+mod palm_erasure;
 mod purge;
 mod seal;
 mod seen;
 mod set_up;
+mod sweeper;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +19,12 @@ use crate::App;
 /// Starts every job.
 pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
     tasks.spawn(denials::run(Arc::clone(app)));
+    tasks.spawn(palm_erasure::run(Arc::clone(app)));
     tasks.spawn(purge::run(Arc::clone(app)));
     tasks.spawn(seal::run(Arc::clone(app)));
     tasks.spawn(seen::run(Arc::clone(app)));
     tasks.spawn(set_up::run(Arc::clone(app)));
+    tasks.spawn(sweeper::run(Arc::clone(app)));
 }
 
 /// The pace of a job.

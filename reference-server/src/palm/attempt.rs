@@ -1,0 +1,275 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity_challenge::{
+    Answer, ChallengeKind, Outcome, PalmPolicy, PalmType, Refusal, Undecided, UserThrottle,
+    VerifyOutcome,
+};
+use identity_mtls::VerifiedDevice;
+use identity_store::{
+    AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Change, Conflict, Entity, Error,
+    StoredChallenge, User,
+};
+use time::OffsetDateTime;
+
+use super::palm_type::palm_of_sample;
+use super::server::{self, Asked, Claim};
+use super::{Capture, CompletionBody, Palm};
+use crate::App;
+use crate::http::{Problem, own_challenge};
+use crate::receipt::{RECEIPT_TYPE, ReceiptClaims};
+use crate::waiters::Topic;
+
+/// Decides on a sample of a device for one of its challenges. Samples of one challenge that race are
+/// decided once, by the first, and all get its outcome; nobody's leaving stops the decision.
+///
+/// `asked` tells who sent the sample, and by which request.
+///
+/// # Errors
+///
+/// 404 `not_found` for what is no challenge of the device; 410 `challenge_expired`; 409
+/// `challenge_terminal`; 422 `palm_type_mismatch` and `palm_type_required`; 403
+/// `palm_type_restricted`; what the store fails with.
+pub async fn complete(
+    app: &Arc<App>,
+    device: VerifiedDevice,
+    asked: Change,
+    challenge_id: ChallengeId,
+    capture: Capture,
+) -> Result<CompletionBody, Problem> {
+    let key = (device.identity().clone(), challenge_id.clone());
+    let attempt = Attempt {
+        app: Arc::clone(app),
+        device,
+        asked,
+        challenge_id,
+        capture,
+    };
+    app.palm
+        .decisions
+        .join(key, attempt.run())
+        .await
+        .map_err(Problem::internal)?
+}
+
+/// A sample on its way to a decision.
+struct Attempt {
+    app: Arc<App>,
+    device: VerifiedDevice,
+    asked: Change,
+    challenge_id: ChallengeId,
+    capture: Capture,
+}
+
+/// What decisions are made by, as it was when the sample came.
+struct Basis {
+    user: User,
+    palm_type: PalmType,
+    policy: PalmPolicy,
+}
+
+impl Attempt {
+    async fn run(self) -> Result<CompletionBody, Problem> {
+        let record = own_challenge(&self.app, self.device.identity(), &self.challenge_id).await?;
+        record
+            .challenge
+            .ensure_open(self.app.clock.now())
+            .map_err(Error::Challenge)?;
+        let basis = self.basis(&record).await?;
+        let body = match self.begin().await? {
+            Begun::Ours(AttemptStart::Begun {
+                lease,
+                record,
+                reconcile,
+            }) => {
+                self.app.waiters.challenge_changed(&record);
+                self.decide(lease, &record, reconcile, &basis).await?
+            }
+            Begun::Ours(AttemptStart::Replayed { record }) => {
+                self.undecided(&record, Undecided::CaptureReplayed)?
+            }
+            Begun::Ours(AttemptStart::Throttled { record, until }) => {
+                let retry_after = wait_until(until, self.app.clock.now());
+                self.undecided(&record, Undecided::Throttled { retry_after })?
+            }
+            Begun::Elsewhere(body) => body,
+        };
+        metrics::counter!("palm_samples_total", "outcome" => body.label()).increment(1);
+        Ok(body)
+    }
+
+    /// Reads what the decision is to be based on, and refuses a sample of the wrong palm.
+    async fn basis(&self, record: &StoredChallenge) -> Result<Basis, Problem> {
+        let tenant_id = &record.tenant_id;
+        let user = self.app.store.user(tenant_id, &record.user_id).await?;
+        let user = user.ok_or(Error::NotFound(Entity::User))?;
+        let tenant = self.app.store.tenant(tenant_id).await?;
+        let tenant = tenant.ok_or(Error::NotFound(Entity::Tenant))?;
+        let palm_type = palm_of_sample(record.challenge.kind(), self.capture.palm_type(), &user)?;
+        Ok(Basis {
+            user,
+            palm_type,
+            policy: tenant.config.palm_policy,
+        })
+    }
+
+    /// Takes the right to decide. While another replica has it, this one waits for its outcome.
+    async fn begin(&self) -> Result<Begun, Problem> {
+        let Palm { lease, .. } = self.app.palm;
+        let key = &self.app.sample_digest_key;
+        let sample = self.capture.digest(key).map_err(Problem::internal)?;
+        let topic = Topic::Challenge(self.challenge_id.clone());
+        let mut waiter = self.app.waiters.listen(topic, lease, &self.app.shutdown);
+        let mut waited = false;
+        loop {
+            let change = self.change();
+            let until = change.at + lease;
+            let (tenant_id, id) = (self.device.identity().tenant_id(), &self.challenge_id);
+            let error = match self
+                .app
+                .store
+                .begin_attempt(change, tenant_id, id, sample, until)
+                .await
+            {
+                Ok(start) => return Ok(Begun::Ours(start)),
+                Err(error) => error,
+            };
+            let ended = matches!(error, Error::Challenge(Refusal::Terminal { .. }));
+            if ended
+                && waited
+                && let Some(body) = self.outcome_elsewhere().await?
+            {
+                return Ok(Begun::Elsewhere(body));
+            }
+            let busy = matches!(error, Error::Conflict(Conflict::AttemptInProgress));
+            if !busy || !waiter.again().await {
+                return Err(error.into());
+            }
+            waited = true;
+        }
+    }
+
+    /// What another replica's attempt, which ended the challenge, was answered with.
+    async fn outcome_elsewhere(&self) -> Result<Option<CompletionBody>, Error> {
+        let tenant_id = self.device.identity().tenant_id();
+        let record = self
+            .app
+            .store
+            .challenge(tenant_id, &self.challenge_id)
+            .await?;
+        Ok(record.as_ref().and_then(CompletionBody::that_ended))
+    }
+
+    /// Asks the palm server, and commits what comes of it.
+    async fn decide(
+        &self,
+        lease: AttemptLease,
+        record: &StoredChallenge,
+        reconcile: bool,
+        basis: &Basis,
+    ) -> Result<CompletionBody, Problem> {
+        let asked = self.ask(record, reconcile, basis).await;
+        let change = self.change();
+        let (policy_version, receipt) = match &asked.verdict.outcome {
+            Outcome::Verify(outcome) => {
+                let version = basis.policy.version();
+                let receipt = self.receipt(record, outcome, &version, change.at)?;
+                (Some(version), receipt)
+            }
+            Outcome::Enroll(_) | Outcome::Undecided(_) => (None, None),
+        };
+        let verdict = AttemptVerdict {
+            outcome: asked.verdict.outcome,
+            policy_version,
+            receipt,
+            vendor_request_id: asked.request_id.map(|id| id.to_string()),
+            vendor: asked.verdict.vendor,
+        };
+        let finished = self
+            .app
+            .store
+            .finish_attempt(change, lease, verdict)
+            .await?;
+        self.app.waiters.challenge_changed(&finished.record);
+        Ok(CompletionBody::of(&finished.record, &finished.answer))
+    }
+
+    async fn ask(&self, record: &StoredChallenge, reconcile: bool, basis: &Basis) -> Asked {
+        let Some(palm_server) = &self.app.palm.server else {
+            return Asked::nobody();
+        };
+        let sample = self.capture.sample();
+        let claim = Claim {
+            tenant_id: &record.tenant_id,
+            user_id: &record.user_id,
+            palm_type: basis.palm_type,
+            policy: &basis.policy,
+        };
+        let allowed = &basis.user.palm_policy.allowed_types;
+        match record.challenge.kind() {
+            ChallengeKind::Verify => server::verify(palm_server, &sample, claim).await,
+            ChallengeKind::Enroll { .. } if reconcile => {
+                server::enroll_again(palm_server, &sample, claim, allowed).await
+            }
+            ChallengeKind::Enroll { .. } => {
+                server::enroll(palm_server, &sample, claim, allowed).await
+            }
+        }
+    }
+
+    fn receipt(
+        &self,
+        record: &StoredChallenge,
+        outcome: &VerifyOutcome,
+        policy_version: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<String>, Problem> {
+        let VerifyOutcome::Match { .. } = outcome else {
+            return Ok(None);
+        };
+        let (tokens, certificate) = (&self.app.tokens, self.device.fingerprint());
+        let claims =
+            ReceiptClaims::of_match(tokens.issuer(), record, &certificate, policy_version, now)
+                .map_err(Problem::internal)?;
+        tokens
+            .sign(RECEIPT_TYPE, &claims)
+            .map(Some)
+            .map_err(Problem::internal)
+    }
+
+    /// The answer to a sample that the palm server was not asked about.
+    fn undecided(
+        &self,
+        record: &StoredChallenge,
+        undecided: Undecided,
+    ) -> Result<CompletionBody, Problem> {
+        self.app.waiters.challenge_changed(record);
+        let outcome = Outcome::Undecided(undecided);
+        let completion = record.challenge.complete(&outcome, self.app.clock.now());
+        let answer: Answer = completion.map_err(Error::Challenge)?.answer;
+        Ok(CompletionBody::of(record, &answer))
+    }
+
+    /// A state change by this sample, now.
+    fn change(&self) -> Change {
+        Change {
+            at: self.app.clock.now(),
+            ..self.asked.clone()
+        }
+    }
+}
+
+/// What came of the wish to decide.
+enum Begun {
+    /// The store answered this replica.
+    Ours(AttemptStart),
+    /// Another replica's attempt ended the challenge.
+    Elsewhere(CompletionBody),
+}
+
+/// How long a throttled user has to wait. A lock has no end of its own, so that the device comes
+/// again after the usual pause.
+fn wait_until(until: Option<OffsetDateTime>, now: OffsetDateTime) -> Duration {
+    let pause = until.map_or(UserThrottle::DELAY, |until| until - now);
+    pause.try_into().unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,183 @@
+//! Requests that wait for a change: one table for every long poll of this process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use identity_pki::DeviceIdentity;
+use identity_store::{ChallengeId, StoredChallenge};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a waiter trusts silence. Changes that another replica makes wake nobody here, so each
+/// waiter reads again after this time.
+const REREAD: Duration = Duration::from_secs(1);
+
+/// What a request can wait for a change of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// One challenge.
+    Challenge(ChallengeId),
+    /// The open challenges of a device.
+    Device(DeviceIdentity),
+}
+
+/// Who waits for what. A topic is in the table for as long as somebody waits for it.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    topics: Mutex<HashMap<Topic, watch::Sender<()>>>,
+}
+
+impl Waiters {
+    /// Wakes everybody who waits for `topic`.
+    pub fn notify(&self, topic: &Topic) {
+        if let Some(waiting) = self.lock().get(topic) {
+            waiting.send_replace(());
+        }
+    }
+
+    /// Wakes everybody who waits for this challenge or for work at its device.
+    pub fn challenge_changed(&self, record: &StoredChallenge) {
+        self.notify(&Topic::Challenge(record.challenge_id.clone()));
+        let device = DeviceIdentity::new(record.tenant_id.clone(), record.device_id.clone());
+        self.notify(&Topic::Device(device));
+    }
+
+    /// Starts to listen, for `at_most` this long or until `stop` is cancelled: what changes after
+    /// this call is heard.
+    #[must_use]
+    pub fn listen(
+        self: &Arc<Self>,
+        topic: Topic,
+        at_most: Duration,
+        stop: &CancellationToken,
+    ) -> Waiter {
+        let changes = self.lock().entry(topic.clone()).or_default().subscribe();
+        Waiter {
+            table: Arc::clone(self),
+            topic,
+            changes: Some(changes),
+            deadline: Instant::now() + at_most,
+            stop: stop.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, watch::Sender<()>>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits for a [`Topic`]: reads what there is, and [again](Self::again) after each change.
+#[derive(Debug)]
+pub struct Waiter {
+    table: Arc<Waiters>,
+    topic: Topic,
+    changes: Option<watch::Receiver<()>>,
+    deadline: Instant,
+    stop: CancellationToken,
+}
+
+impl Waiter {
+    /// Waits until it is worth reading again: after a change, after a second, at the end of the
+    /// time. `false` at once when the time is over.
+    pub async fn again(&mut self) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let Some(changes) = self.changes.as_mut().filter(|_| !left.is_zero()) else {
+            return false;
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            // The table, which holds the sender, is held by this waiter.
+            _ = changes.changed() => true,
+            () = tokio::time::sleep(left.min(REREAD)) => true,
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.changes = None;
+        let mut topics = self.table.lock();
+        if topics
+            .get(&self.topic)
+            .is_some_and(|waiting| waiting.receiver_count() == 0)
+        {
+            topics.remove(&self.topic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use identity_pki::{DeviceId, TenantId};
+
+    use super::*;
+
+    fn topic() -> Topic {
+        let tenant = TenantId::new("acme").unwrap();
+        Topic::Device(DeviceIdentity::new(tenant, DeviceId::new("dev_1").unwrap()))
+    }
+
+    fn listen(table: &Arc<Waiters>, seconds: u64) -> Waiter {
+        table.listen(
+            topic(),
+            Duration::from_secs(seconds),
+            &CancellationToken::new(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_heard_at_once_also_one_before_the_waiting() {
+        let table = Arc::new(Waiters::default());
+        let mut waiter = listen(&table, 25);
+        let started = Instant::now();
+        table.notify(&topic());
+        assert!(waiter.again().await);
+        let (again, ()) = tokio::join!(waiter.again(), async { table.notify(&topic()) });
+        assert!(again);
+        assert_eq!(
+            started.elapsed(),
+            Duration::ZERO,
+            "the change was not waited for, but heard"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_checked_once_a_second_until_the_time_is_over() {
+        let table = Arc::new(Waiters::default());
+        let mut waiter = listen(&table, 5);
+        let mut reads = 1;
+        while waiter.again().await {
+            reads += 1;
+        }
+        assert_eq!(reads, 6);
+        assert!(!listen(&table, 0).again().await, "no time is over at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_server_that_stops() {
+        let (table, stop) = (Arc::new(Waiters::default()), CancellationToken::new());
+        let mut waiter = table.listen(topic(), Duration::from_secs(25), &stop);
+        let started = Instant::now();
+        let (again, ()) = tokio::join!(waiter.again(), async { stop.cancel() });
+        assert!(!again);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_topic_leaves_the_table_with_its_last_waiter() {
+        let table = Arc::new(Waiters::default());
+        let (first, second) = (listen(&table, 5), listen(&table, 5));
+        drop(first);
+        assert_eq!(table.lock().len(), 1);
+        drop(second);
+        assert_eq!(table.lock().len(), 0);
+        table.notify(&topic());
+        assert_eq!(
+            table.lock().len(),
+            0,
+            "a change that nobody waits for leaves nothing behind"
+        );
+    }
+}
