@@ -5,15 +5,21 @@ mod attempt;
 mod audit_chain;
 #[cfg(feature = "testing")]
 pub mod conformance;
+#[cfg(feature = "sqlite")]
+mod crypter;
 mod error;
 mod id;
 mod memory;
 mod model;
 mod posting;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod time_format;
 mod traits;
 
 pub use audit_chain::audit_hash;
+#[cfg(feature = "sqlite")]
+pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result};
 pub use id::{
     AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, SessionId, UserId,
@@ -21,5 +27,7 @@ pub use id::{
 };
 pub use memory::MemoryStore;
 pub use model::*;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Migrate, SqliteStore};
 pub use time_format::rfc3339;
 pub use traits::*;

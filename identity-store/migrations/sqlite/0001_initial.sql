@@ -91,13 +91,11 @@ CREATE TABLE users (
     palm_policy          TEXT    NOT NULL,
     consecutive_failures INTEGER NOT NULL,
     last_failure_at      INTEGER,
-    erasure_requested_at INTEGER,
     created_at           INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX users_newest ON users (tenant_id, created_at DESC, internal_id DESC);
-CREATE INDEX users_erasure ON users (erasure_requested_at) WHERE erasure_requested_at IS NOT NULL;
 
 CREATE TABLE palms (
     tenant_id   TEXT    NOT NULL,
@@ -110,11 +108,23 @@ CREATE TABLE palms (
     FOREIGN KEY (tenant_id, user_id) REFERENCES users
 ) STRICT, WITHOUT ROWID;
 
+-- Templates that are still to be erased at the palm server, if they are there at all.
+CREATE TABLE palm_erasures (
+    tenant_id    TEXT    NOT NULL,
+    user_id      TEXT    NOT NULL,
+    palm_type    TEXT    NOT NULL CHECK (palm_type IN ('left', 'right')),
+    requested_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, palm_type),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX palm_erasures_oldest ON palm_erasures (requested_at);
+
 CREATE TABLE consents (
     tenant_id    TEXT    NOT NULL,
     user_id      TEXT    NOT NULL,
-    recorded_at  INTEGER NOT NULL,
     position     INTEGER NOT NULL,
+    recorded_at  INTEGER NOT NULL,
     version      TEXT    NOT NULL,
     purposes     TEXT    NOT NULL,
     granted      INTEGER NOT NULL CHECK (granted IN (0, 1)),
@@ -151,7 +161,10 @@ CREATE TABLE challenges (
     PRIMARY KEY (tenant_id, challenge_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX challenges_newest ON challenges (tenant_id, created_at DESC, challenge_id DESC);
 CREATE INDEX challenges_open ON challenges (tenant_id, device_id, created_at)
+    WHERE status IN ('pending', 'in_progress');
+CREATE INDEX challenges_open_of_user ON challenges (tenant_id, user_id, created_at)
     WHERE status IN ('pending', 'in_progress');
 CREATE INDEX challenges_overdue ON challenges (expires_at)
     WHERE status IN ('pending', 'in_progress');
@@ -163,18 +176,19 @@ CREATE TABLE challenge_attempts (
     sample_digest     BLOB    NOT NULL,
     started_at        INTEGER NOT NULL,
     lease_until       INTEGER NOT NULL,
-    finished_at       INTEGER,
     -- NULL while it is being decided.
-    outcome           TEXT,
+    finished_at       INTEGER,
     -- Whether the palm server decided on the sample: then it is never decided on again.
     decided           INTEGER NOT NULL CHECK (decided IN (0, 1)),
+    -- Whether the palm server may have enrolled the palm without our knowing.
     may_have_happened INTEGER NOT NULL CHECK (may_have_happened IN (0, 1)),
     vendor_request_id TEXT,
+    policy_version    TEXT,
     PRIMARY KEY (tenant_id, challenge_id, number),
     FOREIGN KEY (tenant_id, challenge_id) REFERENCES challenges
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX challenge_attempts_decided ON challenge_attempts (tenant_id, sample_digest)
+CREATE INDEX challenge_attempts_decided ON challenge_attempts (tenant_id, sample_digest)
     WHERE decided = 1;
 
 CREATE TABLE oauth_clients (
@@ -187,11 +201,12 @@ CREATE TABLE oauth_clients (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE oauth_client_secrets (
-    tenant_id   TEXT NOT NULL,
-    client_id   TEXT NOT NULL,
-    secret_hash BLOB NOT NULL,
+    tenant_id   TEXT    NOT NULL,
+    client_id   TEXT    NOT NULL,
+    position    INTEGER NOT NULL,
+    secret_hash BLOB    NOT NULL,
     expires_at  INTEGER,
-    PRIMARY KEY (tenant_id, client_id, secret_hash),
+    PRIMARY KEY (tenant_id, client_id, position),
     FOREIGN KEY (tenant_id, client_id) REFERENCES oauth_clients ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
@@ -220,21 +235,24 @@ CREATE INDEX console_sessions_operator ON console_sessions (operator_id);
 
 CREATE TABLE login_failures (
     email     TEXT    NOT NULL,
-    failed_at INTEGER NOT NULL,
-    position  INTEGER NOT NULL,
-    PRIMARY KEY (email, failed_at, position)
-) STRICT, WITHOUT ROWID;
+    failed_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX login_failures_email ON login_failures (email, failed_at);
 
 CREATE TABLE platform_secrets (
-    kind                      TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
     -- The fingerprint of a certificate in hexadecimal; empty for a secret that is none.
-    fingerprint               TEXT    NOT NULL,
-    state                     TEXT,
-    cert_pem                  TEXT,
-    secret                    BLOB    NOT NULL,
-    not_after                 INTEGER,
-    uploaded_by               TEXT    NOT NULL,
-    uploaded_at               INTEGER NOT NULL,
+    fingerprint TEXT    NOT NULL,
+    position    INTEGER NOT NULL,
+    state       TEXT    CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
+    cert_pem    TEXT,
+    -- Encrypted.
+    secret      BLOB    NOT NULL,
+    not_after   INTEGER,
+    uploaded_by TEXT    NOT NULL,
+    created_at  INTEGER,
+    -- The smallest threshold before the expiry that an alert was sent for.
     last_alert_threshold_days INTEGER,
     PRIMARY KEY (kind, fingerprint)
 ) STRICT, WITHOUT ROWID;
@@ -249,6 +267,7 @@ CREATE TABLE idempotent_answers (
     keep_until  INTEGER NOT NULL,
     -- NULL while the first request is running.
     status      INTEGER,
+    -- Encrypted.
     body        BLOB
 ) STRICT, WITHOUT ROWID;
 

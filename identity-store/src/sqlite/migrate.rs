@@ -1,0 +1,84 @@
+//! Brings the schema to the version that this program knows.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqlitePool;
+use sqlx::{SqlSafeStr as _, SqliteConnection};
+
+use super::fault::{Fault, Step};
+use crate::{Error, Result};
+
+/// Whether opening a database migrates it (`IDENTITY_MIGRATE`, contract §14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// It does, under a lock: several processes may open the database at once.
+    Auto,
+    /// It does not; an older schema is refused.
+    Off,
+}
+
+/// Every migration, in order.
+fn migrator() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        Cow::Borrowed("initial"),
+        MigrationType::Simple,
+        include_str!("../../migrations/sqlite/0001_initial.sql").into_sql_str(),
+        false,
+    )])
+}
+
+/// The newest version that this program knows.
+fn known() -> i64 {
+    migrator()
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Applies what is missing, or refuses a schema that is not this program's.
+pub(super) async fn bring_up(writer: &SqlitePool, migrate: Migrate) -> Result<()> {
+    let run = async {
+        // sqlx's own migration lock does nothing on SQLite; the write lock is one.
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        match (check_version(&mut transaction).await, migrate) {
+            (Ok(()), _) => {}
+            (Err(Fault::Refused(Error::SchemaOlder { .. })), Migrate::Auto) => {
+                migrator()
+                    .run_direct(None, &mut *transaction, false)
+                    .await
+                    .map_err(|source| Error::Backend {
+                        operation: "migrate",
+                        source: Box::new(source),
+                    })?;
+            }
+            (Err(fault), _) => return Err(fault),
+        }
+        transaction.commit().await.map_err(Fault::from)
+    };
+    run.await.map_err(|fault: Fault| fault.named("migrate"))
+}
+
+/// Refuses a schema that is older or newer than this program's.
+pub(super) async fn check_version(conn: &mut SqliteConnection) -> Step<()> {
+    let known = known();
+    match found(conn).await? {
+        found if found < known => Err(Error::SchemaOlder { found, known }.into()),
+        found if found > known => Err(Error::SchemaNewer { found, known }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The newest migration applied; 0 for an empty database.
+async fn found(conn: &mut SqliteConnection) -> Step<i64> {
+    const IS_THERE: &str =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'";
+    const NEWEST: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+    let tables: i64 = sqlx::query_scalar(IS_THERE).fetch_one(&mut *conn).await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    Ok(sqlx::query_scalar(NEWEST).fetch_one(conn).await?)
+}
