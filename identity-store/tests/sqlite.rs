@@ -1,0 +1,18 @@
+//! SQLite keeps the traits' contract.
+
+#![cfg(feature = "sqlite")]
+
+use identity_store::{Crypter, DataKey, Migrate, SqliteStore};
+use tempfile::TempDir;
+
+/// An empty store in a directory of its own, which goes with the test.
+async fn store() -> (SqliteStore, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("identity.db");
+    let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
+    let entropy = rand_core::UnwrapErr(getrandom::SysRng);
+    let store = SqliteStore::open(path.to_str().unwrap(), crypter, entropy, Migrate::Auto);
+    (store.await.unwrap(), directory)
+}
+
+identity_store::conformance_tests!(store());
