@@ -105,7 +105,7 @@ pub use pem::PemRule;
 #[cfg(feature = "x509")]
 pub use profile::{
     DeviceCertificate, MAX_DEVICE_CERTIFICATE_LEN, ProfileRule, ServerCertificate,
-    ServerCertificateRule,
+    ServerCertificateRule, ServerCertificateWarning,
 };
 pub use serial::SerialNumber;
 

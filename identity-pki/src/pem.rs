@@ -61,23 +61,6 @@ pub(crate) fn decode(label: &'static str, text: &str, limit: usize) -> Result<Ve
     }
 }
 
-/// The DER of each block that `text` consists of, at least one.
-pub(crate) fn decode_all(
-    label: &'static str,
-    text: &str,
-    limit: usize,
-) -> Result<Vec<Vec<u8>>, PemRule> {
-    check_length(text, limit)?;
-    let mut rest = text.trim_ascii();
-    let mut ders = Vec::new();
-    while ders.is_empty() || !rest.is_empty() {
-        let (der, after) = block(label, rest)?;
-        ders.push(der);
-        rest = after.trim_ascii_start();
-    }
-    Ok(ders)
-}
-
 /// Base64 without boundaries, on one line or many.
 pub(crate) fn decode_base64(text: &str, limit: usize) -> Result<Vec<u8>, PemRule> {
     check_length(text, limit)?;

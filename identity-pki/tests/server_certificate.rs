@@ -7,7 +7,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use identity_pki::{Error, PemRule, ServerCertificate, ServerCertificateRule};
+use identity_pki::{
+    Error, PemRule, ServerCertificate, ServerCertificateRule, ServerCertificateWarning,
+};
 use support::OpenSsl;
 use time::Duration;
 
@@ -103,14 +105,6 @@ fn the_usual_kinds_of_key_are_named() {
 fn every_rule_has_a_case() {
     let openssl = OpenSsl::new();
     let good = make(&openssl, "good", P256, &[NO_CA, NAMES]);
-    let ca = make(&openssl, "ca", P256, &[NAMES]);
-    let nameless = make(&openssl, "nameless", P256, &[NO_CA]);
-    let mail = make(
-        &openssl,
-        "mail",
-        P256,
-        &[NO_CA, "subjectAltName=email:ops@example.com"],
-    );
     let weak = make(
         &openssl,
         "weak",
@@ -118,16 +112,20 @@ fn every_rule_has_a_case() {
         &[NO_CA, NAMES],
     );
     let ed448 = make(&openssl, "ed448", "ED448", &[NO_CA, NAMES]);
+    let koblitz = "EC -pkeyopt ec_paramgen_curve:secp256k1";
+    let koblitz = make(&openssl, "koblitz", koblitz, &[NO_CA, NAMES]);
+    let broken = good.replace("MII", "M!!");
     let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let cases = [
         ("pem_label", rule("", None)),
         ("pem_label", rule(&good, Some("no certificate"))),
+        ("pem_base64", rule(&broken, None)),
+        ("pem_unterminated", rule(&good[..good.len() - 30], None)),
+        ("pem_too_large", rule(&good.repeat(400), None)),
         ("too_many_certificates", rule(&good.repeat(11), None)),
         ("certificate", rule(empty, None)),
         ("certificate", rule(&good, Some(empty))),
-        ("is_ca", rule(&ca, None)),
-        ("no_name", rule(&nameless, None)),
-        ("no_name", rule(&mail, None)),
+        ("key_algorithm", rule(&koblitz, None)),
         ("weak_key", rule(&weak, None)),
         ("key_algorithm", rule(&ed448, None)),
     ];
@@ -141,4 +139,44 @@ fn every_rule_has_a_case() {
         known.difference(&covered).all(|code| nested.contains(code)),
         "{covered:?}"
     );
+}
+
+#[test]
+fn what_is_odd_is_taken_with_a_warning() {
+    let openssl = OpenSsl::new();
+    let warnings = |leaf: &str, chain: Option<&str>| {
+        let facts = ServerCertificate::from_pem_chain(leaf, chain).unwrap();
+        let codes = facts.warnings().iter().map(ServerCertificateWarning::code);
+        codes.collect::<Vec<_>>()
+    };
+    let good = make(&openssl, "good", P256, &[NO_CA, NAMES]);
+    let ca = make(&openssl, "ca", P256, &[NAMES]);
+    let nameless = make(&openssl, "nameless", P256, &[NO_CA]);
+    let mail = make(
+        &openssl,
+        "mail",
+        P256,
+        &[NO_CA, "subjectAltName=email:ops@example.com"],
+    );
+    openssl.line("req -x509 -new -key good.key -subj /CN=Other -out other.pem");
+    let other = openssl.read("other.pem");
+    assert_eq!(warnings(&good, Some(&ca)), [""; 0]);
+    assert_eq!(warnings(&ca, None), ["is_ca"]);
+    assert_eq!(warnings(&nameless, None), ["no_name"]);
+    assert_eq!(warnings(&mail, None), ["no_name"]);
+    assert_eq!(warnings(&good, Some(&other)), ["chain_order"]);
+    assert_eq!(
+        ServerCertificateWarning::codes().count(),
+        3,
+        "each has its case"
+    );
+}
+
+#[test]
+fn text_between_the_certificates_is_skipped() {
+    let openssl = OpenSsl::new();
+    let leaf = make(&openssl, "leaf", P256, &[NO_CA, NAMES]);
+    let bare = ServerCertificate::from_pem_chain(&leaf, None);
+    let commented = format!("subject=CN = Server\nissuer=CN = CA\n{leaf}\n# end\n");
+    assert_eq!(ServerCertificate::from_pem_chain(&commented, None), bare);
 }

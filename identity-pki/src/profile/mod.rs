@@ -4,6 +4,6 @@ mod device;
 mod server;
 
 pub use device::{DeviceCertificate, MAX_DEVICE_CERTIFICATE_LEN, ProfileRule};
-pub use server::{ServerCertificate, ServerCertificateRule};
+pub use server::{ServerCertificate, ServerCertificateRule, ServerCertificateWarning};
 
 pub(crate) use device::{key_identifier, subject, write_extensions};

@@ -1,10 +1,11 @@
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject as _};
 use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::pem::{self, PemRule};
-use crate::{Error, Fingerprint};
+use crate::{Error, Fingerprint, PemRule};
 
 /// The longest upload of certificates, in bytes of PEM (a certificate upload of the HTTP contract).
 const MAX_PEM_LEN: usize = 256 * 1024;
@@ -38,24 +39,16 @@ pub enum ServerCertificateRule {
         /// Its place in the chain; the leaf's is 0.
         position: usize,
     },
-    /// A leaf that is a CA's certificate.
-    #[error("the first certificate is a CA's, not a server's (RFC 5280 §4.2.1.9)")]
-    IsCa,
-    /// A leaf that names no host.
-    #[error(
-        "the certificate has no subject alternative name, so no client would accept it (RFC 9525 §2)"
-    )]
-    NoName,
     /// A key that is too short.
     #[error("the key is {algorithm}; RSA keys have at least 2048 bits")]
     WeakKey {
         /// The key's algorithm and length.
         algorithm: String,
     },
-    /// A kind of key that TLS stacks do not offer any more.
-    #[error("keys of algorithm {oid} are not supported")]
+    /// A kind of key, or a curve, that TLS stacks do not offer.
+    #[error("keys of algorithm or curve {oid} are not supported (RFC 8446 §4.2.3)")]
     KeyAlgorithm {
-        /// The algorithm's object identifier.
+        /// The algorithm's or the curve's object identifier.
         oid: String,
     },
 }
@@ -64,12 +57,33 @@ codes! {
     ServerCertificateRule {
         Self::TooManyCertificates { .. } => "too_many_certificates",
         Self::Certificate { .. } => "certificate",
-        Self::IsCa => "is_ca",
-        Self::NoName => "no_name",
         Self::WeakKey { .. } => "weak_key",
         Self::KeyAlgorithm { .. } => "key_algorithm",
     }
     nested { Pem(PemRule) }
+}
+
+/// What is odd about an uploaded server certificate, but for the clients to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerCertificateWarning {
+    /// No host is named where clients look for it.
+    #[error("the certificate has no host in its subject alternative name (RFC 9525 §2)")]
+    NoName,
+    /// A CA's certificate, which some clients refuse as a server's.
+    #[error("the certificate is a CA's, which some clients refuse (RFC 5280 §4.2.1.9)")]
+    IsCa,
+    /// A chain that is out of order or has a gap.
+    #[error("a certificate of the chain was not issued by the next one (RFC 8446 §4.4.2)")]
+    ChainOrder,
+}
+
+codes! {
+    ServerCertificateWarning {
+        Self::NoName => "no_name",
+        Self::IsCa => "is_ca",
+        Self::ChainOrder => "chain_order",
+    }
 }
 
 /// What an operator wants to know about an uploaded server certificate, and its chain in the order
@@ -87,49 +101,55 @@ pub struct ServerCertificate {
     not_after: OffsetDateTime,
     fingerprint: Fingerprint,
     key_algorithm: String,
+    warnings: Vec<ServerCertificateWarning>,
 }
 
 impl ServerCertificate {
     /// Reads a leaf, which its intermediates may follow in the same text, and further
-    /// intermediates.
+    /// intermediates. What is merely odd is one of the [`warnings`](Self::warnings).
     ///
     /// # Errors
     ///
     /// [`Error::ServerCertificate`] with the first rule that is broken. Whether it has expired is
     /// the caller's question.
     pub fn from_pem_chain(leaf_pem: &str, chain_pem: Option<&str>) -> Result<Self, Error> {
+        Ok(Self::read(leaf_pem, chain_pem)?)
+    }
+
+    fn read(leaf_pem: &str, chain_pem: Option<&str>) -> Result<Self, ServerCertificateRule> {
         let mut chain = decode(leaf_pem)?;
         if let Some(text) = chain_pem.filter(|text| !text.trim_ascii().is_empty()) {
             chain.extend(decode(text)?);
         }
-        Ok(Self::from_chain(chain)?)
+        Self::from_chain(&chain)
     }
 
-    fn from_chain(chain: Vec<Vec<u8>>) -> Result<Self, ServerCertificateRule> {
+    fn from_chain(chain: &[Vec<u8>]) -> Result<Self, ServerCertificateRule> {
         if chain.len() > MAX_CERTIFICATES {
             return Err(ServerCertificateRule::TooManyCertificates {
                 found: chain.len(),
                 limit: MAX_CERTIFICATES,
             });
         }
-        for (position, der) in chain.iter().enumerate().skip(1) {
-            parse(der, position)?;
-        }
-        let der = chain.first().map_or(&[][..], Vec::as_slice);
-        let leaf = parse(der, 0)?;
-        if leaf.is_ca() {
-            return Err(ServerCertificateRule::IsCa);
-        }
-        let unreadable = ServerCertificateRule::Certificate { position: 0 };
+        let parsed: Vec<_> = chain
+            .iter()
+            .enumerate()
+            .map(|(position, der)| parse(der, position))
+            .collect::<Result<_, _>>()?;
+        let [leaf, ..] = parsed.as_slice() else {
+            return Err(ServerCertificateRule::Certificate { position: 0 });
+        };
+        let san = names(leaf)?;
         Ok(Self {
             subject: leaf.subject().to_string(),
             issuer: leaf.issuer().to_string(),
-            san: names(&leaf)?,
             not_before: leaf.validity().not_before.to_datetime(),
             not_after: leaf.validity().not_after.to_datetime(),
-            fingerprint: Fingerprint::of_certificate(der),
-            key_algorithm: key_algorithm(&leaf, unreadable)?,
-            chain,
+            fingerprint: Fingerprint::of_certificate(leaf.as_raw()),
+            key_algorithm: key_algorithm(leaf)?,
+            warnings: warnings(&san, &parsed),
+            san,
+            chain: chain.to_vec(),
         })
     }
 
@@ -180,10 +200,31 @@ impl ServerCertificate {
     pub fn key_algorithm(&self) -> &str {
         &self.key_algorithm
     }
+
+    /// What an operator should look at again.
+    #[must_use]
+    pub fn warnings(&self) -> &[ServerCertificateWarning] {
+        &self.warnings
+    }
 }
 
-fn decode(text: &str) -> Result<Vec<Vec<u8>>, ServerCertificateRule> {
-    Ok(pem::decode_all(LABEL, text, MAX_PEM_LEN)?)
+/// The certificates of a text, which may say other things between them (RFC 7468 §5.2).
+fn decode(text: &str) -> Result<Vec<Vec<u8>>, PemRule> {
+    if text.len() > MAX_PEM_LEN {
+        return Err(PemRule::TooLarge {
+            length: text.len(),
+            limit: MAX_PEM_LEN,
+        });
+    }
+    let blocks: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes())
+        .map(|block| block.map(|der| der.to_vec()))
+        .collect();
+    match blocks {
+        Ok(blocks) if blocks.is_empty() => Err(PemRule::Label { label: LABEL }),
+        Ok(blocks) => Ok(blocks),
+        Err(pem::Error::MissingSectionEnd { .. }) => Err(PemRule::Unterminated { label: LABEL }),
+        Err(_) => Err(PemRule::Base64),
+    }
 }
 
 fn parse(der: &[u8], position: usize) -> Result<X509Certificate<'_>, ServerCertificateRule> {
@@ -196,13 +237,28 @@ fn parse(der: &[u8], position: usize) -> Result<X509Certificate<'_>, ServerCerti
 fn names(leaf: &X509Certificate<'_>) -> Result<Vec<String>, ServerCertificateRule> {
     let san = leaf
         .subject_alternative_name()
-        .map_err(|_| ServerCertificateRule::Certificate { position: 0 })?
-        .ok_or(ServerCertificateRule::NoName)?;
-    let names: Vec<String> = san.value.general_names.iter().filter_map(host).collect();
-    if names.is_empty() {
-        return Err(ServerCertificateRule::NoName);
-    }
-    Ok(names)
+        .map_err(|_| ServerCertificateRule::Certificate { position: 0 })?;
+    let names = san.map(|san| san.value.general_names.iter().filter_map(host).collect());
+    Ok(names.unwrap_or_default())
+}
+
+fn warnings(san: &[String], chain: &[X509Certificate<'_>]) -> Vec<ServerCertificateWarning> {
+    let follows = |pair: &[X509Certificate<'_>]| matches!(pair, [one, next] if one.issuer().as_raw() == next.subject().as_raw());
+    let found = [
+        (ServerCertificateWarning::NoName, san.is_empty()),
+        (
+            ServerCertificateWarning::IsCa,
+            chain.first().is_some_and(|leaf| leaf.is_ca()),
+        ),
+        (
+            ServerCertificateWarning::ChainOrder,
+            !chain.windows(2).all(follows),
+        ),
+    ];
+    found
+        .into_iter()
+        .filter_map(|(warning, applies)| applies.then_some(warning))
+        .collect()
 }
 
 /// A host's name or address; other kinds of names do not name a TLS server.
@@ -219,11 +275,9 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn key_algorithm(
-    leaf: &X509Certificate<'_>,
-    unreadable: ServerCertificateRule,
-) -> Result<String, ServerCertificateRule> {
+fn key_algorithm(leaf: &X509Certificate<'_>) -> Result<String, ServerCertificateRule> {
     let spki = leaf.public_key();
+    let unreadable = ServerCertificateRule::Certificate { position: 0 };
     match spki.parsed().map_err(|_| unreadable)? {
         PublicKey::RSA(key) => {
             let algorithm = format!("RSA {}", key.key_size());
@@ -232,16 +286,22 @@ fn key_algorithm(
             }
             Ok(algorithm)
         }
-        PublicKey::EC(point) => match point.key_size() {
-            bits @ (256 | 384) => Ok(format!("ECDSA P-{bits}")),
-            _ => Ok("ECDSA P-521".to_owned()),
-        },
-        _ => {
-            let oid = spki.algorithm.algorithm.to_id_string();
-            match oid.as_str() {
-                "1.3.101.112" => Ok("Ed25519".to_owned()),
-                _ => Err(ServerCertificateRule::KeyAlgorithm { oid }),
-            }
+        PublicKey::EC(_) => {
+            let curve = spki.algorithm.parameters.as_ref();
+            let curve = curve.and_then(|curve| curve.as_oid().ok());
+            named(curve.map(|curve| curve.to_id_string()).unwrap_or_default())
         }
+        _ => named(spki.algorithm.algorithm.to_id_string()),
+    }
+}
+
+/// The curves and algorithms of TLS 1.3 (RFC 8446 §4.2.3), RSA aside.
+fn named(oid: String) -> Result<String, ServerCertificateRule> {
+    match oid.as_str() {
+        "1.2.840.10045.3.1.7" => Ok("ECDSA P-256".to_owned()),
+        "1.3.132.0.34" => Ok("ECDSA P-384".to_owned()),
+        "1.3.132.0.35" => Ok("ECDSA P-521".to_owned()),
+        "1.3.101.112" => Ok("Ed25519".to_owned()),
+        _ => Err(ServerCertificateRule::KeyAlgorithm { oid }),
     }
 }
