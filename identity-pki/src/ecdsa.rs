@@ -36,5 +36,8 @@ pub(crate) fn is_low_s(signature: &[u8]) -> bool {
 }
 
 fn parse(signature: &[u8]) -> Option<Signature> {
-    is_sig_value(signature).then(|| Signature::from_der(signature).ok())?
+    if !is_sig_value(signature) {
+        return None;
+    }
+    Signature::from_der(signature).ok()
 }
