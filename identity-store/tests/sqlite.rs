@@ -1,6 +1,10 @@
 //! SQLite keeps the traits' contract.
 
 #![cfg(feature = "sqlite")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a store that cannot be made is the report"
+)]
 
 use identity_store::{Crypter, DataKey, Migrate, SqliteStore};
 use tempfile::TempDir;

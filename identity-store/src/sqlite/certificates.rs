@@ -24,7 +24,7 @@ const ISSUE: &str = "
         issued_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'device', ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/// A certificate is valid through its not_after, and denied once.
+/// A certificate is valid through its `not_after`, and denied once.
 const DENY: &str = "
     INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
                                            revoked_at, revoked_by, not_after)

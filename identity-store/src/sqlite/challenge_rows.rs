@@ -1,7 +1,9 @@
 //! Challenges as rows.
 
-use identity_challenge::{Challenge, ChallengeKind, ChallengeRecord};
-use identity_pki::{DeviceIdentity, TenantId};
+use identity_challenge::{
+    Challenge, ChallengeKind, ChallengeRecord, ChallengeStatus, PalmType, StatusReason,
+};
+use identity_pki::{DeviceId, DeviceIdentity, TenantId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
@@ -141,8 +143,8 @@ pub(super) async fn list(
         .bind(window.at)
         .bind(window.id)
         .bind(filter.user_id.as_ref().map(UserId::as_str))
-        .bind(filter.device_id.as_ref().map(|id| id.as_str()))
-        .bind(filter.status.map(|status| status.as_str()))
+        .bind(filter.device_id.as_ref().map(DeviceId::as_str))
+        .bind(filter.status.map(ChallengeStatus::as_str))
         .bind(filter.client_reference.as_deref())
         .bind(window.rows)
         .fetch_all(conn)
@@ -201,7 +203,7 @@ pub(super) async fn insert(tx: &mut ChangeTx<'_>, new: &StoredChallenge) -> Step
         .bind(new.tenant_id.as_str())
         .bind(new.challenge_id.as_str())
         .bind(record.kind.as_str())
-        .bind(record.kind.palm_type().map(|palm| palm.as_str()))
+        .bind(record.kind.palm_type().map(PalmType::as_str))
         .bind(record.status.as_str())
         .bind(i64::from(record.attempts_used))
         .bind(i64::from(record.max_attempts))
@@ -230,7 +232,7 @@ pub(super) async fn update(tx: &mut ChangeTx<'_>, next: &StoredChallenge) -> Ste
         .bind(next.tenant_id.as_str())
         .bind(next.challenge_id.as_str())
         .bind(record.status.as_str())
-        .bind(record.status_reason.map(|reason| reason.as_str()))
+        .bind(record.status_reason.map(StatusReason::as_str))
         .bind(i64::from(record.attempts_used))
         .bind(record.completed_at.map(ms))
         .bind(next.scores.as_ref().map(json).transpose()?)

@@ -26,6 +26,7 @@ mod sessions;
 mod tenants;
 #[cfg(test)]
 mod tests;
+
 mod tx;
 mod user_rows;
 mod users;

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use identity_pki::TenantId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
@@ -101,7 +102,7 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewOperator) -> Step<Operator> {
     }
     sqlx::query(INSERT)
         .bind(new.operator_id.as_str())
-        .bind(new.tenant_id.as_ref().map(|id| id.as_str()))
+        .bind(new.tenant_id.as_ref().map(TenantId::as_str))
         .bind(&new.email)
         .bind(word(&new.role)?)
         .bind(&new.password.0)

@@ -1,0 +1,132 @@
+use super::{File, crypter, entropy, waiting_device};
+use crate::sqlite::{Migrate, SqliteStore};
+use crate::{Error, Store as _};
+
+#[tokio::test]
+async fn commits_are_on_the_disk_before_they_are_answered() {
+    let file = File::new();
+    let store = file.open().await;
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&store.shared.writer)
+        .await
+        .unwrap();
+    assert_eq!(journal, "wal");
+    const FULL: i64 = 2;
+    for (pragma, value) in [
+        ("PRAGMA synchronous", FULL),
+        ("PRAGMA foreign_keys", 1),
+        ("PRAGMA trusted_schema", 0),
+    ] {
+        let found = pragma_value(&store.shared.writer, pragma).await;
+        assert_eq!(found, value, "{pragma}");
+    }
+    let found = pragma_value(&store.shared.readers, "PRAGMA query_only").await;
+    assert_eq!(found, 1, "a reader cannot write");
+}
+
+async fn pragma_value(pool: &sqlx::SqlitePool, pragma: &'static str) -> i64 {
+    let value = sqlx::query_scalar(pragma).fetch_one(pool);
+    value.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let file = File::new();
+    file.open().await.close().await;
+    let mut raw = file.raw().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum,
+                                               execution_time)
+                 VALUES (9000, 'from the future', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut raw).await.unwrap();
+    for migrate in [Migrate::Auto, Migrate::Off] {
+        let opened = SqliteStore::open(&file.url(), crypter(7), entropy(), migrate).await;
+        let error = opened.unwrap_err();
+        assert!(
+            matches!(error, Error::SchemaNewer { found: 9000, .. }),
+            "{error:?}"
+        );
+    }
+    let error = SqliteStore::migrate(&file.url()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaNewer { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_older_schema_is_refused_when_migrating_is_switched_off() {
+    let file = File::new();
+    let opened = SqliteStore::open(&file.url(), crypter(7), entropy(), Migrate::Off).await;
+    let error = opened.unwrap_err();
+    assert!(
+        matches!(error, Error::SchemaOlder { found: 0, .. }),
+        "{error:?}"
+    );
+    SqliteStore::migrate(&file.url()).await.unwrap();
+    let opened = SqliteStore::open(&file.url(), crypter(7), entropy(), Migrate::Off).await;
+    opened.unwrap().check().await.unwrap();
+}
+
+#[tokio::test]
+async fn migrating_twice_at_once_migrates_once() {
+    let file = File::new();
+    let migrations = (0..6).map(|_| {
+        let url = file.url();
+        tokio::spawn(async move { SqliteStore::migrate(&url).await })
+    });
+    for migration in migrations.collect::<Vec<_>>() {
+        migration.await.unwrap().unwrap();
+    }
+    let store = file.open().await;
+    store.check().await.unwrap();
+    waiting_device(&store).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_ledger_takes_no_change_even_from_its_own_database() {
+    let file = File::new();
+    let store = file.open().await;
+    waiting_device(&store).await.unwrap();
+    let paired = crate::DeviceStore::pair_device(&store, super::change(), super::pairing(1));
+    paired.await.unwrap();
+    let mut raw = file.raw().await;
+    for statement in [
+        "DELETE FROM issued_certificates",
+        "UPDATE issued_certificates SET pem = 'another'",
+    ] {
+        let refused = sqlx::query(statement).execute(&mut raw).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+    super::close(store, raw).await;
+}
+
+#[tokio::test]
+async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
+    const GLOBAL: &[&str] = &[
+        // The platform's own.
+        "console_users",
+        "console_sessions",
+        "login_failures",
+        "platform_secrets",
+        "idempotent_answers",
+        // In the order of what happened, over all tenants.
+        "revoked_cert_fingerprints",
+        "audit_rows",
+        "outbox",
+    ];
+    let file = File::new();
+    let store = file.open().await;
+    let tables = "SELECT t.name, c.name FROM pragma_table_list t, pragma_table_info(t.name) c
+                  WHERE t.schema = 'main' AND t.type = 'table' AND c.pk = 1
+                    AND t.name NOT LIKE 'sqlite%' AND t.name NOT LIKE '\\_sqlx%' ESCAPE '\\'";
+    let mut raw = file.raw().await;
+    let keys: Vec<(String, String)> = sqlx::query_as(tables).fetch_all(&mut raw).await.unwrap();
+    assert!(keys.len() > 10, "{keys:?}");
+    let document = include_str!("../../../../docs/DATA_MODEL.md");
+    for (table, key) in keys {
+        let is_global = GLOBAL.contains(&table.as_str());
+        assert!(is_global || key == "tenant_id", "{table} is keyed by {key}");
+        assert!(
+            document.contains(&format!("`{table}`")),
+            "{table} is not in docs/DATA_MODEL.md"
+        );
+    }
+    super::close(store, raw).await;
+}
