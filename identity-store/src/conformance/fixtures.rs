@@ -109,7 +109,7 @@ impl World {
     // Devices
 
     pub(super) fn identity(&self, tenant_id: &TenantId) -> DeviceIdentity {
-        let device_id = DeviceId::new(&format!("dev_{}", self.draw())).unwrap();
+        let device_id = DeviceId::new(format!("dev_{}", self.draw())).unwrap();
         DeviceIdentity::new(tenant_id.clone(), device_id)
     }
 

@@ -4,7 +4,6 @@
 //! store of its own, empty.
 
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a story that goes wrong panics: that is its report"
@@ -14,7 +13,31 @@ mod fixtures;
 mod witness;
 
 #[doc(hidden)]
+pub mod attempts;
+#[doc(hidden)]
+pub mod audit;
+#[doc(hidden)]
+pub mod challenges;
+#[doc(hidden)]
+pub mod clients;
+#[doc(hidden)]
+pub mod devices;
+#[doc(hidden)]
+pub mod idempotency;
+#[doc(hidden)]
+pub mod operators;
+#[doc(hidden)]
+pub mod pairing;
+#[doc(hidden)]
+pub mod renewal;
+#[doc(hidden)]
+pub mod secrets;
+#[doc(hidden)]
+pub mod sessions;
+#[doc(hidden)]
 pub mod tenants;
+#[doc(hidden)]
+pub mod users;
 
 pub use fixtures::World;
 
@@ -39,6 +62,160 @@ macro_rules! conformance_tests {
                 a_tenants_settings_are_replaced_whole,
                 an_unknown_tenant_is_not_changed,
             ];
+            devices: [
+                a_device_is_registered_and_waits_to_be_paired,
+                a_device_needs_a_tenant,
+                an_id_or_a_code_that_is_taken_is_drawn_again,
+                an_unused_code_runs_out_at_its_moment,
+                a_device_is_edited_field_by_field,
+                a_device_keeps_its_class_and_may_change_its_binding,
+                another_tenants_device_is_not_found,
+                devices_are_listed_newest_first_each_once,
+                filters_find_devices_by_what_they_are,
+                filters_find_devices_by_their_life,
+                the_latest_sight_of_a_device_stays,
+                a_device_stands_as_it_and_its_tenant_stand,
+            ];
+            pairing: [
+                a_code_is_looked_up_while_it_is_good,
+                a_code_makes_a_certificate_the_devices,
+                a_certificate_that_was_not_issued_is_not_in_the_ledger,
+                a_code_that_is_not_good_pairs_nothing,
+                the_same_key_gets_its_certificate_again,
+                of_many_pairings_with_one_code_one_is_now,
+                the_same_key_at_once_is_paired_once,
+                a_key_or_a_number_is_certified_once,
+                a_paired_device_gets_a_new_code_when_asked_to_replace,
+                an_expired_or_revoked_device_gets_a_new_code,
+                a_code_that_is_in_use_is_not_given_out_twice,
+                a_spent_code_ends_with_a_renewal_or_a_revocation,
+                what_expired_by_itself_is_not_denied,
+            ];
+            renewal: [
+                a_renewal_replaces_the_certificate_and_denies_the_old,
+                only_the_active_certificate_renews,
+                a_device_that_is_not_paired_does_not_renew,
+                a_renewal_needs_a_new_key_and_a_new_number,
+                of_parallel_renewals_one_wins,
+                a_revocation_denies_the_certificate_and_ends_what_is_open,
+                a_device_that_waits_is_revoked_too,
+                denials_are_read_on_from_where_a_reader_stopped,
+                a_denial_may_go_a_day_after_its_certificate_expired,
+            ];
+            users: [
+                a_user_is_made_known,
+                a_user_id_is_taken_once_in_each_tenant,
+                users_are_listed_newest_first_each_once_in_their_tenant,
+                contact_data_is_edited_field_by_field,
+                identity_and_palm_policy_are_noted,
+                a_suspension_cancels_what_is_open_and_is_told_once,
+                a_lock_outlasts_a_suspension_and_is_cleared_by_hand,
+                consent_is_recorded_with_what_was_agreed_to,
+                a_refusal_withdraws_what_stands_and_is_recorded,
+                a_withdrawal_takes_the_palms_and_ends_what_is_open,
+                each_palm_is_erased_once_oldest_request_first,
+                an_enrolment_makes_an_erasure_needless,
+                another_tenants_user_is_not_found,
+            ];
+            clients: [
+                a_client_is_made_with_one_secret,
+                a_client_needs_a_tenant,
+                clients_are_listed_newest_first_each_once_in_their_tenant,
+                a_new_secret_ends_the_ones_before_it,
+                a_client_is_deleted,
+                another_tenants_client_is_not_found,
+            ];
+            operators: [
+                the_first_operator_is_seeded_once,
+                an_operator_is_made_and_found_by_address,
+                an_operator_that_cannot_be_is_refused,
+                operators_are_listed_newest_first_each_once,
+                a_new_role_ends_the_sessions_and_a_new_address_does_not,
+                an_operator_keeps_their_scope_and_an_address_its_owner,
+                the_last_platform_administrator_stays,
+                of_two_administrators_who_delete_each_other_one_stays,
+                an_unknown_operator_is_not_changed,
+            ];
+            sessions: [
+                a_session_opens_with_its_token,
+                a_session_ends_with_its_life_or_when_it_lies_idle,
+                sessions_are_listed_newest_first_while_they_live,
+                a_session_is_ended_by_its_owner_alone,
+                a_new_password_ends_the_other_sessions,
+                a_deleted_operator_has_no_sessions,
+                failed_sign_ins_count_within_a_window,
+                a_failed_sign_in_is_told_without_the_address,
+                a_success_forgets_the_failures_before_it,
+            ];
+            secrets: [
+                the_server_certificate_is_replaced,
+                a_new_active_ca_makes_the_one_before_retire,
+                a_ca_is_stored_once,
+                of_two_active_cas_at_once_one_stays_active,
+                a_named_secret_is_made_once_whoever_asks,
+            ];
+            challenges: [
+                a_challenge_is_created_for_a_user_at_a_device,
+                the_tenants_settings_bound_a_challenge,
+                a_challenge_id_is_taken_once,
+                an_enrolment_passes_its_gates_one_by_one,
+                a_tenant_may_enrol_without_asking_for_consent,
+                a_verification_needs_a_palm_that_may_be_used,
+                a_device_of_another_class_takes_no_challenge,
+                another_tenants_users_and_devices_are_not_found,
+                of_many_challenges_at_once_no_more_open_than_allowed,
+                challenges_are_listed_newest_first_by_what_they_are,
+                a_device_finds_what_is_open_oldest_first,
+                a_challenge_is_claimed_denied_or_canceled,
+                a_denial_is_told_in_the_devices_words,
+                an_overdue_challenge_is_over_before_it_is_swept,
+                the_sweeper_expires_what_is_overdue_longest_first,
+            ];
+            attempts: [
+                a_sample_takes_the_challenge_up,
+                one_attempt_is_decided_at_a_time,
+                of_many_samples_at_once_one_is_decided,
+                a_lease_passes_on_when_it_ends,
+                a_match_completes_the_verification,
+                failed_tries_are_told_and_the_last_ends_the_verification,
+                whose_palm_it_was_is_told_to_the_audit_trail_alone,
+                an_enrolment_records_the_palm,
+                an_enrolment_that_the_vendor_refuses_is_over,
+                a_vendor_that_does_not_decide_costs_no_try,
+                a_vendor_that_refuses_the_platform_is_an_alert,
+                a_sample_that_was_decided_on_is_known_again,
+                one_sample_at_two_challenges_at_once_is_decided_twice,
+                who_failed_often_waits_and_who_failed_too_often_is_locked,
+                an_enrolment_heeds_the_lock_alone,
+                an_enrolment_in_doubt_is_reconciled_first,
+                an_enrolment_that_ends_in_doubt_is_taken_back,
+                what_happened_is_noted_although_the_challenge_is_over,
+                a_verdict_after_the_end_moves_nothing,
+                a_verdict_of_another_kind_is_refused_and_not_noted,
+            ];
+            idempotency: [
+                a_key_is_reserved_once_while_its_lease_runs,
+                of_many_that_reserve_one_key_one_goes_on,
+                an_answer_is_repeated_until_its_time_is_over,
+                an_answer_without_a_reservation_is_not_kept,
+                a_key_is_given_back_unanswered,
+                a_purge_takes_what_is_past_its_time,
+                of_two_runs_of_a_request_one_commits,
+                a_run_whose_key_was_given_back_does_not_commit,
+            ];
+            audit: [
+                events_are_recorded_in_the_chain_that_is_named,
+                a_silenced_tenant_has_no_rows_and_still_its_webhooks,
+                rows_say_who_did_what_from_where_and_when,
+                sealed_rows_form_a_chain_for_each_tenant_and_one_for_the_platform,
+                rows_are_sealed_a_few_at_a_time_in_the_order_of_commits,
+                two_sealers_give_each_row_one_place,
+                a_chain_is_read_on_from_where_a_reader_stopped,
+                an_edited_row_no_longer_fits_its_hash,
+                the_outbox_is_in_order_and_counts_each_subjects_events,
+                events_at_once_are_numbered_without_a_gap,
+                a_user_is_named_by_the_internal_id_in_the_audit_trail,
+            ];
         }
     };
     (@topics $make:expr; $($topic:ident: [$($story:ident),* $(,)?];)*) => {
@@ -58,4 +235,37 @@ macro_rules! conformance_tests {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A story that the macro does not list would never be told.
+    #[test]
+    fn every_story_is_listed() {
+        let listed = include_str!("mod.rs");
+        let topics = [
+            include_str!("audit.rs"),
+            include_str!("attempts.rs"),
+            include_str!("challenges.rs"),
+            include_str!("clients.rs"),
+            include_str!("devices.rs"),
+            include_str!("idempotency.rs"),
+            include_str!("operators.rs"),
+            include_str!("pairing.rs"),
+            include_str!("renewal.rs"),
+            include_str!("secrets.rs"),
+            include_str!("sessions.rs"),
+            include_str!("tenants.rs"),
+            include_str!("users.rs"),
+        ];
+        for line in topics.iter().flat_map(|topic| topic.lines()) {
+            if let Some(story) = line.strip_prefix("pub async fn ") {
+                let (name, _) = story.split_once('(').unwrap();
+                assert!(
+                    listed.contains(&format!("                {name},\n")),
+                    "{name}"
+                );
+            }
+        }
+    }
 }

@@ -298,9 +298,6 @@ impl Transaction<'_> {
             return Ok(());
         }
         self.state.erasures.retain(|due| due != erasure);
-        self.user_mut(&erasure.tenant_id, &erasure.user_id)?
-            .palms
-            .retain(|palm| palm.palm_type != erasure.palm_type);
         self.tell(&erasure.tenant_id, &Event::PalmErased { user });
         Ok(())
     }

@@ -102,8 +102,7 @@ pub trait UserStore: Send + Sync {
     /// `limit`. There is one for each palm; a second request leaves the first one's time.
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>>;
 
-    /// Notes that the palm server erased a template. A palm of that type that was recorded since it
-    /// was due is gone with it. An erasure that is not due changes nothing, without an event.
-    /// Event: `palm_erased`.
+    /// Notes that the palm server erased a template. An erasure that is not, or no longer, due changes
+    /// nothing, without an event. Event: `palm_erased`.
     async fn finish_palm_erasure(&self, change: Change, erasure: PalmErasure) -> Result<()>;
 }

@@ -1,0 +1,693 @@
+use identity_challenge::{
+    Answer, CancelReason, ChallengeKind, ChallengeStatus, EnrollOutcome, PalmType, Refusal,
+    UserThrottle, VerifyOutcome,
+};
+use identity_pki::TenantId;
+
+use super::fixtures::{
+    ENROLL_RIGHT, LEASE, World, added, at, enrolled, matched, not_found, scores, undecided,
+    verified,
+};
+use super::witness::Told;
+use crate::{
+    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeStep, Conflict, Device, Error,
+    Palm, PalmErasure, SampleDigest, Severity, StoredChallenge, StoredVerdict, User, UserStatus,
+    VendorState,
+};
+
+/// A tenant with a paired device and a user whose left palm is enrolled.
+struct Scene {
+    world: World,
+    tenant_id: TenantId,
+    device: Device,
+    user: User,
+}
+
+async fn scene(world: World) -> Scene {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let user = world.enrolled_user(&device, "ada").await;
+    Scene {
+        world,
+        tenant_id,
+        device,
+        user,
+    }
+}
+
+impl Scene {
+    async fn open(&self, kind: ChallengeKind) -> StoredChallenge {
+        self.world.open(&self.user, &self.device, kind).await
+    }
+
+    fn sample(&self) -> SampleDigest {
+        SampleDigest(self.world.digest())
+    }
+
+    /// Finishes an attempt that has to succeed.
+    async fn finishes(
+        &self,
+        seconds: i64,
+        lease: AttemptLease,
+        verdict: AttemptVerdict,
+        told: Told,
+    ) -> StoredVerdict {
+        self.world
+            .commits(self.world.change_at(seconds), told, async |change| {
+                self.world
+                    .store
+                    .finish_attempt(change, lease, verdict)
+                    .await
+            })
+            .await
+    }
+
+    /// Finishes an attempt of which nothing is told, because its challenge is over.
+    async fn finishes_too_late(
+        &self,
+        seconds: i64,
+        lease: AttemptLease,
+        verdict: AttemptVerdict,
+    ) -> Refusal {
+        let refusal = self
+            .world
+            .refuses(self.world.change_at(seconds), async |change| {
+                self.world
+                    .store
+                    .finish_attempt(change, lease, verdict)
+                    .await
+            })
+            .await;
+        match refusal {
+            Error::Challenge(refusal) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn conflicts(&self, lease: &AttemptLease, conflict: Conflict) {
+        let change = self.world.change_at(1);
+        self.world
+            .conflicts(change, conflict, async |change| {
+                let lease = lease.clone();
+                self.world
+                    .store
+                    .finish_attempt(change, lease, matched())
+                    .await
+            })
+            .await;
+    }
+
+    async fn cancel(&self, challenge: &StoredChallenge) {
+        let step = ChallengeStep::Cancel(CancelReason::Integrator);
+        let id = &challenge.challenge_id;
+        let canceled = self
+            .world
+            .store
+            .transition_challenge(self.world.change_at(1), &self.tenant_id, id, step)
+            .await;
+        canceled.unwrap();
+    }
+
+    async fn due(&self) -> Vec<PalmErasure> {
+        self.world.store.due_palm_erasures(9).await.unwrap()
+    }
+
+    async fn reconciles(&self, challenge: &StoredChallenge, seconds: i64) -> (AttemptLease, bool) {
+        match self.world.begin(challenge, seconds, self.sample()).await {
+            Ok(AttemptStart::Begun {
+                lease, reconcile, ..
+            }) => (lease, reconcile),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn a_sample_takes_the_challenge_up(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let sample = scene.sample();
+    let start = scene
+        .world
+        .commits(scene.world.change_at(1), Told::nothing(), async |change| {
+            let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
+            let store = &scene.world.store;
+            store
+                .begin_attempt(change, tenant_id, id, sample, at(11))
+                .await
+        })
+        .await;
+    let AttemptStart::Begun {
+        lease,
+        record,
+        reconcile,
+    } = start
+    else {
+        panic!("{start:?}");
+    };
+    let expected = AttemptLease {
+        tenant_id: scene.tenant_id.clone(),
+        challenge_id: challenge.challenge_id.clone(),
+        number: 1,
+        until: at(11),
+    };
+    assert_eq!(lease, expected);
+    assert!(!reconcile);
+    assert_eq!(record.challenge.status(), ChallengeStatus::InProgress);
+    assert_eq!(scene.world.challenge(&challenge).await, *record);
+}
+
+pub async fn one_attempt_is_decided_at_a_time(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let other = scene.open(ChallengeKind::Verify).await;
+    let lease = scene.world.lease(&challenge, 0).await;
+    let busy = scene
+        .world
+        .refuses(scene.world.change_at(LEASE - 1), async |change| {
+            let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
+            let (sample, store) = (scene.sample(), &scene.world.store);
+            store
+                .begin_attempt(change, tenant_id, id, sample, at(99))
+                .await
+        })
+        .await;
+    let in_progress = matches!(busy, Error::Conflict(Conflict::AttemptInProgress));
+    assert!(in_progress, "{busy:?}");
+    scene.world.lease(&other, 1).await;
+    let told = Told::tenant(&["verification_failed"], &[]);
+    scene.finishes(1, lease.clone(), not_found(), told).await;
+    let next = scene.world.lease(&challenge, 2).await;
+    assert_eq!(next.number, 2);
+    scene.conflicts(&lease, Conflict::AttemptEnded).await;
+}
+
+pub async fn of_many_samples_at_once_one_is_decided(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let store = std::sync::Arc::clone(&scene.world.store);
+        let (change, sample) = (scene.world.change(), scene.sample());
+        let (tenant_id, id) = (scene.tenant_id.clone(), challenge.challenge_id.clone());
+        calls.spawn(async move {
+            let start = store.begin_attempt(change, &tenant_id, &id, sample, at(10));
+            matches!(start.await, Ok(AttemptStart::Begun { .. }))
+        });
+    }
+    let begun = calls.join_all().await.into_iter().filter(|begun| *begun);
+    assert_eq!(begun.count(), 1);
+}
+
+pub async fn a_lease_passes_on_when_it_ends(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let first = scene.world.lease(&challenge, 0).await;
+    let second = scene.world.lease(&challenge, LEASE).await;
+    assert_eq!(second.number, 2);
+    scene.conflicts(&first, Conflict::AttemptEnded).await;
+    // Nobody else took it: it may be finished late.
+    let told = Told::tenant(&["verification_complete"], &["verification.complete"]);
+    let late = LEASE * 3;
+    scene.finishes(late, second.clone(), matched(), told).await;
+    scene.conflicts(&second, Conflict::AttemptEnded).await;
+}
+
+pub async fn a_match_completes_the_verification(world: World) {
+    let scene = scene(world).await;
+    let failed = scene.open(ChallengeKind::Verify).await;
+    scene.world.attempt(&failed, 0, not_found()).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let lease = scene.world.lease(&challenge, 1).await;
+    let told = Told::tenant(&["verification_complete"], &["verification.complete"]);
+    let finished = scene.finishes(2, lease, matched(), told).await;
+    let record = finished.record;
+    assert_eq!(finished.answer, Answer::Completed { scores: scores() });
+    assert_eq!(record.challenge.status(), ChallengeStatus::Completed);
+    assert_eq!(record.challenge.completed_at(), Some(at(2)));
+    assert_eq!(record.scores, Some(*scores().as_array()));
+    assert_eq!(record.receipt, Some("eyJ.receipt".to_owned()));
+    assert_eq!(scene.world.challenge(&challenge).await, record);
+    // The match starts the count of failed tries again.
+    assert_eq!(scene.world.again(&scene.user).await, scene.user);
+    let event = scene.world.outbox().await.pop().unwrap();
+    assert_eq!(event.data["receipt"], "eyJ.receipt");
+    assert_eq!(event.data["user_id"], "ada");
+    assert_eq!(event.data["metadata"], record.metadata);
+    let row = scene
+        .world
+        .audit(&Chain::Tenant(scene.tenant_id.clone()))
+        .await
+        .pop()
+        .unwrap();
+    assert_eq!(row.metadata["policy_version"], "p1");
+    assert_eq!(row.metadata["user_id"], scene.user.internal_id.as_str());
+}
+
+pub async fn failed_tries_are_told_and_the_last_ends_the_verification(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let low = verified(VerifyOutcome::LowConfidence { scores: scores() });
+    for (seconds, verdict, reason, left) in [
+        (1, not_found(), "not_found", 2),
+        (2, low, "low_confidence", 1),
+        (3, not_found(), "not_found", 0),
+    ] {
+        let lease = scene.world.lease(&challenge, seconds).await;
+        let webhooks = if left == 0 {
+            &["verification.failed"][..]
+        } else {
+            &[]
+        };
+        let told = Told::tenant(&["verification_failed"], webhooks);
+        let finished = scene.finishes(seconds, lease, verdict, told).await;
+        assert_eq!(finished.record.challenge.attempts().remaining(), left);
+        assert_eq!(scene.world.challenge(&challenge).await, finished.record);
+        let user = scene.world.again(&scene.user).await;
+        assert_eq!(user.throttle.consecutive_failures(), 3 - u32::from(left));
+        assert_eq!(user.throttle.last_failure_at(), Some(at(seconds)));
+        let chain = Chain::Tenant(scene.tenant_id.clone());
+        let row = scene.world.audit(&chain).await.pop().unwrap();
+        assert_eq!(row.metadata["reason"], reason);
+        assert_eq!(row.metadata["attempt"], 3 - left);
+    }
+    let ended = scene.world.challenge(&challenge).await.challenge;
+    assert_eq!(ended.status(), ChallengeStatus::Failed);
+    assert_eq!(ended.status_reason().unwrap().as_str(), "max_attempts");
+    let after = scene.world.begin(&challenge, 4, scene.sample()).await;
+    let refused = matches!(after, Err(Error::Challenge(Refusal::Terminal { .. })));
+    assert!(refused, "{after:?}");
+}
+
+pub async fn whose_palm_it_was_is_told_to_the_audit_trail_alone(world: World) {
+    let scene = scene(world).await;
+    let other = scene.world.user(&scene.tenant_id, "mallory").await;
+    for (matched_user, internal_id) in [
+        ("mallory", Some(other.internal_id.as_str())),
+        ("stranger", None),
+        ("no user id!", None),
+    ] {
+        let challenge = scene.open(ChallengeKind::Verify).await;
+        let verdict = verified(VerifyOutcome::IdentityMismatch {
+            matched_user: matched_user.to_owned(),
+            scores: scores(),
+        });
+        let lease = scene.world.lease(&challenge, 0).await;
+        let told = Told::tenant(&["verification_failed"], &[]);
+        scene.finishes(0, lease, verdict, told).await;
+        let chain = Chain::Tenant(scene.tenant_id.clone());
+        let row = scene.world.audit(&chain).await.pop().unwrap();
+        assert_eq!(row.metadata["matched_user"].as_str(), internal_id);
+        assert_eq!(row.severity, Severity::High);
+    }
+    let told = format!("{:?}", scene.world.outbox().await.last());
+    assert!(!told.contains("mallory"), "{told}");
+}
+
+pub async fn an_enrolment_records_the_palm(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let lease = scene.world.lease(&challenge, 1).await;
+    let told = Told::tenant(&["palm_enrolled"], &["enrollment.complete"]);
+    let finished = scene.finishes(2, lease, added(77), told).await;
+    assert_eq!(finished.answer, Answer::Enrolled { palm_id: 77 });
+    let status = finished.record.challenge.status();
+    assert_eq!(status, ChallengeStatus::Completed);
+    let palm = |palm_type, palm_id, seconds| Palm {
+        palm_type,
+        palm_id,
+        enrolled_at: at(seconds),
+        device_id: scene.device.identity.device_id().clone(),
+    };
+    let expected = [palm(PalmType::Left, 41, 0), palm(PalmType::Right, 77, 2)];
+    assert_eq!(scene.world.again(&scene.user).await.palms, expected);
+    assert_eq!(scene.due().await, []);
+}
+
+pub async fn an_enrolment_that_the_vendor_refuses_is_over(world: World) {
+    let scene = scene(world).await;
+    for (outcome, reason, alerts) in [
+        (
+            EnrollOutcome::DuplicateBiometrics,
+            "duplicate_biometrics",
+            false,
+        ),
+        (EnrollOutcome::AlreadyEnrolled, "already_enrolled", false),
+        (EnrollOutcome::LicenseCapacity, "license_capacity", true),
+        (
+            EnrollOutcome::QueryTypeRestricted,
+            "query_type_restricted",
+            false,
+        ),
+    ] {
+        let challenge = scene.open(ENROLL_RIGHT).await;
+        let lease = scene.world.lease(&challenge, 1).await;
+        let told = if alerts {
+            Told::tenant(
+                &["palm_enrollment_failed"],
+                &["enrollment.failed", "platform.ops_alert"],
+            )
+            .and_platform(&["ops_alert"])
+        } else {
+            Told::tenant(&["palm_enrollment_failed"], &["enrollment.failed"])
+        };
+        let finished = scene.finishes(2, lease, enrolled(outcome), told).await;
+        let ended = finished.record.challenge;
+        assert_eq!(ended.status_reason().unwrap().as_str(), reason);
+        assert_eq!(scene.world.again(&scene.user).await, scene.user);
+        assert_eq!(scene.due().await, []);
+    }
+}
+
+pub async fn a_vendor_that_does_not_decide_costs_no_try(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let sample = scene.sample();
+    for vendor in [
+        VendorState::NotReached,
+        VendorState::Answered,
+        VendorState::Unknown,
+    ] {
+        // The same sample may be sent again.
+        let start = scene.world.begin(&challenge, 1, sample).await.unwrap();
+        let AttemptStart::Begun {
+            lease, reconcile, ..
+        } = start
+        else {
+            panic!("{start:?}");
+        };
+        assert!(!reconcile, "only an enrolment leaves something behind");
+        let verdict = undecided(vendor);
+        let finished = scene.finishes(1, lease, verdict, Told::nothing()).await;
+        let after = finished.record.challenge;
+        assert_eq!(after.status(), ChallengeStatus::InProgress);
+        assert_eq!(after.attempts().used(), 0);
+    }
+    assert_eq!(scene.world.again(&scene.user).await, scene.user);
+}
+
+pub async fn a_vendor_that_refuses_the_platform_is_an_alert(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let lease = scene.world.lease(&challenge, 1).await;
+    let told = Told::tenant(&[], &["platform.ops_alert"])
+        .and_platform(&["palm_vendor_unauthorized", "ops_alert"]);
+    let verdict = undecided(VendorState::Refused(401));
+    scene.finishes(1, lease, verdict, told).await;
+    let rows = scene.world.audit(&Chain::Platform).await;
+    let [.., refused, alert] = &rows[..] else {
+        panic!("{rows:?}");
+    };
+    assert_eq!(refused.metadata["code"], 401);
+    assert_eq!(alert.metadata["kind"], "vendor_unauthorized");
+    assert_eq!(alert.severity, Severity::Critical);
+    let event = scene.world.outbox().await.pop().unwrap();
+    assert_eq!(event.tenant_id, None);
+}
+
+pub async fn a_sample_that_was_decided_on_is_known_again(world: World) {
+    let scene = scene(world).await;
+    let sample = scene.sample();
+    let first = scene.open(ChallengeKind::Verify).await;
+    let AttemptStart::Begun { lease, .. } = scene.world.begin(&first, 0, sample).await.unwrap()
+    else {
+        panic!("the sample is new");
+    };
+    let told = Told::tenant(&["verification_failed"], &[]);
+    scene.finishes(0, lease, not_found(), told).await;
+
+    let second = scene.open(ChallengeKind::Verify).await;
+    let enrolment = scene.open(ENROLL_RIGHT).await;
+    for (challenge, told, used) in [
+        (&first, Told::tenant(&["verification_failed"], &[]), 1),
+        (&second, Told::tenant(&["verification_failed"], &[]), 0),
+        (&enrolment, Told::nothing(), 0),
+    ] {
+        let start = scene
+            .world
+            .commits(scene.world.change_at(1), told, async |change| {
+                let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
+                let store = &scene.world.store;
+                store
+                    .begin_attempt(change, tenant_id, id, sample, at(11))
+                    .await
+            })
+            .await;
+        let AttemptStart::Replayed { record } = start else {
+            panic!("{start:?}");
+        };
+        assert_eq!(record.challenge.status(), ChallengeStatus::InProgress);
+        assert_eq!(record.challenge.attempts().used(), used);
+        assert_eq!(scene.world.challenge(challenge).await, *record);
+    }
+    let chain = Chain::Tenant(scene.tenant_id.clone());
+    let rows = scene.world.audit(&chain).await;
+    let reason = &rows.last().unwrap().metadata["reason"];
+    assert_eq!(reason, "capture_replayed");
+    // A replay holds nobody up.
+    assert_eq!(scene.world.lease(&second, 1).await.number, 1);
+
+    let other = scene.world.tenant("other").await;
+    let device = scene.world.paired_device(&other).await;
+    let user = scene.world.enrolled_user(&device, "ada").await;
+    let elsewhere = scene
+        .world
+        .open(&user, &device, ChallengeKind::Verify)
+        .await;
+    let start = scene.world.begin(&elsewhere, 1, sample).await.unwrap();
+    assert!(matches!(start, AttemptStart::Begun { .. }), "{start:?}");
+}
+
+pub async fn one_sample_at_two_challenges_at_once_is_decided_twice(world: World) {
+    let scene = scene(world).await;
+    let sample = scene.sample();
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        let challenge = scene.open(ChallengeKind::Verify).await;
+        match scene.world.begin(&challenge, 0, sample).await {
+            Ok(AttemptStart::Begun { lease, .. }) => leases.push(lease),
+            other => panic!("{other:?}"),
+        }
+    }
+    for lease in leases {
+        let told = Told::tenant(&["verification_failed"], &[]);
+        scene.finishes(1, lease, not_found(), told).await;
+    }
+}
+
+pub async fn who_failed_often_waits_and_who_failed_too_often_is_locked(world: World) {
+    let scene = scene(world).await;
+    let delay = UserThrottle::DELAY.whole_seconds();
+    let mut seconds = 0;
+    for failures in 1..=UserThrottle::LOCK_AT {
+        let locks = failures == UserThrottle::LOCK_AT;
+        let challenge = scene
+            .world
+            .open_at(seconds, &scene.user, &scene.device, ChallengeKind::Verify)
+            .await;
+        let lease = scene.world.lease(&challenge, seconds).await;
+        let told = if locks {
+            Told::tenant(&["verification_failed", "user_locked"], &["user.locked"])
+        } else {
+            Told::tenant(&["verification_failed"], &[])
+        };
+        scene.finishes(seconds, lease, not_found(), told).await;
+        let until = if locks {
+            Some(None)
+        } else {
+            (failures >= UserThrottle::DELAY_FROM).then_some(Some(at(seconds + delay)))
+        };
+        let now = seconds + delay - 1;
+        match (
+            scene.world.begin(&challenge, now, scene.sample()).await,
+            until,
+        ) {
+            (Ok(AttemptStart::Begun { .. }), None) => {}
+            (Ok(AttemptStart::Throttled { until, record }), Some(expected)) => {
+                assert_eq!(until, expected);
+                assert_eq!(record.challenge.status(), ChallengeStatus::InProgress);
+            }
+            (other, _) => panic!("{failures}: {other:?}"),
+        }
+        scene.world.cancel_at(&challenge, now).await;
+        seconds += delay;
+    }
+    let locked = scene.world.again(&scene.user).await;
+    assert_eq!(locked.status, UserStatus::Locked);
+}
+
+impl World {
+    async fn cancel_at(&self, challenge: &StoredChallenge, seconds: i64) {
+        let step = ChallengeStep::Cancel(CancelReason::Integrator);
+        let canceled = self.store.transition_challenge(
+            self.change_at(seconds),
+            &challenge.tenant_id,
+            &challenge.challenge_id,
+            step,
+        );
+        canceled.await.unwrap();
+    }
+}
+
+pub async fn an_enrolment_heeds_the_lock_alone(world: World) {
+    let scene = scene(world).await;
+    let enrolment = scene.open(ENROLL_RIGHT).await;
+    let mut now = 0;
+    for failures in 1..=UserThrottle::LOCK_AT {
+        if failures == UserThrottle::DELAY_FROM + 1 {
+            // One who has to wait before a verification may enrol meanwhile.
+            let lease = scene.world.lease(&enrolment, 0).await;
+            let verdict = undecided(VendorState::NotReached);
+            scene.finishes(0, lease, verdict, Told::nothing()).await;
+        }
+        let challenge = scene
+            .world
+            .open_at(now, &scene.user, &scene.device, ChallengeKind::Verify)
+            .await;
+        scene.world.attempt(&challenge, now, not_found()).await;
+        scene.world.cancel_at(&challenge, now).await;
+        if failures >= UserThrottle::DELAY_FROM {
+            now += UserThrottle::DELAY.whole_seconds();
+        }
+    }
+    let start = scene.world.begin(&enrolment, 1, scene.sample()).await;
+    let locked = matches!(start, Ok(AttemptStart::Throttled { until: None, .. }));
+    assert!(locked, "{start:?}");
+}
+
+pub async fn an_enrolment_in_doubt_is_reconciled_first(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    for (seconds, vendor, in_doubt) in [
+        (0, VendorState::NotReached, false),
+        (1, VendorState::Answered, false),
+        (2, VendorState::Unknown, false),
+        (3, VendorState::Answered, true),
+    ] {
+        let (lease, reconcile) = scene.reconciles(&challenge, seconds).await;
+        assert_eq!(reconcile, in_doubt, "{seconds}");
+        let verdict = undecided(vendor);
+        scene
+            .finishes(seconds, lease, verdict, Told::nothing())
+            .await;
+    }
+    let abandoned = scene.open(ENROLL_RIGHT).await;
+    scene.reconciles(&abandoned, 0).await;
+    let (lease, reconcile) = scene.reconciles(&abandoned, LEASE).await;
+    assert!(
+        reconcile,
+        "an attempt that nobody finished may have enrolled the palm"
+    );
+    let told = Told::tenant(&["palm_enrolled"], &["enrollment.complete"]);
+    scene.finishes(LEASE, lease, added(5), told).await;
+    // The palm is the user's: the challenge that is still in doubt leaves nothing to erase.
+    scene.cancel(&challenge).await;
+    assert_eq!(scene.due().await, []);
+}
+
+pub async fn an_enrolment_that_ends_in_doubt_is_taken_back(world: World) {
+    let scene = scene(world).await;
+    let erasure = |seconds| PalmErasure {
+        tenant_id: scene.tenant_id.clone(),
+        user_id: scene.user.user_id.clone(),
+        palm_type: PalmType::Right,
+        requested_at: at(seconds),
+    };
+    let clear = async || {
+        for due in scene.due().await {
+            let finished = scene
+                .world
+                .store
+                .finish_palm_erasure(scene.world.change(), due);
+            finished.await.unwrap();
+        }
+    };
+    // Canceled while an attempt is under way.
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    scene.world.lease(&challenge, 0).await;
+    scene.cancel(&challenge).await;
+    assert_eq!(scene.due().await, [erasure(1)]);
+    clear().await;
+    // Expired after a time-out.
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let verdict = undecided(VendorState::Unknown);
+    scene.world.attempt(&challenge, 0, verdict).await;
+    assert_eq!(scene.due().await, []);
+    let swept = scene
+        .world
+        .store
+        .expire_challenges(scene.world.change_at(120), 9);
+    assert_eq!(swept.await.unwrap().len(), 1);
+    assert_eq!(scene.due().await, [erasure(120)]);
+    clear().await;
+    // Refused by the vendor after a time-out.
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let verdict = undecided(VendorState::Unknown);
+    scene.world.attempt(&challenge, 0, verdict).await;
+    let verdict = enrolled(EnrollOutcome::LicenseCapacity);
+    scene.world.attempt(&challenge, 3, verdict).await;
+    assert_eq!(scene.due().await, [erasure(3)]);
+    clear().await;
+    // Nothing was in doubt.
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let verdict = undecided(VendorState::NotReached);
+    scene.world.attempt(&challenge, 0, verdict).await;
+    scene.cancel(&challenge).await;
+    assert_eq!(scene.due().await, []);
+}
+
+pub async fn what_happened_is_noted_although_the_challenge_is_over(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let sample = scene.sample();
+    let AttemptStart::Begun { lease, .. } = scene.world.begin(&challenge, 0, sample).await.unwrap()
+    else {
+        panic!("the sample is new");
+    };
+    scene.cancel(&challenge).await;
+    let before = scene.world.challenge(&challenge).await;
+    for due in scene.due().await {
+        let finished = scene
+            .world
+            .store
+            .finish_palm_erasure(scene.world.change(), due);
+        finished.await.unwrap();
+    }
+    let refusal = scene.finishes_too_late(4, lease.clone(), added(9)).await;
+    let status = ChallengeStatus::Canceled;
+    assert_eq!(refusal, Refusal::Terminal { status });
+    let due = scene.due().await;
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!(
+        (due[0].palm_type, due[0].requested_at),
+        (PalmType::Right, at(4))
+    );
+    assert_eq!(scene.world.again(&scene.user).await, scene.user);
+    assert_eq!(scene.world.challenge(&challenge).await, before);
+    scene.conflicts(&lease, Conflict::AttemptEnded).await;
+    let next = scene.open(ENROLL_RIGHT).await;
+    let start = scene.world.begin(&next, 5, sample).await.unwrap();
+    assert!(matches!(start, AttemptStart::Replayed { .. }), "{start:?}");
+}
+
+pub async fn a_verdict_after_the_end_moves_nothing(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let lease = scene.world.lease(&challenge, 0).await;
+    let before = scene.world.challenge(&challenge).await;
+    let refusal = scene.finishes_too_late(120, lease, matched()).await;
+    let expires_at = at(120);
+    assert_eq!(refusal, Refusal::Expired { expires_at });
+    assert_eq!(scene.world.challenge(&challenge).await, before);
+    assert_eq!(scene.due().await, []);
+}
+
+pub async fn a_verdict_of_another_kind_is_refused_and_not_noted(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let lease = scene.world.lease(&challenge, 0).await;
+    let refusal = scene.finishes_too_late(1, lease.clone(), matched()).await;
+    assert!(matches!(refusal, Refusal::OtherKind { .. }), "{refusal:?}");
+    // The attempt still is the caller's to decide.
+    let told = Told::tenant(&["palm_enrolled"], &["enrollment.complete"]);
+    scene.finishes(2, lease, added(3), told).await;
+}

@@ -1,0 +1,276 @@
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::fixtures::{ENROLL_LEFT, VALIDITY, World, at};
+use super::witness::Told;
+use crate::{
+    CertificateRecord, Conflict, DenialReason, DeniedCertificate, Device, DeviceStatus,
+    IssuancePurpose, RenewDevice,
+};
+
+impl World {
+    fn renewal(&self, device: &Device) -> RenewDevice {
+        RenewDevice {
+            presented: device.certificate.as_ref().unwrap().tbs_sha256,
+            certificate: self.certificate(&device.identity),
+        }
+    }
+
+    async fn denials(&self) -> Vec<DeniedCertificate> {
+        self.store.denials(0, u32::MAX).await.unwrap()
+    }
+}
+
+pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let old = device.certificate.clone().unwrap();
+    let renewal = world.renewal(&device);
+    let told = Told::tenant(&["cert_renewed"], &["device.renewed"]);
+    let change = world.change_at(77);
+    let (by, request_id) = (change.actor.id().to_owned(), change.request_id.clone());
+    let renewed = world
+        .commits(change, told, async |change| {
+            world.store.renew_device(change, renewal.clone()).await
+        })
+        .await;
+    let expected = Device {
+        certificate: Some(renewal.certificate.clone()),
+        ..device.clone()
+    };
+    assert_eq!(renewed.device, expected);
+    assert_eq!(world.device(&device.identity).await, expected);
+    let denied = DeniedCertificate {
+        sequence: renewed.denied.sequence,
+        tbs_sha256: old.tbs_sha256,
+        fingerprint: old.fingerprint,
+        identity: device.identity.clone(),
+        reason: DenialReason::Renewed,
+        revoked_at: at(77),
+        revoked_by: by,
+        not_after: old.not_after,
+    };
+    assert_eq!(renewed.denied, denied);
+    assert_eq!(world.denials().await, [denied]);
+    let issuance = world.store.issuance(&renewal.certificate.serial).await;
+    let issuance = issuance.unwrap().unwrap();
+    assert_eq!(issuance.purpose, IssuancePurpose::Renewal);
+    assert_eq!(issuance.certificate, renewal.certificate);
+    assert_eq!(issuance.request_id, request_id);
+    assert_eq!(issuance.issued_at, at(77));
+    let first = world.store.issuance(&old.serial).await.unwrap().unwrap();
+    assert_eq!(first.purpose, IssuancePurpose::Pairing);
+    let standing = world.store.device_standing(&device.identity, at(77)).await;
+    assert_eq!(
+        standing.unwrap().unwrap().active_serial,
+        Some(renewal.certificate.serial)
+    );
+}
+
+pub async fn only_the_active_certificate_renews(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let stale = world.renewal(&device);
+    let done = world
+        .store
+        .renew_device(world.change(), world.renewal(&device));
+    let after = done.await.unwrap().device;
+    let foreign = RenewDevice {
+        presented: world
+            .renewal(&world.paired_device(&tenant_id).await)
+            .presented,
+        ..stale.clone()
+    };
+    for renewal in [stale, foreign] {
+        let conflict = Conflict::RenewalConflict;
+        world
+            .conflicts(world.change(), conflict, async |change| {
+                world.store.renew_device(change, renewal).await
+            })
+            .await;
+    }
+    assert_eq!(world.device(&device.identity).await, after);
+    assert_eq!(world.denials().await.len(), 1);
+}
+
+pub async fn a_device_that_is_not_paired_does_not_renew(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let renewal = world.renewal(&device);
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    revoked.await.unwrap();
+    let (pending, _) = world.pending_device(&tenant_id).await;
+    let unpaired = RenewDevice {
+        certificate: world.certificate(&pending),
+        ..renewal.clone()
+    };
+    for renewal in [renewal, unpaired] {
+        let conflict = Conflict::DeviceNotPaired;
+        world
+            .conflicts(world.change(), conflict, async |change| {
+                world.store.renew_device(change, renewal).await
+            })
+            .await;
+    }
+}
+
+pub async fn a_renewal_needs_a_new_key_and_a_new_number(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let other = world.paired_device(&tenant_id).await.certificate.unwrap();
+    let own = device.certificate.clone().unwrap();
+    for (spki_sha256, serial, conflict) in [
+        (Some(own.spki_sha256), None, Conflict::KeyReused),
+        (Some(other.spki_sha256), None, Conflict::KeyReused),
+        (None, Some(other.serial), Conflict::IdTaken),
+    ] {
+        let mut renewal = world.renewal(&device);
+        renewal.certificate = CertificateRecord {
+            spki_sha256: spki_sha256.unwrap_or(renewal.certificate.spki_sha256),
+            serial: serial.unwrap_or(renewal.certificate.serial),
+            ..renewal.certificate
+        };
+        world
+            .conflicts(world.change(), conflict, async |change| {
+                world.store.renew_device(change, renewal).await
+            })
+            .await;
+    }
+    assert_eq!(world.device(&device.identity).await, device);
+    assert_eq!(world.denials().await, []);
+}
+
+pub async fn of_parallel_renewals_one_wins(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..16 {
+        let store = Arc::clone(&world.store);
+        let (change, renewal) = (world.change(), world.renewal(&device));
+        calls.spawn(async move { store.renew_device(change, renewal).await });
+    }
+    let mut winners = Vec::new();
+    for renewed in calls.join_all().await {
+        match renewed {
+            Ok(renewed) => winners.push(renewed.device),
+            Err(crate::Error::Conflict(Conflict::RenewalConflict)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(winners, [world.device(&device.identity).await]);
+    assert_eq!(world.denials().await.len(), 1);
+}
+
+pub async fn a_revocation_denies_the_certificate_and_ends_what_is_open(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let bystander = world.paired_device(&tenant_id).await;
+    let user = world.consenting_user(&tenant_id, "ada").await;
+    let first = world.open_at(1, &user, &device, ENROLL_LEFT).await;
+    let second = world.open_at(2, &user, &device, ENROLL_LEFT).await;
+    let elsewhere = world.open_at(1, &user, &bystander, ENROLL_LEFT).await;
+    let renewed = world
+        .store
+        .renew_device(world.change(), world.renewal(&device))
+        .await
+        .unwrap();
+    let active = renewed.device.certificate.unwrap();
+
+    let told = Told::tenant(
+        &["device_revoked", "challenge_canceled", "challenge_canceled"],
+        &["device.revoked", "challenge.canceled", "challenge.canceled"],
+    );
+    let change = world.change_at(60);
+    let by = change.actor.id().to_owned();
+    let revocation = world
+        .commits(change, told, async |change| {
+            world.store.revoke_device(change, &device.identity).await
+        })
+        .await;
+    assert_eq!(revocation.device.status, DeviceStatus::Revoked);
+    assert_eq!(revocation.device.certificate, None);
+    assert_eq!(revocation.device.revoked_at, Some(at(60)));
+    assert_eq!(revocation.device.revoked_by, Some(by));
+    assert_eq!(revocation.device, world.device(&device.identity).await);
+    let [denied] = &revocation.denied[..] else {
+        panic!("{:?}", revocation.denied);
+    };
+    assert_eq!(denied.tbs_sha256, active.tbs_sha256);
+    assert_eq!(denied.reason, DenialReason::Revoked);
+    assert_eq!(world.denials().await, [renewed.denied, denied.clone()]);
+    for open in [first, second] {
+        let ended = world.challenge(&open).await.challenge;
+        assert_eq!(ended.status_reason().unwrap().as_str(), "device_revoked");
+        assert_eq!(ended.completed_at(), Some(at(60)));
+    }
+    assert_eq!(world.challenge(&elsewhere).await, elsewhere);
+    assert_eq!(world.device(&bystander.identity).await, bystander);
+
+    let again = world
+        .commits(world.change_at(61), Told::nothing(), async |change| {
+            world.store.revoke_device(change, &device.identity).await
+        })
+        .await;
+    assert_eq!(again.device, revocation.device);
+    assert_eq!(again.denied, []);
+}
+
+pub async fn a_device_that_waits_is_revoked_too(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let (identity, code) = world.pending_device(&tenant_id).await;
+    let told = Told::tenant(&["device_revoked"], &["device.revoked"]);
+    let revocation = world
+        .commits(world.change(), told, async |change| {
+            world.store.revoke_device(change, &identity).await
+        })
+        .await;
+    assert_eq!(revocation.denied, []);
+    assert_eq!(revocation.device.status, DeviceStatus::Revoked);
+    let candidate = world.store.pairing_candidate(&code, at(0)).await;
+    assert_eq!(candidate.unwrap(), None);
+}
+
+pub async fn denials_are_read_on_from_where_a_reader_stopped(world: World) {
+    let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let mut expected = Vec::new();
+    for tenant_id in [&acme, &other, &acme] {
+        let device = world.paired_device(tenant_id).await;
+        let revoked = world.store.revoke_device(world.change(), &device.identity);
+        expected.extend(revoked.await.unwrap().denied);
+    }
+    assert!(expected.is_sorted_by(|one, next| one.sequence < next.sequence));
+    assert_eq!(world.denials().await, expected);
+    let mut read = Vec::new();
+    for _ in 0..4 {
+        let after = read
+            .last()
+            .map_or(0, |denied: &DeniedCertificate| denied.sequence);
+        read.extend(world.store.denials(after, 1).await.unwrap());
+    }
+    assert_eq!(read, expected);
+    let beyond = world.store.denials(expected[1].sequence, 9).await.unwrap();
+    assert_eq!(beyond, expected[2..]);
+}
+
+pub async fn a_denial_may_go_a_day_after_its_certificate_expired(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    revoked.await.unwrap();
+    let last_moment = VALIDITY + 86_400;
+    for (seconds, purged) in [
+        (0, 0),
+        (last_moment, 0),
+        (last_moment + 1, 1),
+        (last_moment + 1, 0),
+    ] {
+        let count = world.store.purge_denials(at(seconds)).await.unwrap();
+        assert_eq!(count, purged, "{seconds}");
+    }
+    assert_eq!(world.denials().await, []);
+    // What follows still stands behind what is gone: a reader's place stays good.
+    let device = world.paired_device(&tenant_id).await;
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    assert!(revoked.await.unwrap().denied[0].sequence > 1);
+}

@@ -1,0 +1,140 @@
+use std::sync::Arc;
+
+use identity_pki::Fingerprint;
+use tokio::task::JoinSet;
+
+use super::fixtures::{World, at};
+use super::witness::Told;
+use crate::{
+    CaRecord, CaState, Conflict, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord,
+};
+
+impl World {
+    fn ca(&self, seconds: i64, state: CaState) -> CaRecord {
+        CaRecord {
+            fingerprint: Fingerprint::from_bytes(self.digest()),
+            certificate_pem: format!("-----BEGIN CERTIFICATE-----\nCA {}\n", self.draw()),
+            private_key: PrivateKeyPem::new(format!("key {}", self.draw())),
+            state,
+            not_after: at(1_000_000),
+            created_at: at(seconds),
+        }
+    }
+
+    async fn ca_states(&self) -> Vec<(Fingerprint, CaState)> {
+        let cas = self.store.cas().await.unwrap();
+        cas.into_iter()
+            .map(|ca| (ca.fingerprint, ca.state))
+            .collect()
+    }
+}
+
+pub async fn the_server_certificate_is_replaced(world: World) {
+    assert!(world.store.server_cert().await.unwrap().is_none());
+    for is_first in [true, false] {
+        let cert = ServerCertRecord {
+            fingerprint: Fingerprint::from_bytes(world.digest()),
+            chain_pem: format!("leaf {}\nchain\n", world.draw()),
+            private_key: PrivateKeyPem::new(format!("key {}", world.draw())),
+            not_after: at(500),
+        };
+        let told = Told::platform(&["server_cert_uploaded"]);
+        let put = world
+            .commits(world.change(), told, async |change| {
+                world.store.put_server_cert(change, cert.clone()).await
+            })
+            .await;
+        assert_eq!(put, is_first);
+        let read = world.store.server_cert().await.unwrap().unwrap();
+        assert_eq!(read.fingerprint, cert.fingerprint);
+        assert_eq!(read.chain_pem, cert.chain_pem);
+        assert_eq!(read.private_key.expose(), cert.private_key.expose());
+        assert_eq!(read.not_after, cert.not_after);
+    }
+}
+
+pub async fn a_new_active_ca_makes_the_one_before_retire(world: World) {
+    assert!(world.store.cas().await.unwrap().is_empty());
+    let mut states = Vec::new();
+    for (seconds, state) in [
+        (1, CaState::Active),
+        (2, CaState::Prepared),
+        (3, CaState::Active),
+    ] {
+        let ca = world.ca(seconds, state);
+        let told = Told::platform(&["platform_ca_generated"]);
+        let stored = world
+            .commits(world.change(), told, async |change| {
+                world.store.add_ca(change, ca.clone()).await
+            })
+            .await;
+        assert_eq!(stored, state);
+        let read = world.store.cas().await.unwrap().remove(0);
+        assert_eq!(read.fingerprint, ca.fingerprint);
+        assert_eq!(read.certificate_pem, ca.certificate_pem);
+        assert_eq!(read.private_key.expose(), ca.private_key.expose());
+        assert_eq!(
+            (read.not_after, read.created_at),
+            (ca.not_after, ca.created_at)
+        );
+        states.insert(0, (ca.fingerprint, state));
+        assert_eq!(states.len(), world.ca_states().await.len());
+    }
+    states[2].1 = CaState::Retiring;
+    assert_eq!(world.ca_states().await, states);
+}
+
+pub async fn a_ca_is_stored_once(world: World) {
+    let ca = world.ca(1, CaState::Active);
+    let stored = world.store.add_ca(world.change(), ca.clone()).await;
+    stored.unwrap();
+    let newer = world.ca(2, CaState::Active);
+    let again = CaRecord {
+        fingerprint: ca.fingerprint,
+        ..newer
+    };
+    world
+        .conflicts(world.change(), Conflict::CaExists, async |change| {
+            world.store.add_ca(change, again).await
+        })
+        .await;
+    let active = (ca.fingerprint, CaState::Active);
+    assert_eq!(world.ca_states().await, [active]);
+}
+
+pub async fn of_two_active_cas_at_once_one_stays_active(world: World) {
+    let mut calls = JoinSet::new();
+    for seconds in 0..8 {
+        let store = Arc::clone(&world.store);
+        let (change, ca) = (world.change(), world.ca(seconds, CaState::Active));
+        calls.spawn(async move { store.add_ca(change, ca).await.unwrap() });
+    }
+    calls.join_all().await;
+    let states = world.ca_states().await;
+    let in_state = |wanted| states.iter().filter(|(_, state)| *state == wanted).count();
+    assert_eq!(in_state(CaState::Active), 1);
+    assert_eq!(in_state(CaState::Retiring), 7);
+}
+
+pub async fn a_named_secret_is_made_once_whoever_asks(world: World) {
+    let before = world.trail().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..32 {
+        let store = Arc::clone(&world.store);
+        let fresh = SecretBytes::new(world.digest());
+        calls.spawn(async move {
+            let secret = store.named_secret(NamedSecret::PairingPepper, fresh).await;
+            secret.unwrap().expose().to_vec()
+        });
+    }
+    let mut secrets = calls.join_all().await;
+    secrets.sort_unstable();
+    secrets.dedup();
+    assert_eq!(secrets.len(), 1);
+    for name in [NamedSecret::SampleDigestKey, NamedSecret::TokenSigningKey] {
+        let fresh = SecretBytes::new(world.digest());
+        let other = world.store.named_secret(name, fresh.clone()).await;
+        assert_eq!(other.unwrap().expose(), fresh.expose());
+    }
+    assert_eq!(world.trail().await, before);
+}
