@@ -1,5 +1,6 @@
 //! What the parts of the server share: made once at the start, handed to every route and job.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -7,12 +8,14 @@ use identity_mtls::{Denylist, LiveConnections};
 use identity_pki::{PairingPepper, PlatformCa};
 use identity_store::{NamedSecret, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::http::{PollPace, RateLimits};
 use crate::palm::Palm;
+use crate::password::Passwords;
 use crate::seen::Seen;
 use crate::start::StartError;
 use crate::tls::Tls;
@@ -48,6 +51,8 @@ pub struct App {
     pub pairing_pepper: PairingPepper,
     /// Keys the digests of palm samples.
     pub sample_digest_key: SecretBytes,
+    /// Hashes and verifies passwords of console users.
+    pub passwords: Passwords,
     /// Which devices were seen and not yet written down.
     pub seen: Seen,
     /// How often a source may ask.
@@ -56,18 +61,20 @@ pub struct App {
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server is to stop: no new connections, running requests finish.
     pub shutdown: CancellationToken,
+    /// One reload at a time: of two, the later one has read what both changed.
+    reloading: Mutex<()>,
 }
 
 impl App {
     /// Puts the parts together: reads certificates, keys and the denylist from the store, and makes
-    /// the secrets that are not there yet. `issuer` signs tokens.
+    /// the secrets that are not there yet. `address` is where the API is listened for.
     ///
     /// # Errors
     ///
     /// [`StartError`] when something in the store cannot be read or used.
     pub async fn load(
         config: Config,
-        issuer: String,
+        address: SocketAddr,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
@@ -78,13 +85,15 @@ impl App {
             .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
             .await?;
         let app = Self {
-            tokens: Tokens::load(issuer, &key)?,
+            tokens: Tokens::load(issuer(&config, address, &tls), &key)?,
             pairing_pepper: pairing_pepper(&*store).await?,
             sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
             live: LiveConnections::new(Arc::clone(&denylist)),
             ca: ArcSwapOption::new(crate::authority::active(&*store).await?.map(Arc::new)),
             rate_limits: RateLimits::new(config.rate_limits),
+            passwords: Passwords::new()?,
             seen: Seen::default(),
+            reloading: Mutex::default(),
             shutdown: CancellationToken::new(),
             metrics,
             palm: Palm::new(config.palm_server.as_ref())?,
@@ -107,11 +116,21 @@ impl App {
     ///
     /// [`StartError`]; everything stays as it was.
     pub async fn reload_certificates(&self) -> Result<(), StartError> {
+        let _turn = self.reloading.lock().await;
         let active = crate::authority::active(&*self.store).await?;
         self.tls.reload(&*self.store).await?;
         self.ca.store(active.map(Arc::new));
         self.live.re_decide(self.clock.now(), &self.tls.trust());
         Ok(())
+    }
+}
+
+/// The public URL of this server, without a slash at its end.
+fn issuer(config: &Config, address: SocketAddr, tls: &Tls) -> String {
+    match &config.public_url {
+        Some(url) => url.origin().ascii_serialization(),
+        None if tls.is_https() => format!("https://{address}"),
+        None => format!("http://{address}"),
     }
 }
 

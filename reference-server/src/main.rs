@@ -4,18 +4,23 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use reference_server::config::Config;
-use reference_server::{StartError, cli, http};
+use reference_server::{StartError, cli, http, serve, telemetry};
 
-/// The identity platform's server.
+/// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
 #[command(version, about, long_about = None)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 enum Command {
+    /// Runs the server (the default).
+    #[default]
+    Serve,
+    /// Brings the database's schema up to date and exits.
+    Migrate,
     /// Prints the OpenAPI document.
     Openapi,
     /// Asks the running server whether it is ready; exits 0 if it is.
@@ -25,11 +30,17 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    cli::conclude(run(arguments.command).await)
+    cli::conclude(run(arguments.command.unwrap_or_default()).await)
 }
 
 async fn run(command: Command) -> Result<(), StartError> {
     match command {
+        Command::Serve => {
+            let config = Config::from_env()?;
+            telemetry::init_logs(&config.log);
+            serve::serve(config, Some(telemetry::init_metrics()?)).await
+        }
+        Command::Migrate => serve::migrate(&Config::from_env()?).await,
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }

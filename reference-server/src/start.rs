@@ -42,7 +42,7 @@ pub enum StartError {
     PalmClient(#[source] biowave_client::Error),
     /// A password cannot be hashed.
     #[error("the initial password cannot be hashed")]
-    Password(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Password(#[from] crate::password::PasswordError),
     /// The operating system refused something that the process needs.
     #[error("{what}")]
     System {

@@ -21,6 +21,12 @@ impl SqlitePath {
         &self.0
     }
 
+    /// The file as the store takes it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("sqlite://{}", self.0.display())
+    }
+
     /// Where the data key is kept when none is configured: beside the database.
     #[must_use]
     pub fn data_key_file(&self) -> PathBuf {

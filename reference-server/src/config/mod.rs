@@ -1,17 +1,18 @@
 //! Configuration from the environment (contract §14): read once, checked whole, before anything else
 //! starts.
 
-mod data_keys;
+mod data_key_file;
 mod database;
 mod lookup;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use identity_store::{Crypter, Migrate};
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use data_keys::{DataKeyText, DataKeys};
+pub use data_key_file::load_or_create;
 pub use database::{Database, SqlitePath};
 pub use lookup::ConfigError;
 use lookup::Variables;
@@ -30,7 +31,7 @@ pub struct Config {
     /// `IDENTITY_PUBLIC_URL`; `None` takes it from the listener.
     pub public_url: Option<Url>,
     /// `IDENTITY_DATA_ENCRYPTION_KEYS`; `None` makes a key beside the embedded database.
-    pub data_keys: Option<DataKeys>,
+    pub data_keys: Option<Crypter>,
     /// `BIOWAVE_URL` and `BIOWAVE_TIMEOUT_MS`.
     pub palm_server: Option<PalmServer>,
     /// `PLATFORM_ADMIN_EMAIL` and `PLATFORM_ADMIN_INITIAL_PASSWORD`.
@@ -39,15 +40,6 @@ pub struct Config {
     pub rate_limits: bool,
     /// `IDENTITY_LOG` and `IDENTITY_LOG_FORMAT`.
     pub log: Log,
-}
-
-/// Who brings the database's schema up to date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Migrate {
-    /// The server, when it starts.
-    Auto,
-    /// The command `migrate`; an older schema stops the start.
-    Off,
 }
 
 /// Where the palm server is.
@@ -141,7 +133,7 @@ impl Config {
                 )?
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
             public_url: public_url(&vars)?,
-            data_keys: DataKeys::read(&vars)?,
+            data_keys: data_keys(&vars)?,
             palm_server: palm_server(&vars)?,
             first_admin: first_admin(&vars)?,
             rate_limits: vars
@@ -178,6 +170,16 @@ fn is_origin(url: &Url) -> bool {
 
 fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && url.has_host()
+}
+
+fn data_keys(vars: &Variables<'_>) -> Result<Option<Crypter>, ConfigError> {
+    const NAME: &str = "IDENTITY_DATA_ENCRYPTION_KEYS";
+    let text = vars.text(NAME)?.map(Zeroizing::new);
+    let parse = |text: Zeroizing<String>| {
+        let rule = "id:key[,id:key…], each key 32 bytes in unpadded base64url";
+        Crypter::parse(&text).map_err(|_| ConfigError::new(NAME, rule))
+    };
+    text.map(parse).transpose()
 }
 
 fn palm_server(vars: &Variables<'_>) -> Result<Option<PalmServer>, ConfigError> {

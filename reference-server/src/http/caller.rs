@@ -93,6 +93,18 @@ impl Caller {
         }
     }
 
+    /// The console session, if the caller came with one.
+    ///
+    /// # Errors
+    ///
+    /// 403 `forbidden` for an access token.
+    pub fn session(&self) -> Result<&Session, Problem> {
+        match &self.0 {
+            Credential::Client(_) => Err(forbidden()),
+            Credential::Operator(session) => Ok(session),
+        }
+    }
+
     /// The access token, if the caller came with one.
     #[must_use]
     pub fn token(&self) -> Option<&AccessToken> {
@@ -108,13 +120,6 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let credential = credential(&parts.headers, app).await?;
-        let tenant_id = match &credential {
-            Credential::Client(token) => Some(&token.tenant_id),
-            Credential::Operator(session) => session.operator.tenant_id.as_ref(),
-        };
-        if let Some(tenant_id) = tenant_id {
-            require_active(app, tenant_id).await?;
-        }
         match &credential {
             Credential::Operator(session) if session.operator.must_change_password => {
                 Err(Problem::new(
@@ -157,7 +162,21 @@ pub fn session_token_hash(token: &str) -> SessionTokenHash {
     SessionTokenHash(Sha256::digest(token).into())
 }
 
+/// Who calls, if their tenant is served.
 async fn credential(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
+    let credential = proven(headers, app).await?;
+    let tenant_id = match &credential {
+        Credential::Client(token) => Some(&token.tenant_id),
+        Credential::Operator(session) => session.operator.tenant_id.as_ref(),
+    };
+    if let Some(tenant_id) = tenant_id {
+        require_active(app, tenant_id).await?;
+    }
+    Ok(credential)
+}
+
+/// Whose credential it is.
+async fn proven(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
     let now = app.clock.now();
     let bearer = bearer(headers)?;
     // An access token is a JWS (three parts); a session's token is one word.
@@ -196,7 +215,10 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     token.map(Some).ok_or_else(unauthorized)
 }
 
-async fn require_active(app: &App, tenant_id: &TenantId) -> Result<(), Problem> {
+/// # Errors
+///
+/// 403 `tenant_suspended`.
+pub(super) async fn require_active(app: &App, tenant_id: &TenantId) -> Result<(), Problem> {
     match app
         .store
         .tenant(tenant_id)

@@ -1,6 +1,6 @@
 //! The console's session cookie (contract §3).
 
-use http::header::COOKIE;
+use http::header::{COOKIE, InvalidHeaderValue};
 use http::{HeaderMap, HeaderValue};
 
 /// `__Host-` binds the cookie to this host and to HTTPS; a browser would drop it over HTTP, where
@@ -10,7 +10,6 @@ fn name(https: bool) -> &'static str {
 }
 
 /// The session's token, if the request carries the cookie.
-#[must_use]
 pub(super) fn session(headers: &HeaderMap, https: bool) -> Option<&str> {
     let cookies = headers
         .get_all(COOKIE)
@@ -23,22 +22,20 @@ pub(super) fn session(headers: &HeaderMap, https: bool) -> Option<&str> {
 }
 
 /// `Set-Cookie` for a session that was opened; `token` is of the base64url alphabet.
-#[must_use]
-pub(super) fn set(token: &str, https: bool) -> Option<HeaderValue> {
+pub(super) fn set(token: &str, https: bool) -> Result<HeaderValue, InvalidHeaderValue> {
     of(token, https, "")
 }
 
 /// `Set-Cookie` that makes the browser forget the session.
-#[must_use]
-pub(super) fn clear(https: bool) -> Option<HeaderValue> {
+pub(super) fn clear(https: bool) -> Result<HeaderValue, InvalidHeaderValue> {
     of("", https, "; Max-Age=0")
 }
 
-fn of(token: &str, https: bool, more: &str) -> Option<HeaderValue> {
+fn of(token: &str, https: bool, more: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let name = name(https);
     let secure = if https { "; Secure" } else { "" };
     let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{more}");
-    HeaderValue::try_from(cookie).ok()
+    HeaderValue::try_from(cookie)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The HTTP interface: what every route shares, and one module for each group of routes.
 
+mod auth;
 mod body;
 mod caller;
 mod challenges;
@@ -9,11 +10,14 @@ mod email;
 mod error_code;
 mod health;
 pub mod idempotency;
+mod operators;
 mod page;
+mod path;
 mod problem;
 mod rate_limit;
 mod request;
 mod right;
+mod ssl;
 mod store_error;
 mod text;
 mod timestamp;
@@ -39,7 +43,9 @@ pub use device_caller::{DeviceCaller, RenewingDevice, require_mtls};
 pub use email::{Email, EmailError};
 pub use error_code::ErrorCode;
 pub use idempotency::{Answer, Keep};
+pub use operators::seed;
 pub use page::{List, page_request};
+pub use path::PathId;
 pub use problem::{FieldError, Problem, ProblemDocument};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use request::{Peer, RequestContext, RequestId, X_REQUEST_ID};
@@ -52,9 +58,12 @@ use crate::App;
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
+        .merge(auth::routes())
         .merge(health::routes())
         .merge(users::routes())
         .merge(challenges::routes())
+        .merge(operators::routes())
+        .merge(ssl::routes())
         .routes(routes!(openapi_json))
 }
 

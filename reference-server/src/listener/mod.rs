@@ -25,8 +25,17 @@ const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file descriptor left for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTPS, once there is a server certificate.
+    Api,
+    /// Plain HTTP.
+    Plain,
+}
+
 /// Serves `routes` until the server is to stop, then lets running requests finish.
-pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router) {
+pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transport: Transport) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let connections = TaskTracker::new();
     loop {
@@ -41,7 +50,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router) {
         };
         let (app, routes) = (Arc::clone(&app), routes.clone());
         connections.spawn(async move {
-            let established = establish(&app, stream, peer).await;
+            let established = establish(&app, stream, peer, transport).await;
             drop(permit);
             match established {
                 Ok(connection) => connection.serve(&app, routes).await,
@@ -90,9 +99,14 @@ async fn establish(
     app: &App,
     stream: TcpStream,
     peer: SocketAddr,
+    transport: Transport,
 ) -> Result<Connection, NotEstablished> {
     stream.set_nodelay(true)?;
-    let Some(acceptance) = app.tls.acceptance() else {
+    let acceptance = match transport {
+        Transport::Api => app.tls.acceptance(),
+        Transport::Plain => None,
+    };
+    let Some(acceptance) = acceptance else {
         return Ok(Connection::plain(stream, Peer(peer)));
     };
     let acceptor = TlsAcceptor::from(Arc::clone(&acceptance.config));

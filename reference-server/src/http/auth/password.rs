@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::login::check_password;
+use crate::App;
+use crate::http::{ConsoleSession, Email, JsonBody, Problem, ProblemDocument, RequestContext};
+use crate::password::{MAX_LENGTH, MIN_LENGTH, Password};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordChange {
+    #[schema(value_type = String)]
+    current_password: Password,
+    #[schema(value_type = String)]
+    new_password: Password,
+}
+
+/// Changes the password and ends the user's other sessions. A wrong current one counts as a failed
+/// sign-in.
+#[utoipa::path(
+    post, path = "/v1/auth/password", tag = "sign-in", security(("bearer" = [])),
+    request_body = PasswordChange,
+    responses(
+        (status = 204, description = "Changed."),
+        (status = 401, description = "`invalid_credentials`", body = ProblemDocument),
+        (status = 422, description = "`validation_failed`", body = ProblemDocument),
+        (status = 423, description = "`account_locked`", body = ProblemDocument),
+    ),
+)]
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    session: ConsoleSession,
+    request: RequestContext,
+    body: JsonBody<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    let PasswordChange {
+        current_password,
+        new_password,
+    } = body.value;
+    if !new_password.may_be_chosen() {
+        let rule =
+            format!("must have at least {MIN_LENGTH} characters and at most {MAX_LENGTH} bytes");
+        return Err(Problem::invalid("new_password", rule));
+    }
+    if new_password.expose() == current_password.expose() {
+        return Err(Problem::invalid(
+            "new_password",
+            "must differ from the current one",
+        ));
+    }
+    let operator = &session.0.operator;
+    let email = Email::parse(&operator.email).map_err(Problem::internal)?;
+    let turn = app.passwords.turn().await;
+    check_password(
+        &app,
+        &request,
+        &turn,
+        &email,
+        Some(operator),
+        current_password,
+    )
+    .await?;
+    let hash = turn.hash(new_password).await.map_err(Problem::internal)?;
+    drop(turn);
+    let change = request.change(session.actor());
+    app.store
+        .set_password(change, &operator.operator_id, hash, &session.0.session_id)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use identity_pki::{CA_VALIDITY, CaCertificate, PlatformCa, Terms};
+use identity_store::{CaRecord, CaState, rfc3339};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+use super::days_remaining;
+use crate::authority::AwsLcSigner;
+use crate::http::{
+    Answer, Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right, idempotency,
+};
+use crate::{App, clock};
+
+/// The common name of each CA that is made here; a random serial number tells them apart.
+const COMMON_NAME: &str = "Link Identity Device CA";
+
+/// How far device clocks may be behind.
+const CLOCK_SKEW: Duration = Duration::minutes(5);
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CaBody {
+    subject: String,
+    expires_at: String,
+    days_remaining: i64,
+    fingerprint: String,
+    public_cert_pem: String,
+    previous: Vec<OtherCa>,
+}
+
+/// A CA that does not issue.
+#[derive(Debug, Serialize, ToSchema)]
+struct OtherCa {
+    fingerprint: String,
+    subject: String,
+    #[schema(value_type = String)]
+    state: CaState,
+    expires_at: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenerateCa {
+    /// Whether it issues from now on; otherwise it is prepared, and trusted.
+    #[serde(default = "yes")]
+    activate: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MadeCa {
+    fingerprint: String,
+    expires_at: String,
+    public_cert_pem: String,
+}
+
+/// The CA that issues device certificates, and the others.
+#[utoipa::path(
+    get, path = "/v1/admin/ssl/ca-cert", tag = "TLS", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The CA.", body = CaBody),
+        (status = 404, description = "`not_found`: there is none yet.", body = ProblemDocument),
+    ),
+)]
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+) -> Result<Json<CaBody>, Problem> {
+    caller.platform(Right::Tls)?;
+    let (active, others): (Vec<_>, Vec<_>) = app
+        .store
+        .cas()
+        .await?
+        .into_iter()
+        .partition(|ca| ca.state == CaState::Active);
+    let active = active
+        .first()
+        .ok_or_else(|| Problem::not_found("platform CA"))?;
+    let previous = others.iter().map(OtherCa::of).collect::<Result<_, _>>()?;
+    Ok(Json(CaBody::of(active, previous, request.now)?))
+}
+
+impl CaBody {
+    fn of(ca: &CaRecord, previous: Vec<OtherCa>, now: OffsetDateTime) -> Result<Self, Problem> {
+        Ok(Self {
+            subject: subject(ca)?,
+            expires_at: rfc3339(ca.not_after),
+            days_remaining: days_remaining(ca.not_after, now),
+            fingerprint: ca.fingerprint.to_string(),
+            public_cert_pem: ca.certificate_pem.clone(),
+            previous,
+        })
+    }
+}
+
+impl OtherCa {
+    fn of(ca: &CaRecord) -> Result<Self, Problem> {
+        Ok(Self {
+            fingerprint: ca.fingerprint.to_string(),
+            subject: subject(ca)?,
+            state: ca.state,
+            expires_at: rfc3339(ca.not_after),
+        })
+    }
+}
+
+fn subject(ca: &CaRecord) -> Result<String, Problem> {
+    let certificate = CaCertificate::from_pem(&ca.certificate_pem).map_err(Problem::internal)?;
+    Ok(certificate.subject().to_owned())
+}
+
+/// Makes a platform CA. With one there already this is the rotation: the new one issues from now
+/// on, certificates of the earlier one stay valid.
+#[utoipa::path(
+    post, path = "/v1/admin/ssl/ca-cert/generate", tag = "TLS", security(("bearer" = [])),
+    request_body = GenerateCa,
+    responses((status = 201, description = "The CA.", body = MadeCa)),
+)]
+pub(super) async fn generate(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+    body: JsonBody<GenerateCa>,
+) -> Result<Response, Problem> {
+    caller.platform(Right::Tls)?;
+    let actor = caller.actor();
+    let activate = body.value.activate;
+    let (app, request, actor) = (&app, &request, &actor);
+    let response = idempotency::run(app, request, actor, body.sha256(), |keep| async move {
+        let record = new_ca(request.now, activate)?;
+        let answer = Answer::created(&MadeCa {
+            fingerprint: record.fingerprint.to_string(),
+            expires_at: rfc3339(record.not_after),
+            public_cert_pem: record.certificate_pem.clone(),
+        })?;
+        let change = keep.answer(request.change(actor.clone()), &answer);
+        app.store.add_ca(change, record).await?;
+        Ok(answer)
+    })
+    .await?;
+    app.reload_certificates().await.map_err(Problem::internal)?;
+    Ok(response)
+}
+
+fn new_ca(now: OffsetDateTime, activate: bool) -> Result<CaRecord, Problem> {
+    let private_key = AwsLcSigner::generate_pem().map_err(Problem::internal)?;
+    let signer = AwsLcSigner::from_pkcs8_pem(private_key.expose()).map_err(Problem::internal)?;
+    let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
+    let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())
+        .map_err(Problem::internal)?;
+    Ok(CaRecord {
+        fingerprint: ca.certificate().fingerprint(),
+        certificate_pem: ca.certificate().pem(),
+        private_key,
+        state: if activate {
+            CaState::Active
+        } else {
+            CaState::Prepared
+        },
+        not_after: ca.certificate().not_after(),
+        created_at: now,
+    })
+}

@@ -1,0 +1,238 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::extract::{DefaultBodyLimit, State};
+use http::StatusCode;
+use identity_pki::{ServerCertificate, ServerCertificateRule};
+use identity_store::{PrivateKeyPem, ServerCertRecord, rfc3339};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::days_remaining;
+use crate::App;
+use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
+
+/// The largest upload: certificate, key and chain together.
+const MAX_UPLOAD: usize = 256 * 1024;
+
+/// From so many days before its end an uploaded certificate is warned about.
+const SOON: i64 = 30;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(read, upload))
+        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ServerCertBody {
+    issuer: String,
+    subject: String,
+    san: Vec<String>,
+    not_before: String,
+    expires_at: String,
+    days_remaining: i64,
+    fingerprint: String,
+    key_algorithm: String,
+}
+
+/// The server's certificate.
+#[utoipa::path(
+    get, path = "/v1/admin/ssl/server-cert", tag = "TLS", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The certificate.", body = ServerCertBody),
+        (status = 404, description = "`not_found`: there is none yet.", body = ProblemDocument),
+    ),
+)]
+async fn read(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+) -> Result<Json<ServerCertBody>, Problem> {
+    caller.platform(Right::Tls)?;
+    let record = app.store.server_cert().await?;
+    let record = record.ok_or_else(|| Problem::not_found("server certificate"))?;
+    let certificate =
+        ServerCertificate::from_pem_chain(&record.chain_pem, None).map_err(Problem::internal)?;
+    Ok(Json(ServerCertBody {
+        issuer: certificate.issuer().to_owned(),
+        subject: certificate.subject().to_owned(),
+        san: certificate.san().to_vec(),
+        not_before: rfc3339(certificate.not_before()),
+        expires_at: rfc3339(certificate.not_after()),
+        days_remaining: days_remaining(certificate.not_after(), request.now),
+        fingerprint: certificate.fingerprint().to_string(),
+        key_algorithm: certificate.key_algorithm().to_owned(),
+    }))
+}
+
+/// The parts of an upload, PEM.
+#[derive(Debug, ToSchema)]
+#[schema(as = ServerCertUpload)]
+struct Upload {
+    /// The certificate, which its intermediates may follow.
+    cert: String,
+    /// Its private key: PKCS#8, PKCS#1 or SEC 1, not encrypted.
+    #[schema(value_type = String)]
+    key: PrivateKeyPem,
+    /// Intermediates.
+    chain: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Uploaded {
+    fingerprint: String,
+    expires_at: String,
+    days_remaining: i64,
+    warnings: Vec<String>,
+    /// The process ends once this answer is sent, and serves HTTPS when it is started again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restart_scheduled: bool,
+}
+
+/// Takes a server certificate with its key. The first one ends the process, which serves HTTPS when
+/// it is started again; later ones are used from the next handshake on.
+#[utoipa::path(
+    put, path = "/v1/admin/ssl/server-cert", tag = "TLS", security(("bearer" = [])),
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "Taken.", body = Uploaded),
+        (status = 400, description = "`pem_invalid`", body = ProblemDocument),
+        (status = 422, description = "`cert_key_mismatch`, `cert_expired`, `weak_key`",
+            body = ProblemDocument),
+    ),
+)]
+async fn upload(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Json<Uploaded>, Problem> {
+    caller.platform(Right::Tls)?;
+    let multipart = multipart.map_err(|rejection| {
+        Problem::new(
+            ErrorCode::UnsupportedMediaType,
+            "The route takes multipart/form-data.",
+        )
+        .because(rejection)
+    })?;
+    let upload = Upload::read(multipart).await?;
+    let certificate = ServerCertificate::from_pem_chain(&upload.cert, upload.chain.as_deref())
+        .map_err(refused_certificate)?;
+    app.tls
+        .check(&certificate, upload.key.expose())
+        .map_err(refused_pair)?;
+    let change = request.change(caller.actor());
+    app.store
+        .put_server_cert(change, upload.into_record(&certificate))
+        .await?;
+    let restart_scheduled = !app.tls.is_https();
+    if restart_scheduled {
+        // The listener lets this request finish.
+        app.shutdown.cancel();
+    } else {
+        app.reload_certificates().await.map_err(Problem::internal)?;
+    }
+    Ok(Json(Uploaded {
+        fingerprint: certificate.fingerprint().to_string(),
+        expires_at: rfc3339(certificate.not_after()),
+        days_remaining: days_remaining(certificate.not_after(), request.now),
+        warnings: warnings(&certificate, request.now),
+        restart_scheduled,
+    }))
+}
+
+impl Upload {
+    async fn read(mut multipart: Multipart) -> Result<Self, Problem> {
+        let (mut cert, mut key, mut chain) = (None, None, None);
+        while let Some(field) = multipart.next_field().await.map_err(broken)? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let part = match name.as_str() {
+                "cert" => &mut cert,
+                "key" => &mut key,
+                "chain" => &mut chain,
+                _ => return Err(Problem::invalid(name, "is unknown")),
+            };
+            let text = field.text().await.map_err(broken)?;
+            if part.replace(text).is_some() {
+                return Err(Problem::invalid(name, "is there twice"));
+            }
+        }
+        let missing = |name: &str| Problem::invalid(name, "is missing");
+        Ok(Self {
+            cert: cert.ok_or_else(|| missing("cert"))?,
+            key: PrivateKeyPem::new(key.ok_or_else(|| missing("key"))?),
+            chain,
+        })
+    }
+
+    fn into_record(self, certificate: &ServerCertificate) -> ServerCertRecord {
+        let parts = [Some(self.cert), self.chain];
+        let lines = parts.iter().flatten().map(|pem| pem.trim());
+        let chain_pem = lines.flat_map(|pem| [pem, "\n"]).collect();
+        ServerCertRecord {
+            fingerprint: certificate.fingerprint(),
+            chain_pem,
+            private_key: self.key,
+            not_after: certificate.not_after(),
+        }
+    }
+}
+
+fn broken(error: MultipartError) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!("The route takes at most {MAX_UPLOAD} bytes.");
+        Problem::new(ErrorCode::PayloadTooLarge, detail)
+    } else {
+        Problem::new(
+            ErrorCode::InvalidRequest,
+            "The multipart body cannot be read.",
+        )
+        .because(error)
+    }
+}
+
+fn refused_certificate(error: identity_pki::Error) -> Problem {
+    match &error {
+        identity_pki::Error::ServerCertificate(rule) => {
+            let code = match rule {
+                ServerCertificateRule::WeakKey { .. }
+                | ServerCertificateRule::KeyAlgorithm { .. } => ErrorCode::WeakKey,
+                _ => ErrorCode::PemInvalid,
+            };
+            Problem::new(code, format!("The server certificate is refused: {rule}."))
+                .reason(rule.code())
+        }
+        _ => Problem::internal(error),
+    }
+}
+
+fn refused_pair(error: identity_mtls::Error) -> Problem {
+    let code = match &error {
+        identity_mtls::Error::KeyPem => ErrorCode::PemInvalid,
+        identity_mtls::Error::KeyUnsupported(_) => ErrorCode::WeakKey,
+        identity_mtls::Error::CertKeyMismatch { .. } => ErrorCode::CertKeyMismatch,
+        identity_mtls::Error::Expired { .. } | identity_mtls::Error::NotYetValid { .. } => {
+            ErrorCode::CertExpired
+        }
+        _ => return Problem::internal(error),
+    };
+    Problem::new(code, format!("The upload is refused: {error}."))
+}
+
+fn warnings(certificate: &ServerCertificate, now: OffsetDateTime) -> Vec<String> {
+    let odd = certificate
+        .warnings()
+        .iter()
+        .map(|warning| format!("{warning}."));
+    let mut warnings: Vec<String> = odd.collect();
+    let days = days_remaining(certificate.not_after(), now);
+    if days < SOON {
+        warnings.push(format!("the certificate expires in {days} days."));
+    }
+    warnings
+}

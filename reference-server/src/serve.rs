@@ -1,0 +1,173 @@
+//! The command `serve`: from configuration to a running server, and to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use identity_store::{Crypter, SqliteStore, Store};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{self, SystemClock};
+use crate::config::{self, Config, Database};
+use crate::listener::Transport;
+use crate::start::StartError;
+use crate::{App, http, jobs, listener};
+
+/// Runs the server until SIGTERM or SIGINT, or until the first server certificate was uploaded.
+///
+/// # Errors
+///
+/// [`StartError`] when it does not start.
+pub async fn serve(config: Config, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
+    let mut signals = Signals::new()?;
+    let server = Server::start(config, metrics).await?;
+    loop {
+        tokio::select! {
+            () = server.app.shutdown.cancelled() => break,
+            _ = signals.terminate.recv() => server.app.shutdown.cancel(),
+            _ = signals.interrupt.recv() => server.app.shutdown.cancel(),
+            _ = signals.reload.recv() => reload(&server.app).await,
+        }
+    }
+    server.join().await;
+    Ok(())
+}
+
+async fn reload(app: &App) {
+    match app.reload_certificates().await {
+        Ok(()) => tracing::info!("certificates were reloaded"),
+        Err(error) => {
+            tracing::error!(error = error.one_line(), "certificates were not reloaded");
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Where the API is listened for.
+    pub address: SocketAddr,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Binds the listeners, opens the database, seeds the first administrator, and starts serving
+    /// and the jobs. It ends when [`App::shutdown`] is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing is served then.
+    pub async fn start(
+        mut config: Config,
+        metrics: Option<PrometheusHandle>,
+    ) -> Result<Self, StartError> {
+        let api = bind("IDENTITY_LISTEN", config.listen).await?;
+        let operations = bind("IDENTITY_METRICS_LISTEN", config.metrics_listen).await?;
+        let address = api.local_addr().map_err(no_address)?;
+        let operations_address = operations.local_addr().map_err(no_address)?;
+        let first_admin = config.first_admin.take();
+        let store = open_store(&config).await?;
+        let app = App::load(config, address, store, Arc::new(SystemClock), metrics).await?;
+        if let Some(admin) = first_admin {
+            http::seed(&app, admin).await?;
+        }
+        if !app.config.rate_limits {
+            tracing::warn!("IDENTITY_RATE_LIMITS is off: request rates are not limited");
+        }
+        let tasks = TaskTracker::new();
+        jobs::start(&app, &tasks);
+        let routes = http::router(&app);
+        tasks.spawn(listener::serve(
+            Arc::clone(&app),
+            api,
+            routes,
+            Transport::Api,
+        ));
+        let routes = http::metrics_router(&app);
+        tasks.spawn(listener::serve(
+            Arc::clone(&app),
+            operations,
+            routes,
+            Transport::Plain,
+        ));
+        let scheme = if app.tls.is_https() { "https" } else { "http" };
+        tracing::info!(scheme, %address, metrics = %operations_address, "listening");
+        Ok(Self {
+            app,
+            address,
+            tasks,
+        })
+    }
+
+    /// Waits until running requests and jobs have finished, and closes the database. Cancel
+    /// [`App::shutdown`] first.
+    pub async fn join(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.app.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Brings the database's schema up to date: the command `migrate`.
+///
+/// # Errors
+///
+/// [`StartError`] when the database does not open or its schema is newer.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    let Database::Sqlite(path) = &config.database;
+    Ok(SqliteStore::migrate(&path.url()).await?)
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let Database::Sqlite(path) = &config.database;
+    let crypter: Crypter = match &config.data_keys {
+        Some(crypter) => crypter.clone(),
+        None => config::load_or_create(&path.data_key_file()).map_err(StartError::DataKeyFile)?,
+    };
+    let store = SqliteStore::open(&path.url(), crypter, clock::entropy(), config.migrate).await?;
+    Ok(Arc::new(store))
+}
+
+async fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen {
+        variable,
+        address,
+        source,
+    };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+fn no_address(source: std::io::Error) -> StartError {
+    StartError::System {
+        what: "a listener has no address",
+        source,
+    }
+}
+
+/// What the operating system tells a server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        let on = |kind| {
+            signal(kind).map_err(|source| StartError::System {
+                what: "no signal handler",
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            reload: on(SignalKind::hangup())?,
+        })
+    }
+}
