@@ -22,7 +22,7 @@ const EARLIER: &str = "
            coalesce(max(finished_at IS NULL AND lease_until > ?3), 0) AS under_way,
            coalesce(max(finished_at IS NULL OR may_have_happened = 1), 0) AS in_doubt
     FROM challenge_attempts WHERE tenant_id = ?1 AND challenge_id = ?2";
-const DECIDED: &str = "
+pub(super) const DECIDED: &str = "
     SELECT 1 FROM challenge_attempts WHERE tenant_id = ?1 AND sample_digest = ?2 AND decided = 1";
 const BEGIN: &str = "
     INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,

@@ -26,7 +26,8 @@ macro_rules! select {
     };
 }
 
-const UNSEALED: &str = select!("WHERE chain_position IS NULL ORDER BY position LIMIT ?1");
+pub(super) const UNSEALED: &str =
+    select!("WHERE chain_position IS NULL ORDER BY position LIMIT ?1");
 const SEALED: &str = select!(
     "WHERE tenant_id = ?1 AND chain_position > CASE WHEN ?2 IS NULL THEN 0 ELSE
          (SELECT before.chain_position FROM audit_rows before

@@ -17,7 +17,7 @@ const ISSUANCE: &str = "
     SELECT tenant_id, device_id, serial, fingerprint, tbs_sha256, spki_sha256, ca_fingerprint,
            profile, purpose, not_before, not_after, pem, request_id, issued_at
     FROM issued_certificates WHERE serial = ?1";
-const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = ?1";
+pub(super) const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = ?1";
 const ISSUE: &str = "
     INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
         spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem, request_id,

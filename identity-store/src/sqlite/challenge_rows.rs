@@ -39,7 +39,7 @@ const LIST: &str = select!(
        AND (?7 IS NULL OR client_reference = ?7)
      ORDER BY created_at DESC, challenge_id DESC LIMIT ?8"
 );
-const OPEN_AT_DEVICE: &str = select!(
+pub(super) const OPEN_AT_DEVICE: &str = select!(
     "WHERE tenant_id = ?1 AND device_id = ?2 AND status IN ('pending', 'in_progress')
        AND expires_at > ?3
      ORDER BY created_at, challenge_id"
@@ -49,7 +49,7 @@ const OPEN_OF_USER: &str = select!(
        AND expires_at > ?3
      ORDER BY created_at, challenge_id"
 );
-const OVERDUE: &str = select!(
+pub(super) const OVERDUE: &str = select!(
     "WHERE status IN ('pending', 'in_progress') AND expires_at <= ?1
      ORDER BY expires_at, challenge_id LIMIT ?2"
 );

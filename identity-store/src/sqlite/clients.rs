@@ -29,7 +29,7 @@ macro_rules! select {
     };
 }
 
-const ONE: &str = select!("WHERE c.client_id = ?1");
+pub(super) const ONE: &str = select!("WHERE c.client_id = ?1");
 const LIST: &str = select!(
     "WHERE c.tenant_id = ?1 AND (?2 IS NULL OR (c.created_at, c.client_id) < (?2, ?3))
      ORDER BY c.created_at DESC, c.client_id DESC LIMIT ?4"

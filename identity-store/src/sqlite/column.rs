@@ -182,3 +182,46 @@ impl Window {
 pub(super) fn place(at: OffsetDateTime, id: &str) -> String {
     format!("{} {id}", ms(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn four_scores_come_back_to_the_last_bit(scores: [f64; 4]) {
+            prop_assume!(scores.iter().all(|score| score.is_finite()));
+            let stored = json(&scores).unwrap();
+            let read: [f64; 4] = serde_json::from_str(&stored).unwrap();
+            prop_assert_eq!(read.map(f64::to_bits), scores.map(f64::to_bits));
+        }
+
+        #[test]
+        fn a_moment_is_stored_as_the_millisecond_that_it_falls_in(nanos in -1_i64 << 60..1 << 60) {
+            let at = OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).unwrap();
+            prop_assert_eq!(ms(at), nanos.div_euclid(1_000_000));
+            let cut = crate::posting::to_millisecond(at);
+            prop_assert_eq!(ms(cut), ms(at), "cut off and stored, a moment is the same");
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_the_place_behind_a_row_and_nothing_else() {
+        let at = OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(5);
+        let page = |key: &str| PageRequest {
+            limit: 10,
+            after: Some(Cursor::after(key)),
+        };
+        let window = Window::of(&page(&place(at, "dev_1"))).unwrap();
+        assert_eq!((window.at, window.id.as_deref()), (Some(5), Some("dev_1")));
+        assert_eq!(window.rows, 11);
+        for key in ["", "5", "x dev_1", "dev_1 5"] {
+            assert!(
+                matches!(Window::of(&page(key)), Err(Error::Cursor)),
+                "{key}"
+            );
+        }
+    }
+}

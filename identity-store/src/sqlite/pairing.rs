@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// A code counts before the moment at which it expires, spent or not.
-const BY_CODE: &str = select!("WHERE d.pairing_code_hash = ?1 AND d.pairing_expires_at > ?2");
+pub(super) const BY_CODE: &str =
+    select!("WHERE d.pairing_code_hash = ?1 AND d.pairing_expires_at > ?2");
 
 const CONSUME: &str = "
     UPDATE devices SET status = 'paired', active_serial = ?5, paired_at = ?2, info = ?6

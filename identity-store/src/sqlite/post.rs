@@ -16,7 +16,7 @@ const AUDIT: &str = "
     WHERE NOT EXISTS (SELECT 1 FROM tenants
                       WHERE tenant_id = ?2 AND json_extract(config, '$.audit_enabled') = 0)";
 
-const OUTBOX: &str = "
+pub(super) const OUTBOX: &str = "
     INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
     VALUES (?1, ?2, ?3, ?4,
             (SELECT coalesce(max(sequence), 0) + 1 FROM outbox WHERE tenant_id = ?1 AND subject = ?4),

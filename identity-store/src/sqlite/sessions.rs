@@ -35,7 +35,7 @@ const INSERT: &str = "
     INSERT INTO console_sessions (session_id, operator_id, token_hash, created_at, last_used_at,
                                   expires_at)
     VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
-const NOTE_USE: &str = "
+pub(super) const NOTE_USE: &str = "
     UPDATE console_sessions SET last_used_at = max(last_used_at, ?2)
     WHERE token_hash = ?1 AND expires_at > ?2 AND last_used_at >= ?3
     RETURNING session_id";

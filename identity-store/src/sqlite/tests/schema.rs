@@ -1,5 +1,10 @@
+use sqlx::{AssertSqlSafe, Row as _};
+
 use super::{File, crypter, entropy, waiting_device};
-use crate::sqlite::{Migrate, SqliteStore};
+use crate::sqlite::{
+    Migrate, SqliteStore, attempts, audit, certificates, challenge_rows, clients, device_rows,
+    operators, pairing, post, sessions,
+};
 use crate::{Error, Store as _};
 
 #[tokio::test]
@@ -95,6 +100,35 @@ async fn the_ledger_takes_no_change_even_from_its_own_database() {
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
     super::close(store, raw).await;
+}
+
+#[tokio::test]
+async fn what_every_request_asks_is_answered_by_an_index() {
+    let file = File::new();
+    let store = file.open().await;
+    for statement in [
+        attempts::DECIDED,
+        audit::UNSEALED,
+        certificates::KEY,
+        challenge_rows::OPEN_AT_DEVICE,
+        challenge_rows::OVERDUE,
+        clients::ONE,
+        device_rows::STANDING,
+        operators::BY_EMAIL,
+        pairing::BY_CODE,
+        post::OUTBOX,
+        sessions::NOTE_USE,
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan = sqlx::query(explain).fetch_all(&store.shared.readers).await;
+        for step in plan.unwrap() {
+            let step: String = step.try_get("detail").unwrap();
+            assert!(
+                !step.starts_with("SCAN") || step.contains("INDEX"),
+                "{step} in {statement}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
