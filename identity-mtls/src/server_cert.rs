@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use identity_pki::{Fingerprint, ServerCertificate};
+use identity_pki::{Fingerprint, ServerCertificate, SpkiSha256};
 use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -18,6 +18,7 @@ use crate::Error;
 pub struct ServerCert {
     fingerprint: Fingerprint,
     not_after: OffsetDateTime,
+    spki_sha256: SpkiSha256,
     key: Arc<CertifiedKey>,
 }
 
@@ -61,9 +62,13 @@ impl ServerCert {
             }
             other => Error::KeyUnsupported(other),
         })?;
+        let public_key = key.key.public_key().ok_or_else(|| {
+            Error::KeyUnsupported(rustls::Error::from(InconsistentKeys::Unknown))
+        })?;
         Ok(Self {
             fingerprint,
             not_after,
+            spki_sha256: SpkiSha256::of_spki(&public_key),
             key: Arc::new(key),
         })
     }
@@ -72,6 +77,12 @@ impl ServerCert {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// The name of the certificate's key: one that no device may have.
+    #[must_use]
+    pub fn spki_sha256(&self) -> SpkiSha256 {
+        self.spki_sha256
     }
 
     /// The last moment of the certificate's validity.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use identity_mtls::{
     Denylist, DeviceCertVerifier, ServerCert, ServerCertStore, TrustBundle, server_config,
 };
-use identity_pki::ServerCertificate;
+use identity_pki::{ServerCertificate, SpkiSha256};
 use identity_store::{ServerCertRecord, Store};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -108,6 +108,14 @@ impl Tls {
         self.https
             .as_ref()
             .map(|https| https.acceptance.load_full())
+    }
+
+    /// The name of the server certificate's key, which no device may have.
+    #[must_use]
+    pub fn server_key(&self) -> Option<SpkiSha256> {
+        self.https
+            .as_ref()
+            .map(|https| https.certificate.current().spki_sha256())
     }
 
     /// The CAs whose devices are accepted.
