@@ -1,50 +1,58 @@
 //! How often a source may ask (contract §14).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
+use identity_pki::DeviceIdentity;
 use time::{Duration, OffsetDateTime};
 
-/// How many sources one limit remembers. A source is forgotten as soon as it may ask freely again.
-const MAX_SOURCES: usize = 100_000;
+/// How many callers one limit remembers. A caller is forgotten as soon as it may ask freely again.
+const MAX_CALLERS: usize = 100_000;
 
-/// The limits of this server, per source address.
+/// The limits of this server.
 #[derive(Debug)]
 pub struct RateLimits {
-    /// Sign-ins and token requests: 30 a minute.
-    pub sign_in: RateLimit,
-    /// Pairings: 10 a minute.
-    pub pairing: RateLimit,
-    /// Wrong pairing codes: 5 in 5 minutes.
-    pub wrong_pairing_code: RateLimit,
+    /// Sign-ins and token requests: 30 a minute for each source.
+    pub sign_in: RateLimit<Source>,
+    /// Pairings: 10 a minute for each source.
+    pub pairing: RateLimit<Source>,
+    /// Wrong pairing codes: 5 in 5 minutes for each source.
+    pub wrong_pairing_code: RateLimit<Source>,
+    /// Wrong pairing codes of all sources: 1,000 in 5 minutes.
+    pub wrong_pairing_codes_in_all: RateLimit<()>,
+    /// Renewals: 10 an hour for each device.
+    pub renewal: RateLimit<DeviceIdentity>,
 }
 
 impl RateLimits {
     /// The contract's limits, or none at all, for benchmarks.
     #[must_use]
     pub fn new(on: bool) -> Self {
-        let limit = |burst, period| RateLimit::new(if on { burst } else { 0 }, period);
+        let burst = |burst| if on { burst } else { 0 };
         Self {
-            sign_in: limit(30, Duration::MINUTE),
-            pairing: limit(10, Duration::MINUTE),
-            wrong_pairing_code: limit(5, Duration::minutes(5)),
+            sign_in: RateLimit::new(burst(30), Duration::MINUTE),
+            pairing: RateLimit::new(burst(10), Duration::MINUTE),
+            wrong_pairing_code: RateLimit::new(burst(5), Duration::minutes(5)),
+            wrong_pairing_codes_in_all: RateLimit::new(burst(1000), Duration::minutes(5)),
+            renewal: RateLimit::new(burst(10), Duration::HOUR),
         }
     }
 }
 
-/// A token bucket for each source: `burst` at once, refilled over `period` (GCRA).
+/// A token bucket for each caller: `burst` at once, refilled over `period` (GCRA).
 #[derive(Debug)]
-pub struct RateLimit {
+pub struct RateLimit<K> {
     burst: u32,
     period: Duration,
-    /// When each source's bucket will be full again.
-    full_at: Mutex<HashMap<Source, OffsetDateTime>>,
+    /// When each caller's bucket will be full again.
+    full_at: Mutex<HashMap<K, OffsetDateTime>>,
 }
 
 /// Who is counted: an IPv4 address, or the /64 that an IPv6 host can choose its address from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Source(Option<IpAddr>);
+pub struct Source(Option<IpAddr>);
 
 impl From<Option<IpAddr>> for Source {
     fn from(address: Option<IpAddr>) -> Self {
@@ -58,7 +66,7 @@ impl From<Option<IpAddr>> for Source {
     }
 }
 
-impl RateLimit {
+impl<K: Eq + Hash> RateLimit<K> {
     /// `burst` requests within `period`; 0 is no limit.
     #[must_use]
     pub fn new(burst: u32, period: Duration) -> Self {
@@ -69,35 +77,35 @@ impl RateLimit {
         }
     }
 
-    /// Counts a request of `source`.
+    /// Counts a request of `caller`.
     ///
     /// # Errors
     ///
-    /// How long the source has to wait when it asked too often; the request does not count then.
+    /// How long the caller has to wait when it asked too often; the request does not count then.
     pub fn take(
         &self,
-        source: Option<IpAddr>,
+        caller: impl Into<K>,
         now: OffsetDateTime,
     ) -> Result<(), std::time::Duration> {
-        self.decide(source.into(), now, true)
+        self.decide(caller.into(), now, true)
     }
 
-    /// Whether a request of `source` would be within the limit, without counting one.
+    /// Whether a request of `caller` would be within the limit, without counting one.
     ///
     /// # Errors
     ///
     /// As [`take`](Self::take).
     pub fn check(
         &self,
-        source: Option<IpAddr>,
+        caller: impl Into<K>,
         now: OffsetDateTime,
     ) -> Result<(), std::time::Duration> {
-        self.decide(source.into(), now, false)
+        self.decide(caller.into(), now, false)
     }
 
     fn decide(
         &self,
-        source: Source,
+        caller: K,
         now: OffsetDateTime,
         count: bool,
     ) -> Result<(), std::time::Duration> {
@@ -106,20 +114,20 @@ impl RateLimit {
         }
         let refill = self.period / self.burst;
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = full_at.get(&source).copied().filter(|full| *full > now);
+        let full = full_at.get(&caller).copied().filter(|full| *full > now);
         let next = full.unwrap_or(now) + refill;
         if next - now > self.period {
             return Err((next - now - self.period).try_into().unwrap_or_default());
         }
         if count {
-            if full.is_none() && full_at.len() >= MAX_SOURCES {
+            if full.is_none() && full_at.len() >= MAX_CALLERS {
                 full_at.retain(|_, full| *full > now);
             }
-            if full.is_none() && full_at.len() >= MAX_SOURCES {
-                // So many sources at once are an attack; newcomers wait.
+            if full.is_none() && full_at.len() >= MAX_CALLERS {
+                // So many callers at once are an attack; newcomers wait.
                 return Err(refill.try_into().unwrap_or_default());
             }
-            full_at.insert(source, next);
+            full_at.insert(caller, next);
         }
         Ok(())
     }
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_allowed_and_refilled_evenly() {
-        let limit = RateLimit::new(3, Duration::MINUTE);
+        let limit = RateLimit::<Source>::new(3, Duration::MINUTE);
         for _ in 0..3 {
             assert!(limit.take(ip("192.0.2.1"), NOW).is_ok());
         }
@@ -152,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_host_cannot_choose_another_address_of_its_network() {
-        let limit = RateLimit::new(1, Duration::MINUTE);
+        let limit = RateLimit::<Source>::new(1, Duration::MINUTE);
         assert!(limit.take(ip("2001:db8:0:1::1"), NOW).is_ok());
         assert!(limit.take(ip("2001:db8:0:1:ffff::2"), NOW).is_err());
         assert!(limit.take(ip("2001:db8:0:2::1"), NOW).is_ok());
