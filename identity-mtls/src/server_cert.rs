@@ -62,9 +62,10 @@ impl ServerCert {
             }
             other => Error::KeyUnsupported(other),
         })?;
-        let public_key = key.key.public_key().ok_or_else(|| {
-            Error::KeyUnsupported(rustls::Error::from(InconsistentKeys::Unknown))
-        })?;
+        let public_key = key
+            .key
+            .public_key()
+            .ok_or_else(|| Error::KeyUnsupported(rustls::Error::from(InconsistentKeys::Unknown)))?;
         Ok(Self {
             fingerprint,
             not_after,

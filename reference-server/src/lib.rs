@@ -6,6 +6,7 @@
 //! - [`listener`]: connections, TLS handshakes, time-outs.
 //! - [`palm`]: what happens to a palm sample.
 //! - [`jobs`]: background work.
+//! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
 //! - [`clock`]: the only clock and the only entropy.
 
 mod app;
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod denials;
 pub mod http;
+pub mod issuance;
 pub mod jobs;
 pub mod listener;
 pub mod palm;

@@ -6,10 +6,12 @@ mod caller;
 mod challenges;
 mod cookie;
 mod device_caller;
+mod devices;
 mod email;
 mod error_code;
 mod health;
 pub mod idempotency;
+mod oauth;
 mod operators;
 mod page;
 mod path;
@@ -19,6 +21,7 @@ mod request;
 mod right;
 mod ssl;
 mod store_error;
+mod tenants;
 mod text;
 mod timestamp;
 mod users;
@@ -47,7 +50,7 @@ pub use operators::seed;
 pub use page::{List, page_request};
 pub use path::PathId;
 pub use problem::{FieldError, Problem, ProblemDocument};
-pub use rate_limit::{RateLimit, RateLimits};
+pub use rate_limit::{RateLimit, RateLimits, Source};
 pub use request::{Peer, RequestContext, RequestId, X_REQUEST_ID};
 pub use right::{Holders, Right, Scope, UnknownScope};
 pub use timestamp::Timestamp;
@@ -60,6 +63,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(auth::routes())
         .merge(health::routes())
+        .merge(tenants::routes())
+        .merge(oauth::routes())
+        .merge(devices::routes())
         .merge(users::routes())
         .merge(challenges::routes())
         .merge(operators::routes())

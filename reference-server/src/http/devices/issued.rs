@@ -1,0 +1,78 @@
+//! The answer that hands a certificate to its device, and what pairing and renewal share on the way
+//! to it.
+
+use identity_pki::{CaCertificate, DeviceIdentity, SpkiSha256, ValidatedCsr};
+use identity_store::CertificateRecord;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::http::{Problem, Timestamp, require_mtls};
+use crate::issuance::{self, DevicePolicy};
+
+/// A certificate for the device that asked for it. The store has committed it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Issued {
+    /// PEM.
+    certificate: String,
+    /// The platform CA that signed it, PEM.
+    ca_chain: String,
+    expires_at: Timestamp,
+    /// When the device should ask for the next one.
+    renew_after: Timestamp,
+    server_time: Timestamp,
+}
+
+impl Issued {
+    /// The answer at `now` for a certificate of a tenant with this policy.
+    pub(super) fn of(
+        app: &App,
+        certificate: CertificateRecord,
+        policy: DevicePolicy,
+        now: OffsetDateTime,
+    ) -> Result<Self, Problem> {
+        let trust = app.tls.trust();
+        let issuer = trust
+            .certificates()
+            .find(|ca| ca.fingerprint() == certificate.ca_fingerprint)
+            .ok_or_else(|| Problem::internal("the CA of a certificate is no longer accepted"))?;
+        Ok(Self {
+            ca_chain: issuer.pem(),
+            expires_at: Timestamp(certificate.not_after),
+            renew_after: Timestamp(policy.renew_after(certificate.not_after)),
+            server_time: Timestamp(now),
+            certificate: certificate.pem,
+        })
+    }
+}
+
+/// Judges a CSR, under a blocklist of the platform's own keys.
+pub(super) fn check_csr(
+    app: &App,
+    csr: &str,
+    name: Option<&DeviceIdentity>,
+) -> Result<ValidatedCsr, Problem> {
+    let trust = app.tls.trust();
+    let mut keys: Vec<SpkiSha256> = trust
+        .certificates()
+        .map(CaCertificate::spki_sha256)
+        .collect();
+    keys.extend(app.tls.server_key());
+    issuance::check_csr(csr, &keys, name)
+}
+
+/// Makes a certificate under the CA that issues now. It is not committed yet.
+pub(super) fn issue(
+    app: &App,
+    csr: &ValidatedCsr,
+    identity: &DeviceIdentity,
+    policy: DevicePolicy,
+    now: OffsetDateTime,
+) -> Result<CertificateRecord, Problem> {
+    require_mtls(app)?;
+    match &*app.ca.load() {
+        Some(ca) => issuance::issue(ca, csr, identity, policy, now),
+        None => Err(Problem::internal("the platform CA is gone")),
+    }
+}

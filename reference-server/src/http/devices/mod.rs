@@ -1,0 +1,62 @@
+//! Devices (contract §6): registration, pairing, renewal, revocation.
+
+mod derived;
+mod edit;
+mod issued;
+mod object;
+mod own;
+mod pair;
+mod pairing_code;
+mod read;
+mod register;
+mod renew;
+mod revoke;
+
+use std::sync::Arc;
+
+use identity_pki::{DeviceId, DeviceIdentity, TenantId};
+use identity_store::{Entity, Error};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Problem;
+use crate::App;
+use crate::issuance::DevicePolicy;
+
+/// The routes of this module.
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(read::list, register::register))
+        .routes(routes!(pair::pair))
+        .routes(routes!(renew::renew))
+        .routes(routes!(own::own))
+        .routes(routes!(own::heartbeat))
+        .routes(routes!(read::read, edit::edit, revoke::revoke))
+        .routes(routes!(pairing_code::issue))
+}
+
+/// The tenant's device of that id. What is no device id names no device.
+fn identity(tenant_id: TenantId, device_id: &str) -> Result<DeviceIdentity, Problem> {
+    let device_id = DeviceId::new(device_id).map_err(|_| not_found())?;
+    Ok(DeviceIdentity::new(tenant_id, device_id))
+}
+
+/// 404 `not_found`: the device that the path names is not there, or is another tenant's.
+fn not_found() -> Problem {
+    Problem::not_found("device")
+}
+
+/// As [`Problem::from`], for operations on the device that the path names.
+fn refused(error: Error) -> Problem {
+    match error {
+        Error::NotFound(Entity::Device) => not_found(),
+        other => other.into(),
+    }
+}
+
+/// The device policy of a tenant.
+async fn policy(app: &App, tenant_id: &TenantId) -> Result<DevicePolicy, Problem> {
+    let tenant = app.store.tenant(tenant_id).await?;
+    let tenant = tenant.ok_or_else(|| Problem::not_found("tenant"))?;
+    Ok(DevicePolicy::of(&tenant.config))
+}

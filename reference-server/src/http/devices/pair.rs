@@ -1,0 +1,193 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use identity_pki::{DeviceId, DeviceIdentity, PairingCode, PairingCodeHash};
+use identity_store::{
+    Actor, CertificateRecord, Chain, Conflict, DeviceInfo, DeviceStatus, Error, Event, PairDevice,
+    Paired, PairingCandidate, Tenant, TenantStatus,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::issued::{self, Issued};
+use crate::App;
+use crate::http::caller::tenant_suspended;
+use crate::http::{ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, require_mtls};
+use crate::issuance::DevicePolicy;
+
+/// The longest `device_info`, as JSON.
+const MAX_INFO: usize = 4096;
+
+/// What an unpaired device sends.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pairing {
+    /// As it was typed: case, spaces and hyphens do not matter.
+    #[schema(example = "K7M2-P9X-Q4")]
+    pairing_code: String,
+    /// PKCS#10, PEM or base64 of its DER. P-256, signed with SHA-256.
+    csr: String,
+    /// `model`, `firmware`, `serial`, `hardware_id` and whatever else; at most 4 KiB.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    device_info: DeviceInfo,
+}
+
+/// A paired device and its certificate.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PairedDevice {
+    #[schema(value_type = String)]
+    device_id: DeviceId,
+    #[schema(value_type = String)]
+    status: DeviceStatus,
+    #[serde(flatten)]
+    issued: Issued,
+}
+
+/// Pairs a device: consumes its code and issues its first certificate.
+///
+/// The request is checked before the code is looked up, so that a bad CSR never burns a code. The
+/// same code with the same key gets the same certificate again while the code lives.
+#[utoipa::path(post, path = "/v1/devices/pair", tag = "scanner", request_body = Pairing, responses(
+    (status = 200, description = "The certificate", body = PairedDevice),
+    (status = 400, description = "`csr_invalid`, `csr_invalid_algorithm`, \
+        `csr_invalid_extensions`, `csr_signature_invalid`", body = ProblemDocument),
+    (status = 401, description = "`pairing_code_invalid`", body = ProblemDocument),
+    (status = 429, description = "`pairing_rate_limited`", body = ProblemDocument),
+    (status = 503, description = "`mtls_not_configured`", body = ProblemDocument),
+    (status = "4XX", body = ProblemDocument),
+))]
+pub(super) async fn pair(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    body: Result<JsonBody<Pairing>, Problem>,
+) -> Result<Json<PairedDevice>, Problem> {
+    require_mtls(&app)?;
+    admit(&app, &context)?;
+    let Pairing {
+        pairing_code,
+        csr,
+        device_info,
+    } = body?.value;
+    let csr = issued::check_csr(&app, &csr, None)?;
+    check_info(&device_info)?;
+    let Some((code_hash, candidate)) = look_up(&app, &context, &pairing_code).await? else {
+        return Err(wrong_code(&app, &context).await);
+    };
+    let tenant = active_tenant(&app, &candidate.device.identity).await?;
+    let policy = DevicePolicy::of(&tenant.config);
+    let paired = match candidate.spent_on {
+        Some(certificate) if certificate.spki_sha256 == csr.spki_sha256() => certificate,
+        Some(_) => return Err(wrong_code(&app, &context).await),
+        None => {
+            let identity = &candidate.device.identity;
+            let certificate = issued::issue(&app, &csr, identity, policy, context.now)?;
+            let pairing = PairDevice {
+                code_hash,
+                certificate,
+                info: device_info,
+            };
+            commit(&app, &context, pairing).await?
+        }
+    };
+    Ok(Json(PairedDevice {
+        device_id: paired.identity.device_id().clone(),
+        status: DeviceStatus::Paired,
+        issued: Issued::of(&app, paired, policy, context.now)?,
+    }))
+}
+
+/// Counts the try against its source.
+fn admit(app: &App, context: &RequestContext) -> Result<(), Problem> {
+    let (limits, source, now) = (&app.rate_limits, context.source, context.now);
+    let admitted = limits
+        .wrong_pairing_code
+        .check(source, now)
+        .and_then(|()| limits.wrong_pairing_codes_in_all.check((), now))
+        .and_then(|()| limits.pairing.take(source, now));
+    admitted.map_err(|wait| {
+        Problem::new(
+            ErrorCode::PairingRateLimited,
+            "Too many tries: wait, then try again.",
+        )
+        .retry_after(wait)
+    })
+}
+
+fn check_info(info: &DeviceInfo) -> Result<(), Problem> {
+    let json = serde_json::to_vec(info).map_err(Problem::internal)?;
+    if json.len() > MAX_INFO {
+        return Err(Problem::invalid(
+            "device_info",
+            format!("must be at most {MAX_INFO} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+async fn look_up(
+    app: &App,
+    context: &RequestContext,
+    typed: &str,
+) -> Result<Option<(PairingCodeHash, PairingCandidate)>, Problem> {
+    let Ok(code) = PairingCode::parse(typed) else {
+        return Ok(None);
+    };
+    let hash = code.lookup_hash(&app.pairing_pepper);
+    let candidate = app.store.pairing_candidate(&hash, context.now).await?;
+    Ok(candidate.map(|candidate| (hash, candidate)))
+}
+
+async fn active_tenant(app: &App, identity: &DeviceIdentity) -> Result<Tenant, Problem> {
+    let tenant = app.store.tenant(identity.tenant_id()).await?;
+    let tenant = tenant.ok_or_else(|| Problem::internal("a device's tenant is gone"))?;
+    match tenant.status {
+        TenantStatus::Active => Ok(tenant),
+        TenantStatus::Suspended => Err(tenant_suspended()),
+    }
+}
+
+/// Consumes the code. The certificate that comes back is the device's, and not always the one that
+/// went in: the same key may have been faster over another connection.
+async fn commit(
+    app: &App,
+    context: &RequestContext,
+    pairing: PairDevice,
+) -> Result<CertificateRecord, Problem> {
+    let change = context.change(Actor::Anonymous);
+    let device = match app.store.pair_device(change, pairing).await {
+        Ok(Paired::Now(device) | Paired::Before(device)) => *device,
+        Err(Error::Conflict(Conflict::PairingCodeInvalid)) => {
+            return Err(wrong_code(app, context).await);
+        }
+        Err(Error::Conflict(Conflict::KeyReused)) => return Err(reused_key()),
+        Err(error) => return Err(error.into()),
+    };
+    device
+        .certificate
+        .ok_or_else(|| Problem::internal("a paired device has no certificate"))
+}
+
+fn reused_key() -> Problem {
+    let detail = "The key has had a certificate before: make a new one.";
+    Problem::new(ErrorCode::CsrInvalid, detail).reason("key_reused")
+}
+
+/// The one answer to every code that is not good: unknown, spent by another key, expired. Counted
+/// and audited.
+async fn wrong_code(app: &App, context: &RequestContext) -> Problem {
+    let limits = &app.rate_limits;
+    // Both were found to have room a moment ago; a race over the last place changes no answer.
+    let _ = limits.wrong_pairing_code.take(context.source, context.now);
+    let _ = limits.wrong_pairing_codes_in_all.take((), context.now);
+    let change = context.change(Actor::Anonymous);
+    match app
+        .store
+        .record(change, Chain::Platform, vec![Event::PairingRefused])
+        .await
+    {
+        Ok(()) => Problem::new(ErrorCode::PairingCodeInvalid, "Ask for a new pairing code."),
+        Err(error) => error.into(),
+    }
+}

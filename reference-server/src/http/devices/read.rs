@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use identity_challenge::DeviceClass;
+use identity_store::{DeviceFilter, DeviceStatus};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use utoipa::IntoParams;
+
+use super::derived::{CertState, Connectivity};
+use super::object::{DeviceObject, is_tag_key};
+use crate::App;
+use crate::http::{
+    Caller, List, Problem, ProblemDocument, Query, RequestContext, Right, page_request,
+};
+use crate::issuance::DevicePolicy;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// In this state: `pending_pairing`, `paired`, `revoked` or `expired`.
+    #[param(value_type = Option<String>)]
+    status: Option<DeviceStatus>,
+    /// Of this class: `personal_scanner`, `pos`, `gate` or `kiosk`.
+    #[param(value_type = Option<String>)]
+    device_class: Option<DeviceClass>,
+    /// With this tag: `key:value`.
+    tag: Option<String>,
+    /// Last seen so.
+    #[param(inline)]
+    connectivity: Option<Connectivity>,
+    /// With the certificate in this state.
+    #[param(inline)]
+    cert_state: Option<CertState>,
+    /// With this text in name, location or id, in any case.
+    q: Option<String>,
+    /// 1 to 200.
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(self, policy: DevicePolicy, now: OffsetDateTime) -> Result<DeviceFilter, Problem> {
+        let mut filter = DeviceFilter {
+            status: self.status,
+            class: self.device_class,
+            tag: self.tag.as_deref().map(tag).transpose()?,
+            text: self.q.filter(|text| !text.is_empty()),
+            ..DeviceFilter::all(now)
+        };
+        if let Some(connectivity) = self.connectivity {
+            filter = connectivity.narrow(filter);
+        }
+        if let Some(state) = self.cert_state {
+            filter = state.narrow(filter, policy.renewal_window());
+        }
+        Ok(filter)
+    }
+}
+
+fn tag(text: &str) -> Result<(String, String), Problem> {
+    match text.split_once(':') {
+        Some((key, value)) if is_tag_key(key) => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Problem::invalid("tag", "must be key:value")),
+    }
+}
+
+/// Lists the tenant's devices, newest first.
+#[utoipa::path(get, path = "/v1/devices", tag = "devices", security(("bearer" = [])), params(ListQuery), responses(
+    (status = 200, description = "A page of devices", body = List<DeviceObject>),
+    (status = "4XX", body = ProblemDocument),
+))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<List<DeviceObject>>, Problem> {
+    let tenant_id = caller.tenant(Right::DevicesRead)?;
+    let page = page_request(query.limit, query.cursor.as_deref())?;
+    let policy = super::policy(&app, &tenant_id).await?;
+    let filter = query.filter(policy, context.now)?;
+    let devices = app.store.devices(&tenant_id, filter, page).await?;
+    Ok(Json(List::of(devices, |device| {
+        DeviceObject::of(device, policy, context.now)
+    })))
+}
+
+/// Reads a device.
+#[utoipa::path(get, path = "/v1/devices/{device_id}", tag = "devices", security(("bearer" = [])),
+    params(("device_id" = String, Path)),
+    responses(
+        (status = 200, description = "The device", body = DeviceObject),
+        (status = "4XX", body = ProblemDocument),
+    )
+)]
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    caller: Caller,
+    Path(device_id): Path<String>,
+) -> Result<Json<DeviceObject>, Problem> {
+    let tenant_id = caller.tenant(Right::DevicesRead)?;
+    let policy = super::policy(&app, &tenant_id).await?;
+    let identity = super::identity(tenant_id, &device_id)?;
+    let device = app
+        .store
+        .device(&identity, context.now)
+        .await?
+        .ok_or_else(super::not_found)?;
+    Ok(Json(DeviceObject::of(device, policy, context.now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_split_at_its_first_colon() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(tag("site:Berlin").ok(), Some(pair("site", "Berlin")));
+        assert_eq!(tag("site:a:b").ok(), Some(pair("site", "a:b")));
+        assert_eq!(tag("site:").ok(), Some(pair("site", "")));
+        for bad in ["", "site", ":x", "a b:x"] {
+            assert!(tag(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use identity_mtls::VerifiedDevice;
+use identity_store::{Actor, Chain, Event, RenewDevice};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::issued::{self, Issued};
+use crate::http::{
+    DeviceCaller, ErrorCode, JsonBody, Problem, ProblemDocument, RenewingDevice, RequestContext,
+};
+use crate::{App, denials};
+
+/// What a device sends to get its next certificate.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renewal {
+    /// PKCS#10 for a new key, PEM or base64 of its DER. P-256, signed with SHA-256.
+    csr: String,
+}
+
+/// Renews the calling device's certificate. The old one is denied before the answer, and its
+/// connections close.
+#[utoipa::path(post, path = "/v1/devices/renew", tag = "scanner", security(("device" = [])), request_body = Renewal,
+    responses(
+        (status = 200, description = "The new certificate", body = Issued),
+        (status = 400, description = "`csr_invalid`, `csr_invalid_algorithm`, \
+            `csr_invalid_extensions`, `csr_signature_invalid`, `csr_key_reused`",
+            body = ProblemDocument),
+        (status = 403, description = "`device_revoked`", body = ProblemDocument),
+        (status = 409, description = "`renewal_conflict`", body = ProblemDocument),
+        (status = 503, description = "`mtls_not_configured`", body = ProblemDocument),
+        (status = "4XX", body = ProblemDocument),
+    )
+)]
+pub(super) async fn renew(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    presented: Option<Extension<VerifiedDevice>>,
+    device: Result<RenewingDevice, Problem>,
+    body: Result<JsonBody<Renewal>, Problem>,
+) -> Result<Json<Issued>, Problem> {
+    let renewed = match (device, body) {
+        (Ok(device), Ok(body)) => certificate(&app, &context, &device.0, &body.value.csr).await,
+        // Who may not renew is told so, whatever they sent.
+        (Err(problem), _) | (Ok(_), Err(problem)) => Err(problem),
+    };
+    match (renewed, presented) {
+        (Ok(issued), _) => Ok(Json(issued)),
+        (Err(problem), None) => Err(problem),
+        (Err(problem), Some(Extension(presented))) => {
+            record_failure(&app, &context, &presented, &problem).await?;
+            Err(problem)
+        }
+    }
+}
+
+async fn certificate(
+    app: &App,
+    context: &RequestContext,
+    device: &DeviceCaller,
+    csr: &str,
+) -> Result<Issued, Problem> {
+    let identity = device.identity();
+    app.rate_limits
+        .renewal
+        .take(identity.clone(), context.now)
+        .map_err(|wait| {
+            Problem::new(ErrorCode::RateLimited, "The device renewed too often.").retry_after(wait)
+        })?;
+    let csr = issued::check_csr(app, csr, Some(identity))?;
+    let policy = super::policy(app, identity.tenant_id()).await?;
+    let renewal = RenewDevice {
+        presented: device.certificate.tbs_sha256(),
+        certificate: issued::issue(app, &csr, identity, policy, context.now)?,
+    };
+    let renewed = app
+        .store
+        .renew_device(context.change(device.actor()), renewal)
+        .await?;
+    // Closes this connection too, when its answers are flushed.
+    denials::publish(app, &[renewed.denied]);
+    let certificate = renewed.device.certificate;
+    let certificate =
+        certificate.ok_or_else(|| Problem::internal("a renewed device has no certificate"))?;
+    Issued::of(app, certificate, policy, context.now)
+}
+
+/// Audits a renewal that a device was refused. The server's own failures are in its log.
+async fn record_failure(
+    app: &App,
+    context: &RequestContext,
+    presented: &VerifiedDevice,
+    problem: &Problem,
+) -> Result<(), Problem> {
+    if problem.code().status().is_server_error() {
+        return Ok(());
+    }
+    let identity = presented.identity();
+    let event = Event::CertRenewalFailed {
+        device_id: identity.device_id().clone(),
+        old_fingerprint: presented.fingerprint(),
+        reason: problem.code().as_str(),
+    };
+    let change = context.change(Actor::Device(identity.clone()));
+    let chain = Chain::Tenant(identity.tenant_id().clone());
+    Ok(app.store.record(change, chain, vec![event]).await?)
+}

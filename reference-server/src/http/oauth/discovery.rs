@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CACHE_CONTROL;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::http::Scope;
+
+/// How long keys may be cached: a new one is published for longer before it is used.
+const CACHE_KEYS: &str = "max-age=300";
+
+/// The authorization server's metadata (RFC 8414 §2): what this server does, and no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    scopes_supported: Vec<&'static str>,
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 2],
+}
+
+/// Tells where tokens are given, and how.
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", responses(
+    (status = 200, description = "RFC 8414 metadata", body = Metadata),
+))]
+pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
+    let issuer = app.tokens.issuer();
+    let base = issuer.trim_end_matches('/');
+    Json(Metadata {
+        token_endpoint: format!("{base}/v1/auth/token"),
+        jwks_uri: format!("{base}/.well-known/jwks.json"),
+        issuer: issuer.to_owned(),
+        scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str()).collect(),
+        response_types_supported: [],
+        grant_types_supported: ["client_credentials"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    })
+}
+
+/// The keys that verify tokens and receipts (RFC 7517 §5).
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "oauth", responses(
+    (status = 200, description = "A JWK set", body = Object),
+))]
+pub(super) async fn jwks(State(app): State<Arc<App>>) -> Response {
+    ([(CACHE_CONTROL, CACHE_KEYS)], Json(app.tokens.jwks())).into_response()
+}

@@ -1,0 +1,110 @@
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::Problem;
+
+/// Why a token is not given (RFC 6749 §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OAuthErrorCode {
+    InvalidRequest,
+    InvalidClient,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+}
+
+/// A refusal of the token endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct OAuthError {
+    error: OAuthErrorCode,
+    error_description: &'static str,
+    /// Whether the client authenticated by HTTP Basic, and is to be told so.
+    #[serde(skip)]
+    basic: bool,
+}
+
+impl OAuthError {
+    pub(super) fn new(error: OAuthErrorCode, error_description: &'static str) -> Self {
+        Self {
+            error,
+            error_description,
+            basic: false,
+        }
+    }
+
+    /// 401 `invalid_client`: one answer for an unknown client and for a wrong secret.
+    pub(super) fn invalid_client(basic: bool) -> Self {
+        let description = "client authentication failed";
+        Self {
+            basic,
+            ..Self::new(OAuthErrorCode::InvalidClient, description)
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn code(&self) -> OAuthErrorCode {
+        self.error
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let status = match self.error {
+            OAuthErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            OAuthErrorCode::InvalidRequest
+            | OAuthErrorCode::UnauthorizedClient
+            | OAuthErrorCode::UnsupportedGrantType
+            | OAuthErrorCode::InvalidScope => StatusCode::BAD_REQUEST,
+        };
+        let basic = self.basic;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if basic {
+            let challenge = HeaderValue::from_static("Basic realm=\"token\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// What the token endpoint answers instead of a token.
+#[derive(Debug)]
+pub(super) enum TokenRefusal {
+    /// A refusal in OAuth's own terms.
+    OAuth(OAuthError),
+    /// Too many requests, or the server failed.
+    Problem(Problem),
+}
+
+impl From<OAuthError> for TokenRefusal {
+    fn from(error: OAuthError) -> Self {
+        Self::OAuth(error)
+    }
+}
+
+impl From<Problem> for TokenRefusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<identity_store::Error> for TokenRefusal {
+    fn from(error: identity_store::Error) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl IntoResponse for TokenRefusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::OAuth(error) => error.into_response(),
+            Self::Problem(problem) => problem.into_response(),
+        }
+    }
+}
