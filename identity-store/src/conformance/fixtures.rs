@@ -4,10 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use identity_challenge::{
-    ChallengeKind, DeviceBinding, DeviceClass, EnrollOutcome, Outcome, PalmType, Scores, Undecided,
-    VerifyOutcome,
-};
+use identity_challenge::{ChallengeKind, DeviceBinding, DeviceClass, PalmType};
 use identity_pki::{
     DeviceId, DeviceIdentity, Fingerprint, PairingCodeHash, SerialNumber, SpkiSha256, TbsSha256,
     TenantId,
@@ -16,11 +13,12 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use ulid::Ulid;
 
+use super::verdicts::added;
 use crate::{
     Actor, AttemptLease, AttemptStart, AttemptVerdict, CertificateRecord, Change, ClientId,
     ConsentMethod, Device, DeviceInfo, IdempotencyKey, NewChallenge, NewConsent, NewDevice,
     NewUser, OperatorId, PairDevice, Paired, PairingOffer, SampleDigest, Store, StoredChallenge,
-    StoredVerdict, TenantConfig, User, VendorState,
+    StoredVerdict, TenantConfig, User,
 };
 
 /// `seconds` after the moment at which every story begins.
@@ -361,54 +359,3 @@ pub(super) const ENROLL_LEFT: ChallengeKind = ChallengeKind::Enroll {
 pub(super) const ENROLL_RIGHT: ChallengeKind = ChallengeKind::Enroll {
     palm_type: PalmType::Right,
 };
-
-pub(super) fn scores() -> Scores {
-    Scores::parse(&[0.91, 0.875, 0.5, 1.0]).unwrap()
-}
-
-fn verdict(outcome: Outcome, vendor: VendorState) -> AttemptVerdict {
-    AttemptVerdict {
-        outcome,
-        policy_version: Some("p1".to_owned()),
-        receipt: None,
-        vendor_request_id: Some("5f0c7b1e".to_owned()),
-        vendor,
-    }
-}
-
-/// The palm server decided on a verification.
-pub(super) fn verified(outcome: VerifyOutcome) -> AttemptVerdict {
-    verdict(Outcome::Verify(outcome), VendorState::Answered)
-}
-
-/// The palm was the user's.
-pub(super) fn matched() -> AttemptVerdict {
-    AttemptVerdict {
-        receipt: Some("eyJ.receipt".to_owned()),
-        ..verified(VerifyOutcome::Match { scores: scores() })
-    }
-}
-
-/// The palm was nobody's.
-pub(super) fn not_found() -> AttemptVerdict {
-    verified(VerifyOutcome::NotFound)
-}
-
-/// The palm server decided on an enrolment.
-pub(super) fn enrolled(outcome: EnrollOutcome) -> AttemptVerdict {
-    verdict(Outcome::Enroll(outcome), VendorState::Answered)
-}
-
-/// The palm was enrolled under that number.
-pub(super) fn added(palm_id: i64) -> AttemptVerdict {
-    enrolled(EnrollOutcome::Added { palm_id })
-}
-
-/// The palm server did not decide.
-pub(super) fn undecided(vendor: VendorState) -> AttemptVerdict {
-    let retry_after = std::time::Duration::from_secs(1);
-    verdict(
-        Outcome::Undecided(Undecided::ServiceUnavailable { retry_after }),
-        vendor,
-    )
-}

@@ -10,8 +10,12 @@
 )]
 
 mod fixtures;
+mod scene;
+mod verdicts;
 mod witness;
 
+#[doc(hidden)]
+pub mod admission;
 #[doc(hidden)]
 pub mod attempts;
 #[doc(hidden)]
@@ -21,7 +25,13 @@ pub mod challenges;
 #[doc(hidden)]
 pub mod clients;
 #[doc(hidden)]
+pub mod consents;
+#[doc(hidden)]
+pub mod device_lists;
+#[doc(hidden)]
 pub mod devices;
+#[doc(hidden)]
+pub mod enrolments;
 #[doc(hidden)]
 pub mod idempotency;
 #[doc(hidden)]
@@ -70,11 +80,13 @@ macro_rules! conformance_tests {
                 a_device_is_edited_field_by_field,
                 a_device_keeps_its_class_and_may_change_its_binding,
                 another_tenants_device_is_not_found,
+                the_latest_sight_of_a_device_stays,
+                a_device_stands_as_it_and_its_tenant_stand,
+            ];
+            device_lists: [
                 devices_are_listed_newest_first_each_once,
                 filters_find_devices_by_what_they_are,
                 filters_find_devices_by_their_life,
-                the_latest_sight_of_a_device_stays,
-                a_device_stands_as_it_and_its_tenant_stand,
             ];
             pairing: [
                 a_code_is_looked_up_while_it_is_good,
@@ -110,12 +122,14 @@ macro_rules! conformance_tests {
                 identity_and_palm_policy_are_noted,
                 a_suspension_cancels_what_is_open_and_is_told_once,
                 a_lock_outlasts_a_suspension_and_is_cleared_by_hand,
+                another_tenants_user_is_not_found,
+            ];
+            consents: [
                 consent_is_recorded_with_what_was_agreed_to,
                 a_refusal_withdraws_what_stands_and_is_recorded,
                 a_withdrawal_takes_the_palms_and_ends_what_is_open,
                 each_palm_is_erased_once_oldest_request_first,
                 an_enrolment_makes_an_erasure_needless,
-                another_tenants_user_is_not_found,
             ];
             clients: [
                 a_client_is_made_with_one_secret,
@@ -154,7 +168,7 @@ macro_rules! conformance_tests {
                 of_two_active_cas_at_once_one_stays_active,
                 a_named_secret_is_made_once_whoever_asks,
             ];
-            challenges: [
+            admission: [
                 a_challenge_is_created_for_a_user_at_a_device,
                 the_tenants_settings_bound_a_challenge,
                 a_challenge_id_is_taken_once,
@@ -164,6 +178,8 @@ macro_rules! conformance_tests {
                 a_device_of_another_class_takes_no_challenge,
                 another_tenants_users_and_devices_are_not_found,
                 of_many_challenges_at_once_no_more_open_than_allowed,
+            ];
+            challenges: [
                 challenges_are_listed_newest_first_by_what_they_are,
                 a_device_finds_what_is_open_oldest_first,
                 a_challenge_is_claimed_denied_or_canceled,
@@ -179,18 +195,20 @@ macro_rules! conformance_tests {
                 a_match_completes_the_verification,
                 failed_tries_are_told_and_the_last_ends_the_verification,
                 whose_palm_it_was_is_told_to_the_audit_trail_alone,
-                an_enrolment_records_the_palm,
-                an_enrolment_that_the_vendor_refuses_is_over,
                 a_vendor_that_does_not_decide_costs_no_try,
                 a_vendor_that_refuses_the_platform_is_an_alert,
                 a_sample_that_was_decided_on_is_known_again,
                 one_sample_at_two_challenges_at_once_is_decided_twice,
                 who_failed_often_waits_and_who_failed_too_often_is_locked,
+                a_verdict_after_the_end_moves_nothing,
+            ];
+            enrolments: [
+                an_enrolment_records_the_palm,
+                an_enrolment_that_the_vendor_refuses_is_over,
                 an_enrolment_heeds_the_lock_alone,
                 an_enrolment_in_doubt_is_reconciled_first,
                 an_enrolment_that_ends_in_doubt_is_taken_back,
                 what_happened_is_noted_although_the_challenge_is_over,
-                a_verdict_after_the_end_moves_nothing,
                 a_verdict_of_another_kind_is_refused_and_not_noted,
             ];
             idempotency: [
@@ -244,11 +262,15 @@ mod tests {
     fn every_story_is_listed() {
         let listed = include_str!("mod.rs");
         let topics = [
-            include_str!("audit.rs"),
+            include_str!("admission.rs"),
             include_str!("attempts.rs"),
+            include_str!("audit.rs"),
             include_str!("challenges.rs"),
             include_str!("clients.rs"),
+            include_str!("consents.rs"),
+            include_str!("device_lists.rs"),
             include_str!("devices.rs"),
+            include_str!("enrolments.rs"),
             include_str!("idempotency.rs"),
             include_str!("operators.rs"),
             include_str!("pairing.rs"),
