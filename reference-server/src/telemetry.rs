@@ -18,6 +18,7 @@ pub fn init_logs(log: &Log) {
             .json()
             .flatten_event(true)
             .with_current_span(true)
+            .with_span_list(false)
             .try_init(),
         LogFormat::Pretty => builder.with_target(false).try_init(),
     };

@@ -1,0 +1,83 @@
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
+
+/// A device's key.
+pub struct DeviceKey(KeyPair);
+
+impl DeviceKey {
+    pub fn generate() -> Self {
+        Self(key())
+    }
+
+    /// A certificate signing request for it, PEM.
+    pub fn csr(&self) -> String {
+        let params = CertificateParams::new(Vec::new()).expect("parameters");
+        params
+            .serialize_request(&self.0)
+            .expect("a request")
+            .pem()
+            .expect("PEM")
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.serialize_pem()
+    }
+}
+
+/// A server's key, with its certificate under a CA of its own.
+pub struct ServerKey {
+    key: KeyPair,
+    certificate: String,
+    root: String,
+}
+
+impl ServerKey {
+    /// For `localhost` and 127.0.0.1.
+    pub fn generate() -> Self {
+        Self::valid(|_| {})
+    }
+
+    /// One that expired long ago.
+    pub fn expired() -> Self {
+        Self::valid(|params| {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn valid(adjust: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_key = key();
+        let root = ca.self_signed(&ca_key).expect("a root").pem();
+        let issuer = Issuer::new(ca, ca_key);
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).expect("parameters");
+        adjust(&mut params);
+        let key = key();
+        let certificate = params
+            .signed_by(&key, &issuer)
+            .expect("a certificate")
+            .pem();
+        Self {
+            key,
+            certificate,
+            root,
+        }
+    }
+
+    pub fn chain_pem(&self) -> String {
+        self.certificate.clone()
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub fn root_pem(&self) -> String {
+        self.root.clone()
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key")
+}

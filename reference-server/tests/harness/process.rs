@@ -1,0 +1,163 @@
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{ADMIN, FIRST_PASSWORD};
+
+/// So long a start or an end may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server; it is killed when this is dropped.
+pub struct Process {
+    /// Where the API is.
+    pub address: SocketAddr,
+    /// Where metrics and readiness are.
+    pub metrics: SocketAddr,
+    child: Child,
+    log: Receiver<String>,
+}
+
+/// How a process ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exit {
+    pub code: Option<i32>,
+}
+
+impl Exit {
+    pub fn success() -> Self {
+        Self { code: Some(0) }
+    }
+}
+
+impl Process {
+    /// Starts a server in `directory` and waits until it listens.
+    pub fn start(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(directory, listen, variables)
+            .spawn()
+            .expect("the server starts");
+        let log = lines(child.stderr.take().expect("its log"));
+        let Some((address, metrics)) = listening(&log) else {
+            let _ = child.kill();
+            panic!(
+                "the server does not listen: {:?}",
+                log.iter().collect::<Vec<_>>()
+            );
+        };
+        Self {
+            address,
+            metrics,
+            child,
+            log,
+        }
+    }
+
+    /// Waits for its own end.
+    pub fn exit(mut self) -> Exit {
+        self.ended()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(&mut self) -> Exit {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Sends SIGTERM, waits for the end, and gives what was logged and not yet read.
+    pub fn terminate_and_read(mut self) -> Vec<String> {
+        self.signal("TERM");
+        let log: Vec<_> = std::iter::from_fn(|| self.log.recv_timeout(PATIENCE).ok()).collect();
+        assert_eq!(self.ended(), Exit::success());
+        log
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// The next log line that holds `text`.
+    pub fn log_line(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("the line comes");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Exit {
+        // The log ends when the process does.
+        while self.log.recv_timeout(PATIENCE).is_ok() {}
+        Exit {
+            code: self.child.wait().expect("the server ends").code(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, with nothing of this process' environment.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reference-server"));
+    command.env_clear();
+    command
+}
+
+fn command(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = program();
+    command
+        .env(
+            "DATABASE_URL",
+            format!("sqlite://{}", directory.join("identity.db").display()),
+        )
+        .env("IDENTITY_LISTEN", listen)
+        .env("IDENTITY_METRICS_LISTEN", "127.0.0.1:0")
+        .env("IDENTITY_RATE_LIMITS", "off")
+        .env("IDENTITY_LOG_FORMAT", "json")
+        .env("PLATFORM_ADMIN_EMAIL", ADMIN)
+        .env("PLATFORM_ADMIN_INITIAL_PASSWORD", FIRST_PASSWORD)
+        .envs(variables.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The lines of a log, read as they come so that the writer never waits.
+fn lines(log: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn listening(log: &Receiver<String>) -> Option<(SocketAddr, SocketAddr)> {
+    loop {
+        let line = log.recv_timeout(PATIENCE).ok()?;
+        let event: Value = serde_json::from_str(&line).unwrap_or_default();
+        if event["message"] == "listening" {
+            let address = |name: &str| event[name].as_str()?.parse().ok();
+            return Some((address("address")?, address("metrics")?));
+        }
+        assert!(line.starts_with('{'), "the server says: {line}");
+    }
+}
