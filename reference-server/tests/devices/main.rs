@@ -1,0 +1,15 @@
+//! The life of a device, told to the real binary over real TLS.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod calls;
+mod pairing;
+mod platform;
+mod registry;
+mod renewal;
+mod revocation;
+mod tenancy;
+mod tokens;

@@ -1,0 +1,264 @@
+//! The real binary in a folder of its own, taken through its first run.
+
+use std::net::TcpListener;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use reqwest::multipart::{Form, Part};
+use reqwest::tls::Version;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::calls::{Answer, Caller, answer};
+
+const ADMIN: &str = "root@example.com";
+const FIRST: &str = "the first password";
+const SECOND: &str = "the second password";
+
+/// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
+pub(crate) struct Platform {
+    process: Child,
+    folder: TempDir,
+    pub(crate) root: reqwest::Certificate,
+    pub(crate) nobody: Caller,
+    pub(crate) operator: Caller,
+    pub(crate) admin: Caller,
+}
+
+impl Platform {
+    /// With the request limits lifted.
+    pub(crate) async fn start() -> Self {
+        Self::first_run("off").await
+    }
+
+    pub(crate) async fn with_rate_limits() -> Self {
+        Self::first_run("on").await
+    }
+
+    async fn first_run(limits: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, metrics) = (free_port(), free_port());
+        let serve = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_reference-server"));
+            command
+                .arg("serve")
+                .current_dir(folder.path())
+                .env(
+                    "DATABASE_URL",
+                    format!("sqlite://{}/identity.db", folder.path().display()),
+                )
+                .env("IDENTITY_LISTEN", format!("127.0.0.1:{port}"))
+                .env("IDENTITY_METRICS_LISTEN", format!("127.0.0.1:{metrics}"))
+                .env("IDENTITY_PUBLIC_URL", format!("https://localhost:{port}"))
+                .env("IDENTITY_RATE_LIMITS", limits)
+                .env("IDENTITY_LOG", "error")
+                .env("PLATFORM_ADMIN_EMAIL", ADMIN)
+                .env("PLATFORM_ADMIN_INITIAL_PASSWORD", FIRST);
+            command.spawn().unwrap()
+        };
+        let mut first = serve();
+        let plain = Caller {
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            base: format!("http://127.0.0.1:{port}"),
+            token: None,
+        };
+        ready(&plain).await;
+        let operator = sign_in(&plain, ADMIN, FIRST, SECOND).await;
+        let none = json!({"pairing_code": "A", "csr": "x", "device_info": {}});
+        plain
+            .post("/v1/devices/pair", none)
+            .await
+            .refused(503, "mtls_not_configured");
+        let tls = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let upload = Form::new()
+            .part("cert", Part::text(tls.cert.pem()))
+            .part("key", Part::text(tls.signing_key.serialize_pem()));
+        let request = operator.request(http::Method::PUT, "/v1/admin/ssl/server-cert");
+        assert_eq!(
+            answer(request.multipart(upload)).await.expect(200)["restart_scheduled"],
+            true
+        );
+        assert!(first.wait().unwrap().success());
+
+        let process = serve();
+        let root = reqwest::Certificate::from_pem(tls.cert.pem().as_bytes()).unwrap();
+        let base = format!("https://localhost:{port}");
+        let nobody = Caller {
+            http: client(&root, None, None),
+            base,
+            token: None,
+        };
+        ready(&nobody).await;
+        let operator = Caller {
+            token: operator.token,
+            ..nobody.clone()
+        };
+        operator
+            .post("/v1/admin/ssl/ca-cert/generate", json!({}))
+            .await
+            .expect(201);
+        let admin = tenant(&operator, &nobody, "acme").await;
+        Self {
+            process,
+            folder,
+            root,
+            nobody,
+            operator,
+            admin,
+        }
+    }
+
+    /// Another tenant; its administrator.
+    pub(crate) async fn tenant(&self, tenant_id: &str) -> Caller {
+        tenant(&self.operator, &self.nobody, tenant_id).await
+    }
+
+    /// Registers a personal scanner: its id and its code.
+    pub(crate) async fn register(&self) -> (String, String) {
+        let body = json!({"device_name": "Counter 3", "location": "Branch A"});
+        let registered = self.admin.post("/v1/devices", body).await.expect(201);
+        assert_eq!(registered["status"], "pending_pairing");
+        (
+            text(&registered["device_id"]),
+            text(&registered["pairing_code"]),
+        )
+    }
+
+    pub(crate) async fn pair(&self, code: &str, csr: &str) -> Answer {
+        let info = json!({"model": "PS-1", "serial": "S1", "mainboard": {"rev": 2}});
+        let body = json!({"pairing_code": code, "csr": csr, "device_info": info});
+        self.nobody.post("/v1/devices/pair", body).await
+    }
+
+    /// A scanner that is paired.
+    pub(crate) async fn scanner(&self) -> Scanner {
+        let (device_id, code) = self.register().await;
+        let key = Key::new();
+        let paired = self.pair(&code, &key.csr()).await.expect(200);
+        Scanner {
+            device_id,
+            certificate: text(&paired["certificate"]),
+            key,
+        }
+    }
+
+    /// A new connection of a scanner, at this version of TLS or the best one.
+    pub(crate) fn connect(&self, scanner: &Scanner, version: Option<Version>) -> Caller {
+        let pem = format!("{}{}", scanner.certificate, scanner.key.0.serialize_pem());
+        let http = client(&self.root, Some(&pem), version);
+        Caller {
+            http,
+            ..self.nobody.clone()
+        }
+    }
+
+    /// Whether no HTTP answer comes over a new connection of the scanner.
+    pub(crate) async fn is_out(&self, scanner: &Scanner, version: Version) -> bool {
+        let request = self
+            .connect(scanner, Some(version))
+            .request(http::Method::GET, "/v1/devices/self");
+        request.send().await.is_err()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(self.folder.path());
+    }
+}
+
+pub(crate) struct Scanner {
+    pub(crate) device_id: String,
+    pub(crate) certificate: String,
+    pub(crate) key: Key,
+}
+
+pub(crate) struct Key(pub(crate) rcgen::KeyPair);
+
+impl Key {
+    pub(crate) fn new() -> Self {
+        Self(rcgen::KeyPair::generate().unwrap())
+    }
+
+    /// A request for it, PEM.
+    pub(crate) fn csr(&self) -> String {
+        self.csr_with(|_| {})
+    }
+
+    pub(crate) fn csr_with(&self, ask: impl FnOnce(&mut rcgen::CertificateParams)) -> String {
+        let mut parameters = rcgen::CertificateParams::default();
+        ask(&mut parameters);
+        parameters
+            .serialize_request(&self.0)
+            .unwrap()
+            .pem()
+            .unwrap()
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn client(
+    root: &reqwest::Certificate,
+    identity: Option<&str>,
+    version: Option<Version>,
+) -> reqwest::Client {
+    let mut builder = reqwest::Client::builder()
+        .tls_certs_only([root.clone()])
+        .no_proxy();
+    if let Some(pem) = identity {
+        builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
+    }
+    if let Some(version) = version {
+        builder = builder.tls_version_min(version).tls_version_max(version);
+    }
+    builder.build().unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+async fn ready(caller: &Caller) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while caller
+        .request(http::Method::GET, "/healthz")
+        .send()
+        .await
+        .is_err()
+    {
+        assert!(Instant::now() < deadline, "the server does not answer");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn sign_in(caller: &Caller, email: &str, first: &str, second: &str) -> Caller {
+    let body = json!({"email": email, "password": first});
+    let login = caller.post("/v1/auth/login", body).await.expect(200);
+    let session = caller.with_token(&login["session"]["token"]);
+    let change = json!({"current_password": first, "new_password": second});
+    session.post("/v1/auth/password", change).await.expect(204);
+    session
+}
+
+async fn tenant(operator: &Caller, nobody: &Caller, tenant_id: &str) -> Caller {
+    let body = json!({"tenant_id": tenant_id, "name": "A tenant"});
+    operator.post("/v1/admin/tenants", body).await.expect(201);
+    let email = format!("admin@{tenant_id}.example");
+    let body = json!({
+        "email": email, "role": "tenant_admin", "tenant_id": tenant_id, "password": FIRST,
+    });
+    operator
+        .post("/v1/admin/console-users", body)
+        .await
+        .expect(201);
+    sign_in(nobody, &email, FIRST, SECOND).await
+}
