@@ -7,17 +7,17 @@ use crate::App;
 /// How many rows are read at once.
 const BATCH: u32 = 10_000;
 
-/// Reads the whole list and publishes it.
+/// Reads the whole list, publishes it, and returns where it ends.
 ///
 /// # Errors
 ///
 /// As the store's; what was published before stays.
-pub async fn reload(app: &App) -> Result<()> {
+pub async fn reload(app: &App) -> Result<i64> {
     let reload = app.denylist.begin_reload(app.clock.now());
     let rows = read_after(app, 0).await?;
     reload.publish(rows.iter().map(|row| row.tbs_sha256));
     re_decide(app);
-    Ok(())
+    Ok(rows.last().map_or(0, |row| row.sequence))
 }
 
 /// Denies certificates at once that this process just had denied in the store, and closes the

@@ -31,6 +31,7 @@ pub async fn serve(config: Config, metrics: Option<PrometheusHandle>) -> Result<
             _ = signals.reload.recv() => reload(&server.app).await,
         }
     }
+    tracing::info!("stopping");
     server.join().await;
     Ok(())
 }

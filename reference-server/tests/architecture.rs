@@ -1,5 +1,7 @@
 //! The arrows between the crates are those of `docs/ARCHITECTURE.md`, and no others.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

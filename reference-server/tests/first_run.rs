@@ -123,6 +123,27 @@ async fn a_later_server_certificate_is_used_in_place() {
 }
 
 #[tokio::test]
+async fn a_hangup_reloads_without_a_restart() {
+    let platform = Platform::first_run().await;
+    platform.process.signal("HUP");
+    platform.process.log_line("certificates were reloaded");
+    assert_eq!(
+        platform.admin.get("/v1/admin/ssl/status").await.json["setup_complete"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn replicas_follow_the_one_that_took_the_first_certificate() {
+    let fresh = Fresh::start(&[]);
+    let other = harness::Process::start(fresh.directory.path(), "127.0.0.1:0", &[]);
+    let admin = sign_in_for_the_first_time(&fresh.api()).await;
+    assert_eq!(admin.upload(&ServerKey::generate()).await.status, 200);
+    assert_eq!(fresh.process.exit(), Exit::success());
+    assert_eq!(other.exit(), Exit::success());
+}
+
+#[tokio::test]
 async fn a_bad_upload_is_refused_and_leaves_everything_as_it_was() {
     let platform = Platform::first_run().await;
     let before = platform.admin.get("/v1/admin/ssl/server-cert").await.json;

@@ -89,7 +89,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     }
 }
 
-/// Reads a body of at most `limit` bytes, within [`BODY_TIME`].
+/// Reads a body of at most `limit` bytes, within 30 seconds.
 ///
 /// # Errors
 ///

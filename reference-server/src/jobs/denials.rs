@@ -13,16 +13,18 @@ const TURNS_PER_LOOK: u32 = 10;
 /// certificates expired.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_secs(1));
-    let mut after = 0;
-    let mut turns: u32 = 0;
-    while pace.turn().await {
-        let last = log_failure("denials", denials::catch_up(&app, after).await);
-        after = last.unwrap_or(after);
-        turns = turns.wrapping_add(1);
-        if turns.is_multiple_of(TURNS_PER_RELOAD) {
-            log_failure("denials", denials::reload(&app).await);
+    // Where the list ended when it was last read.
+    let mut end = None;
+    for turn in (0..TURNS_PER_RELOAD).cycle() {
+        if !pace.turn().await {
+            return;
         }
-        if turns.is_multiple_of(TURNS_PER_LOOK) {
+        let read = match end {
+            Some(after) if turn > 0 => denials::catch_up(&app, after).await,
+            _ => denials::reload(&app).await,
+        };
+        end = log_failure("denials", read).or(end);
+        if turn.is_multiple_of(TURNS_PER_LOOK) {
             denials::re_decide(&app);
         }
     }

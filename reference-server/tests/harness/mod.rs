@@ -3,7 +3,12 @@
 //! [`Platform::first_run`] is the state that most stories begin with: HTTPS, a platform CA, and an
 //! administrator who is signed in.
 
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test binary uses a part"
+)]
 #![allow(
     clippy::expect_used,
     clippy::panic,

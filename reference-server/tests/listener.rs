@@ -1,0 +1,106 @@
+//! Connections of the real binary: protocols, silent clients, and the end.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+mod harness;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use harness::{Exit, Fresh, Platform};
+use http::Version;
+use reqwest::Method;
+
+#[tokio::test]
+async fn a_client_chooses_its_http_version_by_alpn() {
+    let platform = Platform::first_run().await;
+    let api = platform.api();
+    let answer = api
+        .request(Method::GET, "/healthz")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.version(), Version::HTTP_2);
+    let root = reqwest::Certificate::from_pem(platform.server_key.root_pem().as_bytes());
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root.expect("a root")])
+        .http1_only();
+    let client = client.no_proxy().build().expect("a client");
+    let url = format!("{}/healthz", api.base());
+    let answer = client.get(url).send().await.expect("an answer");
+    assert_eq!(answer.version(), Version::HTTP_11);
+}
+
+#[tokio::test]
+async fn silent_clients_keep_nobody_waiting() {
+    let platform = Platform::first_run().await;
+    let connect = |_| TcpStream::connect(platform.process.address).expect("a connection");
+    let silent: Vec<_> = (0..64).map(connect).collect();
+    assert_eq!(platform.api().get("/healthz").await.status, 200);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn plain_http_gets_no_answer_from_the_https_port() {
+    let platform = Platform::first_run().await;
+    let answer = exchange(
+        platform.process.address,
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    );
+    assert!(!answer.starts_with("HTTP/"), "{answer}");
+}
+
+#[test]
+fn headers_beyond_the_limits_are_refused() {
+    let fresh = Fresh::start(&[]);
+    let large = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "y".repeat(1_000_000)
+    );
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "X: y\r\n".repeat(100)
+    );
+    for request in [large, many] {
+        let answer = exchange(fresh.process.address, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+}
+
+#[test]
+fn a_running_request_is_answered_before_the_end() {
+    let fresh = Fresh::start(&[]);
+    let body = r#"{"email":"a","password":"b"}"#;
+    let (first, rest) = body.split_at(5);
+    let mut stream = TcpStream::connect(fresh.process.address).expect("a connection");
+    write!(
+        stream,
+        "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{first}",
+        body.len()
+    )
+    .expect("the first part is sent");
+    // The server is in the midst of the request once it answers another one after it.
+    assert!(exchange(fresh.process.address, b"GET /healthz HTTP/1.0\r\n\r\n").contains("200"));
+    fresh.process.signal("TERM");
+    fresh.process.log_line("stopping");
+    stream.write_all(rest.as_bytes()).expect("the rest is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+    assert_eq!(fresh.process.exit(), Exit::success());
+}
+
+/// Sends `request` and reads until the server closes, or has nothing more to say.
+fn exchange(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(request);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    let mut part = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut part) {
+        answer.extend_from_slice(part.get(..length).unwrap_or_default());
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
