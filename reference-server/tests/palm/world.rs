@@ -1,0 +1,327 @@
+//! A server in this process: the real routes behind the real accept loop, TLS and certificates, a
+//! palm server over real HTTP, and a clock that the story moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use biowave_client::simulator::PalmServer;
+use identity_challenge::{DeviceBinding, DeviceClass};
+use identity_pki::{
+    CA_VALIDITY, CsrPolicy, DeviceId, DeviceIdentity, Fingerprint, PairingCode, PlatformCa,
+    TenantId, Terms,
+};
+use identity_store::{
+    Actor, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo, MemoryStore,
+    NewDevice, PairDevice, PairingOffer, PrivateKeyPem, ServerCertRecord, Store, TenantConfig,
+};
+use rand_core::UnwrapErr;
+use reference_server::App;
+use reference_server::authority::AwsLcSigner;
+use reference_server::clock::{Clock, entropy};
+use reference_server::config::Config;
+use reference_server::http::{Scope, router};
+use reference_server::listener::Transport;
+use reference_server::{jobs, listener};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::calls::Caller;
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub(crate) struct StoryClock(Mutex<OffsetDateTime>);
+
+impl StoryClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for StoryClock {
+    fn now(&self) -> OffsetDateTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// How the server is to be run.
+#[derive(Default)]
+pub(crate) struct Setting {
+    /// Another palm server than the simulator.
+    pub(crate) palm_url: Option<String>,
+    /// No palm server at all.
+    pub(crate) no_palm_server: bool,
+    /// The time of one call to it, in milliseconds.
+    pub(crate) palm_timeout_ms: Option<u32>,
+    /// Whether polls are paced.
+    pub(crate) rate_limits: bool,
+}
+
+/// The server with everything around it.
+pub(crate) struct World {
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Arc<StoryClock>,
+    pub(crate) palms: PalmServer,
+    pub(crate) tenant: TenantId,
+    pub(crate) client_id: ClientId,
+    base: String,
+    root: reqwest::Certificate,
+    integrator: Caller,
+}
+
+/// A paired device with its connection.
+pub(crate) struct Device {
+    pub(crate) identity: DeviceIdentity,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) caller: Caller,
+}
+
+impl Device {
+    pub(crate) fn id(&self) -> &str {
+        self.identity.device_id().as_str()
+    }
+}
+
+pub(crate) async fn world() -> World {
+    World::start(Setting::default()).await
+}
+
+impl World {
+    pub(crate) async fn start(setting: Setting) -> Self {
+        let clock = Arc::new(StoryClock(Mutex::new(datetime!(2026-11-22 12:00 UTC))));
+        let palms = PalmServer::start().await.unwrap();
+        let store = Arc::new(MemoryStore::new(UnwrapErr(getrandom::SysRng)));
+        let root = seed_tls(&*store, clock.now()).await;
+        let config = config(&setting, &palms);
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let base = format!("https://{address}");
+        let app_clock: Arc<dyn Clock> = Arc::<StoryClock>::clone(&clock);
+        let app = App::load(config, address, store, app_clock, None)
+            .await
+            .unwrap();
+        jobs::start(&app, &TaskTracker::new());
+        let routes = router(&app);
+        tokio::spawn(listener::serve(
+            Arc::clone(&app),
+            socket,
+            routes,
+            Transport::Api,
+        ));
+        let tenant = TenantId::new("acme").unwrap();
+        let change = Change::new(clock.now(), Actor::System("test"), "seed");
+        app.store
+            .create_tenant(change, tenant.clone(), "Acme".to_owned())
+            .await
+            .unwrap();
+        let client_id = ClientId::generate(clock.now(), &mut entropy());
+        let integrator = Caller::new(&base, &root, None);
+        Self {
+            app,
+            clock,
+            palms,
+            tenant,
+            client_id,
+            base,
+            root,
+            integrator,
+        }
+    }
+
+    /// The integrator of the tenant, with every scope.
+    pub(crate) fn integrator(&self) -> Caller {
+        self.integrator
+            .with_token(self.token(&self.tenant, &self.client_id, Scope::ALL))
+    }
+
+    /// An integrator with these scopes, of that tenant.
+    pub(crate) fn integrator_of(&self, tenant: &str, scopes: &[Scope]) -> Caller {
+        let tenant = TenantId::new(tenant).unwrap();
+        let client_id = ClientId::generate(self.clock.now(), &mut entropy());
+        self.integrator
+            .with_token(self.token(&tenant, &client_id, scopes))
+    }
+
+    /// An access token, good from now.
+    fn token(&self, tenant: &TenantId, client_id: &ClientId, scopes: &[Scope]) -> String {
+        let scopes = BTreeSet::from_iter(scopes.iter().copied());
+        let now = self.clock.now();
+        self.app
+            .tokens
+            .issue_access(client_id, tenant, &scopes, now)
+            .unwrap()
+    }
+
+    /// One that proves nothing.
+    pub(crate) fn nobody(&self) -> Caller {
+        self.integrator.clone()
+    }
+
+    pub(crate) fn clock_now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn change(&self) -> Change {
+        Change::new(self.clock.now(), Actor::System("test"), "seed")
+    }
+
+    /// Another tenant.
+    pub(crate) async fn tenant(&self, tenant: &str) -> TenantId {
+        let tenant = TenantId::new(tenant).unwrap();
+        let (change, name) = (self.change(), tenant.to_string());
+        self.app
+            .store
+            .create_tenant(change, tenant.clone(), name)
+            .await
+            .unwrap();
+        tenant
+    }
+
+    /// Changes the settings of the tenant.
+    pub(crate) async fn configure(&self, edit: impl FnOnce(&mut TenantConfig)) {
+        let mut config = self
+            .app
+            .store
+            .tenant(&self.tenant)
+            .await
+            .unwrap()
+            .unwrap()
+            .config;
+        edit(&mut config);
+        self.app
+            .store
+            .set_tenant_config(self.change(), &self.tenant, config)
+            .await
+            .unwrap();
+    }
+
+    /// A personal scanner of the tenant, paired.
+    pub(crate) async fn scanner(&self, id: &str) -> Device {
+        let binding = DeviceBinding::new(DeviceClass::PersonalScanner, None, None).unwrap();
+        self.device(id, binding).await
+    }
+
+    pub(crate) async fn device(&self, id: &str, binding: DeviceBinding) -> Device {
+        let identity = DeviceIdentity::new(self.tenant.clone(), DeviceId::new(id).unwrap());
+        let code = PairingCode::generate(&mut entropy()).lookup_hash(&self.app.pairing_pepper);
+        let new = NewDevice {
+            identity: identity.clone(),
+            name: id.to_owned(),
+            location: None,
+            binding,
+            tags: BTreeMap::new(),
+            pairing: PairingOffer {
+                code_hash: code,
+                expires_at: self.clock.now() + Duration::from_secs(300),
+            },
+        };
+        self.app
+            .store
+            .create_device(self.change(), new)
+            .await
+            .unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = self.certify(&identity, &key);
+        let fingerprint = certificate.fingerprint;
+        let pem = format!("{}{}", certificate.pem, key.serialize_pem());
+        let pairing = PairDevice {
+            code_hash: code,
+            certificate,
+            info: DeviceInfo::default(),
+        };
+        self.app
+            .store
+            .pair_device(self.change(), pairing)
+            .await
+            .unwrap();
+        let caller = Caller::new(&self.base, &self.root, Some(pem));
+        Device {
+            identity,
+            fingerprint,
+            caller,
+        }
+    }
+
+    fn certify(&self, identity: &DeviceIdentity, key: &rcgen::KeyPair) -> CertificateRecord {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        let csr = parameters.serialize_request(key).unwrap();
+        let policy = CsrPolicy::new(webpki::aws_lc_rs::ECDSA_P256_SHA256);
+        let csr = policy.check_der(csr.der()).unwrap();
+        let ca = self.app.ca.load_full().unwrap();
+        let terms = Terms::new(
+            self.clock.now(),
+            time::Duration::days(90),
+            time::Duration::MINUTE,
+        );
+        let issued = ca.issue(&csr, identity, &terms, &mut entropy()).unwrap();
+        CertificateRecord {
+            identity: identity.clone(),
+            serial: issued.serial(),
+            fingerprint: issued.fingerprint(),
+            tbs_sha256: issued.tbs_sha256(),
+            spki_sha256: issued.spki_sha256(),
+            ca_fingerprint: ca.certificate().fingerprint(),
+            not_before: issued.not_before(),
+            not_after: issued.not_after(),
+            pem: issued.pem(),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.app.shutdown.cancel();
+    }
+}
+
+fn config(setting: &Setting, palms: &PalmServer) -> Config {
+    let palm_url = match (&setting.palm_url, setting.no_palm_server) {
+        (Some(url), _) => Some(url.clone()),
+        (None, false) => Some(palms.url().to_string()),
+        (None, true) => None,
+    };
+    let timeout = setting.palm_timeout_ms.map(|ms| ms.to_string());
+    let limits = if setting.rate_limits { "on" } else { "off" }.to_owned();
+    let lookup = |name: &'static str| {
+        let value = match name {
+            "IDENTITY_PUBLIC_URL" => Some("https://identity.example".to_owned()),
+            "BIOWAVE_URL" => palm_url.clone(),
+            "BIOWAVE_TIMEOUT_MS" => timeout.clone(),
+            "IDENTITY_RATE_LIMITS" => Some(limits.clone()),
+            _ => None,
+        };
+        value.map(OsString::from)
+    };
+    Config::from_lookup(lookup, false).unwrap()
+}
+
+/// Puts a server certificate and a CA into the store; returns the root that clients trust.
+async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificate {
+    let change = || Change::new(now, Actor::System("test"), "seed");
+    let server = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let record = ServerCertRecord {
+        fingerprint: Fingerprint::of_certificate(server.cert.der()),
+        chain_pem: server.cert.pem(),
+        private_key: PrivateKeyPem::new(server.signing_key.serialize_pem()),
+        not_after: datetime!(2030-01-01 0:00 UTC),
+    };
+    store.put_server_cert(change(), record).await.unwrap();
+    let key = AwsLcSigner::generate_pem().unwrap();
+    let signer = Box::new(AwsLcSigner::from_pkcs8_pem(key.expose()).unwrap());
+    let terms = Terms::new(now, CA_VALIDITY, time::Duration::HOUR);
+    let ca = PlatformCa::generate(signer, "Test CA", &terms, &mut entropy()).unwrap();
+    let record = CaRecord {
+        fingerprint: ca.certificate().fingerprint(),
+        certificate_pem: ca.certificate().pem(),
+        private_key: key,
+        state: CaState::Active,
+        not_after: ca.certificate().not_after(),
+        created_at: now,
+    };
+    store.add_ca(change(), record).await.unwrap();
+    reqwest::Certificate::from_pem(server.cert.pem().as_bytes()).unwrap()
+}
