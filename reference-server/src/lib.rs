@@ -7,6 +7,7 @@
 //! - [`palm`]: what happens to a palm sample.
 //! - [`jobs`]: background work.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
+//! - [`demo`]: the whole story on one machine.
 //! - [`clock`]: the only clock and the only entropy.
 
 mod app;
@@ -14,6 +15,7 @@ pub mod authority;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod denials;
 pub mod http;
 pub mod issuance;

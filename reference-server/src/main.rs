@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use reference_server::config::Config;
-use reference_server::{StartError, cli, http, serve, telemetry};
+use reference_server::{StartError, cli, demo, http, serve, telemetry};
 
 /// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
@@ -21,6 +21,12 @@ enum Command {
     Serve,
     /// Brings the database's schema up to date and exits.
     Migrate,
+    /// Tells the whole story on free ports of 127.0.0.1, then goes on serving.
+    Demo {
+        /// Exits when the story is told.
+        #[arg(long)]
+        once: bool,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// Asks the running server whether it is ready; exits 0 if it is.
@@ -41,6 +47,7 @@ async fn run(command: Command) -> Result<(), StartError> {
             serve::serve(config, Some(telemetry::init_metrics()?)).await
         }
         Command::Migrate => serve::migrate(&Config::from_env()?).await,
+        Command::Demo { once } => demo::run(once).await,
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }

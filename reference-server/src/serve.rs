@@ -124,7 +124,8 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     Ok(SqliteStore::migrate(&path.url()).await?)
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+/// Opens the database that the configuration names.
+pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     let Database::Sqlite(path) = &config.database;
     let crypter: Crypter = match &config.data_keys {
         Some(crypter) => crypter.clone(),
