@@ -1,1 +1,5 @@
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the README's links are relative to its folder"
+)]
 #![doc = include_str!("../../README.md")]
