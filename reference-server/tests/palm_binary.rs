@@ -1,0 +1,179 @@
+//! The palm story told to the real binary: its database, its TLS, its jobs, and a restart in the
+//! middle. What each part does in detail is in `palm/`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod harness;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use biowave_client::simulator::{PalmServer, palm_png};
+use harness::{Api, DeviceKey, Platform};
+use http::Method;
+use serde_json::{Value, json};
+
+const SCOPES: [&str; 7] = [
+    "devices.write",
+    "challenges.read",
+    "challenges.write",
+    "users.read",
+    "users.write",
+    "consent.read",
+    "consent.write",
+];
+
+/// A platform with a palm server, an integrator of a tenant, and a scanner.
+struct Scene {
+    platform: Platform,
+    palms: PalmServer,
+    integrator: Api,
+    key: DeviceKey,
+    certificate: String,
+    device_id: String,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let palms = PalmServer::start().await.unwrap();
+        let url = palms.url().to_string();
+        let platform = Platform::first_run_with(&[("BIOWAVE_URL", &url)]).await;
+        let admin = platform.tenant("acme").await;
+        let integrator = integrator(&platform, &admin).await;
+        let key = DeviceKey::generate();
+        let device = json!({"device_name": "Counter 1"});
+        let registered = expect(integrator.post("/v1/devices", device).await, 201);
+        let pairing = json!({
+            "pairing_code": registered["pairing_code"], "csr": key.csr(), "device_info": {},
+        });
+        let paired = expect(platform.api().post("/v1/devices/pair", pairing).await, 200);
+        Self {
+            certificate: text(&paired["certificate"]),
+            device_id: text(&paired["device_id"]),
+            platform,
+            palms,
+            integrator,
+            key,
+        }
+    }
+
+    fn scanner(&self) -> Api {
+        self.platform.device(&self.key, &self.certificate)
+    }
+
+    async fn ask(&self, path: &str, more: Value) -> String {
+        let mut body = json!({"user_id": "user_456", "device_id": self.device_id});
+        let members = body.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        text(&expect(self.integrator.post(path, body).await, 201)["challenge_id"])
+    }
+
+    async fn consent(&self) {
+        let consent = json!({
+            "user_id": "user_456", "consent_type": "palm_biometric", "version": "1",
+            "purposes": ["verification"], "granted": true, "method": "signature",
+        });
+        expect(self.integrator.post("/v1/consent", consent).await, 201);
+    }
+
+    async fn complete(&self, challenge: &str, palm: u64, noise: u64) -> Value {
+        let image = |palm| STANDARD.encode(palm_png(palm, noise));
+        let capture =
+            json!({"palm_template": {"image_rgb": image(palm), "image_ir": image(!palm)}});
+        let path = format!("/v1/challenges/{challenge}/complete");
+        expect(self.scanner().post(&path, capture).await, 200)
+    }
+}
+
+async fn integrator(platform: &Platform, admin: &Api) -> Api {
+    let client = json!({"name": "backend", "scopes": SCOPES});
+    let client = expect(admin.post("/v1/oauth-clients", client).await, 201);
+    let (id, secret) = (text(&client["client_id"]), text(&client["client_secret"]));
+    let request = platform.api().request(Method::POST, "/v1/auth/token");
+    let form = "grant_type=client_credentials";
+    let request = request
+        .basic_auth(id, Some(secret))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    let token = expect(platform.api().send(request).await, 200);
+    platform.api().with_bearer(&text(&token["access_token"]))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn expect(reply: harness::Reply, status: u16) -> Value {
+    assert_eq!(reply.status, status, "{}", reply.text);
+    reply.json
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_palm_is_enrolled_survives_a_restart_and_is_verified() {
+    let mut scene = Scene::set().await;
+    let user = json!({"user_id": "user_456", "display_name": "Ada"});
+    expect(scene.integrator.post("/v1/users", user).await, 201);
+    scene.consent().await;
+    let challenge = scene.ask("/v1/enroll", json!({"type": "left"})).await;
+    assert_eq!(scene.complete(&challenge, 7, 0).await["status"], "enrolled");
+    let challenge = scene
+        .ask("/v1/verify", json!({"context": "e_signature"}))
+        .await;
+    let stranger = scene.complete(&challenge, 99, 0).await;
+    assert_eq!(stranger["reason_code"], "not_found");
+
+    scene.platform.restart();
+
+    let pending = expect(
+        scene.scanner().get("/v1/challenges/pending?wait=5").await,
+        200,
+    );
+    assert_eq!(pending["challenges"][0]["challenge_id"], challenge.as_str());
+    assert_eq!(pending["challenges"][0]["attempts_remaining"], 2);
+    let replayed = scene.complete(&challenge, 99, 0).await;
+    assert_eq!(
+        replayed["reason_code"], "capture_replayed",
+        "a restart forgets no sample"
+    );
+    let matched = scene.complete(&challenge, 7, 1).await;
+    assert_eq!(matched["status"], "completed", "{matched}");
+    let path = format!("/v1/challenges/{challenge}?wait=1");
+    let seen = expect(scene.integrator.get(&path).await, 200);
+    assert_eq!(seen["receipt"], matched["receipt"]);
+    assert_eq!(seen["scores"], matched["scores"]);
+
+    let path = "/v1/users/user_456/consent/palm_biometric";
+    let user = expect(scene.integrator.delete(path).await, 200);
+    assert_eq!(user["consent_status"], "withdrawn");
+    while scene.palms.template_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_that_race_are_one_call_in_the_database_too() {
+    let scene = Scene::set().await;
+    expect(
+        scene
+            .integrator
+            .post("/v1/users", json!({"user_id": "user_456"}))
+            .await,
+        201,
+    );
+    scene.consent().await;
+    let challenge = scene.ask("/v1/enroll", json!({"type": "left"})).await;
+    let late = biowave_client::simulator::Fault::Late(std::time::Duration::from_millis(800));
+    scene.palms.inject(biowave_client::Operation::Add, late);
+    let racers = [1, 2, 3, 4].map(|noise| scene.complete(&challenge, 7, noise));
+    let [a, b, c, d] = racers;
+    let (a, b, c, d) = tokio::join!(a, b, c, d);
+    assert_eq!(a["status"], "enrolled", "{a}");
+    assert!(
+        [&b, &c, &d].iter().all(|outcome| **outcome == a),
+        "{b} {c} {d}"
+    );
+    assert_eq!(scene.palms.calls().len(), 1);
+}
