@@ -6,6 +6,8 @@
 )]
 
 mod calls;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod pairing;
 mod platform;
 mod registry;

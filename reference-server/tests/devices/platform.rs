@@ -1,24 +1,17 @@
 //! The real binary in a folder of its own, taken through its first run.
 
-use std::net::TcpListener;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
-
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::calls::{Answer, Caller, answer};
-
-const ADMIN: &str = "root@example.com";
-const FIRST: &str = "the first password";
-const SECOND: &str = "the second password";
+use crate::harness::{ADMIN, Exit, FIRST_PASSWORD as FIRST, PASSWORD as SECOND, Process};
 
 /// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
 pub(crate) struct Platform {
-    process: Child,
-    folder: TempDir,
+    _process: Process,
+    _folder: TempDir,
     pub(crate) root: reqwest::Certificate,
     pub(crate) nobody: Caller,
     pub(crate) operator: Caller,
@@ -37,39 +30,21 @@ impl Platform {
 
     async fn first_run(limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, metrics) = (free_port(), free_port());
-        let serve = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_reference-server"));
-            command
-                .arg("serve")
-                .current_dir(folder.path())
-                .env(
-                    "DATABASE_URL",
-                    format!("sqlite://{}/identity.db", folder.path().display()),
-                )
-                .env("IDENTITY_LISTEN", format!("127.0.0.1:{port}"))
-                .env("IDENTITY_METRICS_LISTEN", format!("127.0.0.1:{metrics}"))
-                .env("IDENTITY_PUBLIC_URL", format!("https://localhost:{port}"))
-                .env("IDENTITY_RATE_LIMITS", limits)
-                .env("IDENTITY_LOG", "error")
-                .env("PLATFORM_ADMIN_EMAIL", ADMIN)
-                .env("PLATFORM_ADMIN_INITIAL_PASSWORD", FIRST);
-            command.spawn().unwrap()
-        };
-        let mut first = serve();
+        let variables = [("IDENTITY_RATE_LIMITS", limits)];
+        let first = Process::start(folder.path(), "127.0.0.1:0", &variables);
+        let address = first.address;
         let plain = Caller {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            base: format!("http://127.0.0.1:{port}"),
+            base: format!("http://{address}"),
             token: None,
         };
-        ready(&plain).await;
         let operator = sign_in(&plain, ADMIN, FIRST, SECOND).await;
         let none = json!({"pairing_code": "A", "csr": "x", "device_info": {}});
         plain
             .post("/v1/devices/pair", none)
             .await
             .refused(503, "mtls_not_configured");
-        let tls = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let tls = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         let upload = Form::new()
             .part("cert", Part::text(tls.cert.pem()))
             .part("key", Part::text(tls.signing_key.serialize_pem()));
@@ -78,17 +53,15 @@ impl Platform {
             answer(request.multipart(upload)).await.expect(200)["restart_scheduled"],
             true
         );
-        assert!(first.wait().unwrap().success());
-
-        let process = serve();
+        assert_eq!(first.exit(), Exit::success());
+        let process = Process::start(folder.path(), &address.to_string(), &variables);
         let root = reqwest::Certificate::from_pem(tls.cert.pem().as_bytes()).unwrap();
-        let base = format!("https://localhost:{port}");
+        let base = format!("https://{address}");
         let nobody = Caller {
             http: client(&root, None, None),
             base,
             token: None,
         };
-        ready(&nobody).await;
         let operator = Caller {
             token: operator.token,
             ..nobody.clone()
@@ -99,8 +72,8 @@ impl Platform {
             .expect(201);
         let admin = tenant(&operator, &nobody, "acme").await;
         Self {
-            process,
-            folder,
+            _process: process,
+            _folder: folder,
             root,
             nobody,
             operator,
@@ -161,14 +134,6 @@ impl Platform {
     }
 }
 
-impl Drop for Platform {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = std::fs::remove_dir_all(self.folder.path());
-    }
-}
-
 pub(crate) struct Scanner {
     pub(crate) device_id: String,
     pub(crate) certificate: String,
@@ -217,27 +182,6 @@ fn client(
         builder = builder.tls_version_min(version).tls_version_max(version);
     }
     builder.build().unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-async fn ready(caller: &Caller) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while caller
-        .request(http::Method::GET, "/healthz")
-        .send()
-        .await
-        .is_err()
-    {
-        assert!(Instant::now() < deadline, "the server does not answer");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn sign_in(caller: &Caller, email: &str, first: &str, second: &str) -> Caller {
