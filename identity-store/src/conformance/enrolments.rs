@@ -214,3 +214,22 @@ pub async fn a_verdict_of_another_kind_is_refused_and_not_noted(world: World) {
     let told = Told::tenant(&["palm_enrolled"], &["enrollment.complete"]);
     scene.finishes(2, lease, added(3), told).await;
 }
+
+pub async fn a_time_out_after_the_end_is_taken_back(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let lease = scene.world.lease(&challenge, 0).await;
+    scene.cancel(&challenge).await;
+    for due in scene.due().await {
+        let finished = scene
+            .world
+            .store
+            .finish_palm_erasure(scene.world.change(), due);
+        finished.await.unwrap();
+    }
+    let verdict = undecided(VendorState::Unknown);
+    scene.finishes_too_late(4, lease, verdict).await;
+    let due = scene.due().await;
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!(due[0].requested_at, at(4));
+}

@@ -55,8 +55,14 @@ pub use fixtures::World;
 ///
 /// `$make` is a future of an empty store and of whatever has to live as long as it.
 ///
-/// ```ignore
-/// identity_store::conformance_tests!(async { (MemoryStore::new(entropy()), ()) });
+/// ```
+/// use identity_store::MemoryStore;
+///
+/// identity_store::conformance_tests!(async {
+///     let entropy = rand_core::UnwrapErr(getrandom::SysRng);
+///     (MemoryStore::new(entropy), ())
+/// });
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! conformance_tests {
@@ -210,6 +216,7 @@ macro_rules! conformance_tests {
                 an_enrolment_that_ends_in_doubt_is_taken_back,
                 what_happened_is_noted_although_the_challenge_is_over,
                 a_verdict_of_another_kind_is_refused_and_not_noted,
+                a_time_out_after_the_end_is_taken_back,
             ];
             idempotency: [
                 a_key_is_reserved_once_while_its_lease_runs,

@@ -207,17 +207,15 @@ pub(super) async fn walk<T>(
     let mut rows = Vec::new();
     let mut request = PageRequest::first(limit);
     loop {
-        let page = read(request).await.unwrap();
+        let page = read(request.clone()).await.unwrap();
         assert!(page.data.len() <= limit.try_into().unwrap());
         rows.extend(page.data);
         let Some(next) = page.next else {
             return rows;
         };
         // Clients carry the cursor as text.
-        let after = crate::Cursor::decode(&next.encode()).unwrap();
-        request = PageRequest {
-            limit,
-            after: Some(after),
-        };
+        let after = Some(crate::Cursor::decode(&next.encode()).unwrap());
+        assert_ne!(after, request.after, "the walk stands still");
+        request = PageRequest { limit, after };
     }
 }
