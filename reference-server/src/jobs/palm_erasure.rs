@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use biowave_client::Error;
 use identity_store::{Actor, Change, PalmErasure};
 
 use super::{Pace, log_failure};
@@ -30,18 +31,29 @@ pub(super) async fn run(app: Arc<App>) {
     }
 }
 
-/// Works off what is due; `false` when the palm server failed.
+/// Works off what is due, each for itself, so that one that fails holds up no other; `false` when one
+/// failed. A palm server that does not answer at all is not asked on.
 async fn erase_due(app: &App) -> bool {
     let due = app.store.due_palm_erasures(BATCH).await;
+    let mut all_done = true;
     for erasure in log_failure("palm_erasure", due).unwrap_or_default() {
-        if !erase(app, erasure).await {
-            return false;
+        match erase(app, erasure).await {
+            Erased::Done => {}
+            Erased::Refused => all_done = false,
+            Erased::NoAnswer => return false,
         }
     }
-    true
+    all_done
 }
 
-async fn erase(app: &App, erasure: PalmErasure) -> bool {
+/// What came of one erasure.
+enum Erased {
+    Done,
+    Refused,
+    NoAnswer,
+}
+
+async fn erase(app: &App, erasure: PalmErasure) -> Erased {
     let PalmErasure {
         tenant_id,
         user_id,
@@ -56,14 +68,17 @@ async fn erase(app: &App, erasure: PalmErasure) -> bool {
                 "palm_erasure",
                 app.store.finish_palm_erasure(change, erasure).await,
             );
-            true
+            Erased::Done
         }
         Some(Err(error)) => {
             metrics::counter!("job_failures_total", "job" => "palm_erasure").increment(1);
             tracing::warn!(%error, "a palm could not be erased at the palm server");
-            false
+            match error {
+                Error::Refused(_) => Erased::Refused,
+                _ => Erased::NoAnswer,
+            }
         }
         // What is due waits for a palm server.
-        None => false,
+        None => Erased::NoAnswer,
     }
 }
