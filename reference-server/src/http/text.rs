@@ -1,8 +1,8 @@
-//! Short texts for people: names, places.
+//! Members of requests: short texts for people, such as names and places, and what may be `null`.
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A line of 1 to `MAX` characters without control characters, and without white space around it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -44,6 +44,15 @@ impl<const MAX: usize> TryFrom<String> for Line<MAX> {
             Err(NotALine { max: MAX })
         }
     }
+}
+
+/// A member that is there, if only as `null`: what an edit leaves out is not what it removes.
+pub(crate) fn present<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(from).map(Some)
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use axum::extract::{Path, State};
 use identity_challenge::DeviceBinding;
 use identity_pki::DeviceIdentity;
 use identity_store::DeviceEdit;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::object::{DeviceObject, Tags};
 use super::register;
 use crate::App;
-use crate::http::text::Line;
+use crate::http::text::{Line, present};
 use crate::http::{Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right};
 
 /// What is to be said about a device from now on. What is left out stays; `null` removes.
@@ -32,15 +32,6 @@ pub(super) struct Edit {
     /// All tags anew.
     #[schema(value_type = Option<std::collections::BTreeMap<String, String>>)]
     tags: Option<Tags>,
-}
-
-/// A member that is there, if only as `null`.
-fn present<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::deserialize(from).map(Some)
 }
 
 impl Edit {

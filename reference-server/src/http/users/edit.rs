@@ -3,13 +3,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use identity_store::UserEdit;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::contact::{EmailAddress, Mobile};
 use super::object::UserObject;
 use crate::App;
-use crate::http::text::Line;
+use crate::http::text::{Line, present};
 use crate::http::{Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right};
 
 /// What is to be said about a user from now on. What is left out stays; `null` removes.
@@ -25,15 +25,6 @@ pub(super) struct Edit {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     mobile: Option<Option<Mobile>>,
-}
-
-/// A member that is there, if only as `null`.
-fn present<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::deserialize(from).map(Some)
 }
 
 impl From<Edit> for UserEdit {
