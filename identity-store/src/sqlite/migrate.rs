@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{SqlSafeStr as _, SqliteConnection};
 
+use super::connect;
 use super::fault::{Fault, Step};
 use crate::{Error, Result};
+
+/// How often opening is tried while another process brings the same database up. Each try waits for
+/// the lock as long as a transaction does.
+const TRIES: u32 = 30;
 
 /// Whether opening a database migrates it (`IDENTITY_MIGRATE`, contract §14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +43,26 @@ fn known() -> i64 {
         .unwrap_or(0)
 }
 
-/// Applies what is missing, or refuses a schema that is not this program's.
-pub(super) async fn bring_up(writer: &SqlitePool, migrate: Migrate) -> Result<()> {
+/// Connects the writer, and applies what is missing or refuses a schema that is not this program's.
+pub(super) async fn bring_up(
+    options: SqliteConnectOptions,
+    migrate: Migrate,
+) -> Result<SqlitePool> {
+    let mut tries = 1;
+    loop {
+        match connect_and_apply(options.clone(), migrate).await {
+            Err(Error::Busy { .. }) if tries < TRIES => tries += 1,
+            Err(Error::Busy { transaction, .. }) => {
+                return Err(Error::Busy { transaction, tries });
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn connect_and_apply(options: SqliteConnectOptions, migrate: Migrate) -> Result<SqlitePool> {
     let run = async {
+        let writer = connect::writer(options).await?;
         // sqlx's own migration lock does nothing on SQLite; the write lock is one.
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         match (check_version(&mut transaction).await, migrate) {
@@ -56,7 +78,8 @@ pub(super) async fn bring_up(writer: &SqlitePool, migrate: Migrate) -> Result<()
             }
             (Err(fault), _) => return Err(fault),
         }
-        transaction.commit().await.map_err(Fault::from)
+        transaction.commit().await?;
+        Ok(writer)
     };
     run.await.map_err(|fault: Fault| fault.named("migrate"))
 }

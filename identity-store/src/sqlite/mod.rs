@@ -36,6 +36,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rand_core::CryptoRng;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use tokio_util::task::TaskTracker;
 
 pub use migrate::Migrate;
 
@@ -69,6 +70,8 @@ struct Shared {
     crypter: Crypter,
     entropy: Entropy,
     tries: u32,
+    /// The transactions under way, also those whose callers went away.
+    transactions: TaskTracker,
 }
 
 impl SqliteStore {
@@ -97,16 +100,16 @@ impl SqliteStore {
         migrate: Migrate,
         tries: u32,
     ) -> Result<Self> {
-        let failed = |error| Fault::from(error).named("open");
-        let writer = connect::writer(options.clone()).await.map_err(failed)?;
-        migrate::bring_up(&writer, migrate).await?;
-        let readers = connect::readers(options).await.map_err(failed)?;
+        let writer = migrate::bring_up(options.clone(), migrate).await?;
+        let readers = connect::readers(options).await;
+        let readers = readers.map_err(|error| Fault::from(error).named("open"))?;
         let shared = Shared {
             writer,
             readers,
             crypter,
             entropy: Entropy::new(rng),
             tries,
+            transactions: TaskTracker::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -121,12 +124,11 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn migrate(database_url: &str) -> Result<()> {
         let options = connect::writer_options(database_url)?;
-        let writer = connect::writer(options)
-            .await
-            .map_err(|error| Fault::from(error).named("migrate"))?;
-        let migrated = migrate::bring_up(&writer, Migrate::Auto).await;
-        writer.close().await;
-        migrated
+        migrate::bring_up(options, Migrate::Auto)
+            .await?
+            .close()
+            .await;
+        Ok(())
     }
 }
 
@@ -138,6 +140,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        self.shared.transactions.close();
+        self.shared.transactions.wait().await;
         // The writer last: the connection that closes last folds the log into the database.
         self.shared.readers.close().await;
         self.shared.writer.close().await;

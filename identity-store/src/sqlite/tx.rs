@@ -57,6 +57,7 @@ impl SqliteStore {
         W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
+        let transactions = shared.transactions.clone();
         let task = async move {
             let mut tx = begin(shared, name).await?;
             let outcome = match work(&mut tx).await {
@@ -75,7 +76,8 @@ impl SqliteStore {
             outcome.map_err(|fault| fault.named(name))
         };
         let span = tracing::debug_span!("transaction", name);
-        tokio::spawn(task.instrument(span))
+        transactions
+            .spawn(task.instrument(span))
             .await
             .map_err(|ended| Error::Backend {
                 operation: name,

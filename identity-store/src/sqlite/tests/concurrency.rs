@@ -77,7 +77,8 @@ async fn a_locked_database_is_busy_and_whole_afterwards() {
     close(store, raw).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread, so that the caller is gone before the transaction has begun.
+#[tokio::test]
 async fn a_change_whose_caller_went_away_is_committed() {
     use std::future::Future as _;
     use std::task::{Context, Waker};
