@@ -125,6 +125,10 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would also read a struct from an array, by the order of its members.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid("", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
@@ -192,7 +196,10 @@ fn rule(message: &str) -> (Option<&str>, String) {
         let expected = message
             .rsplit_once(", expected ")
             .map_or("another value", |(_, e)| e);
-        return (None, format!("must be {expected}"));
+        return match expected.starts_with("struct ") {
+            true => (None, "must be an object".to_owned()),
+            false => (None, format!("must be {expected}")),
+        };
     }
     (None, message.to_owned())
 }
@@ -243,7 +250,9 @@ mod tests {
                 "must be u32",
             ),
             (r#"{"inner":{"count":-1}}"#, "inner.count", "must be u32"),
-            (r#"{"inner":7}"#, "inner", "must be struct Inner"),
+            (r#"{"inner":7}"#, "inner", "must be an object"),
+            ("7", "", "must be an object"),
+            (r#" [{"count":1}]"#, "", "must be an object"),
         ] {
             let document = refusal(json);
             assert_eq!(document["error"], "validation_failed", "{json}");
