@@ -41,7 +41,7 @@ async fn a_challenge_expires_by_itself_and_takes_no_sample_then() {
         .integrator()
         .post(&path, json!({}))
         .await
-        .refused(410, "challenge_expired");
+        .refused(409, "challenge_terminal");
     let swept = async || {
         let list = world
             .integrator()

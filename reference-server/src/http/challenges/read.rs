@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use identity_challenge::{CancelReason, ChallengeStatus};
+use identity_challenge::{CancelReason, ChallengeStatus, Refusal};
 use identity_pki::TenantId;
-use identity_store::{ChallengeId, ChallengeStep, StoredChallenge};
+use identity_store::{ChallengeId, ChallengeStep, Error, StoredChallenge};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use super::Wait;
 use super::object::ChallengeObject;
 use crate::App;
-use crate::http::{Caller, Problem, ProblemDocument, Query, RequestContext, Right};
+use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, Query, RequestContext, Right};
 use crate::waiters::Topic;
 
 /// Reads a challenge; with `wait`, when it changes, or when the time is over.
-#[utoipa::path(get, path = "/v1/challenges/{challenge_id}", tag = "challenges",
+#[utoipa::path(get, path = "/v1/challenges/{challenge_id}", tag = "challenges", security(("bearer" = [])),
     params(("challenge_id" = String, Path), Wait),
     responses(
         (status = 200, description = "The challenge", body = ChallengeObject),
@@ -66,7 +66,7 @@ pub(super) struct Canceled {
 }
 
 /// Withdraws a challenge.
-#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/cancel", tag = "challenges",
+#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/cancel", tag = "challenges", security(("bearer" = [])),
     params(("challenge_id" = String, Path)),
     responses(
         (status = 200, description = "It is canceled", body = Canceled),
@@ -87,9 +87,21 @@ pub(super) async fn cancel(
     let record = app
         .store
         .transition_challenge(change, &tenant_id, &challenge_id, step)
-        .await?;
+        .await
+        .map_err(refused)?;
     app.waiters.challenge_changed(&record);
     Ok(Json(Canceled {
         status: record.challenge.status(),
     }))
+}
+
+/// To an integrator, an expired challenge has ended like any other; 410 is for the device, whose
+/// user has to be told.
+fn refused(error: Error) -> Problem {
+    match error {
+        Error::Challenge(Refusal::Expired { .. }) => {
+            Problem::new(ErrorCode::ChallengeTerminal, "The challenge has expired.")
+        }
+        other => other.into(),
+    }
 }
