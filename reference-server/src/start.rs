@@ -23,7 +23,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The data key beside the embedded database cannot be read or made.
-    #[error("the data key file beside the database cannot be read or made")]
+    #[error("DATABASE_URL: the data key file beside the database cannot be read or made")]
     DataKeyFile(#[source] std::io::Error),
     /// A stored certificate or CA cannot be used.
     #[error("a stored certificate is unusable")]
