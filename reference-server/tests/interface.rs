@@ -164,6 +164,7 @@ async fn metrics_and_readiness_have_a_listener_of_their_own() {
 fn a_bad_variable_stops_the_start_with_one_line() {
     for (name, value) in [
         ("DATABASE_URL", "postgres://localhost/identity"),
+        ("DATABASE_URL", "sqlite:///no/such/folder/identity.db"),
         ("DB_HOST", "localhost"),
         ("IDENTITY_LISTEN", "everywhere"),
         ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1:short"),
@@ -210,4 +211,42 @@ async fn the_served_description_is_the_printed_one() {
     let printed = harness::program().arg("openapi").output().expect("it runs");
     let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("JSON");
     assert_eq!(served, printed);
+}
+
+/// Each route that is described answers a stranger as its description says, and each method that
+/// is not described is not there.
+#[tokio::test]
+async fn the_description_says_who_may_call() {
+    let platform = Platform::first_run().await;
+    let nobody = platform.api();
+    let described = nobody.get("/openapi.json").await.json;
+    for (path, operations) in described["paths"].as_object().expect("paths") {
+        let path = path.replace(['{', '}'], "");
+        for method in ["get", "post", "put", "delete", "patch"] {
+            let name = method.to_uppercase().parse::<Method>().expect("a method");
+            let reply = nobody.send(nobody.request(name, &path)).await;
+            let operation = &operations[method];
+            let credential = operation["security"][0].as_object();
+            let credential = credential
+                .and_then(|one| one.keys().next())
+                .map(String::as_str);
+            let expected = match (operation.is_null(), credential) {
+                (true, _) => Some((405, "method_not_allowed")),
+                (false, Some("bearer")) => Some((401, "unauthorized")),
+                (false, Some(_)) => Some((401, "client_cert_required")),
+                (false, None) => None,
+            };
+            match expected {
+                Some(expected) => {
+                    assert_eq!((reply.status, reply.error()), expected, "{method} {path}");
+                }
+                None => assert!(reply.status < 401 || reply.status == 422, "{method} {path}"),
+            }
+            if !operation["responses"]["201"].is_null() {
+                let parameters = operation["parameters"].as_array().expect("parameters");
+                let idempotent = parameters.iter().any(|p| p["name"] == "Idempotency-Key");
+                assert!(idempotent, "{method} {path}");
+            }
+        }
+    }
 }

@@ -139,7 +139,7 @@ struct ListQuery {
 /// Makes a console user, who has to change the password.
 #[utoipa::path(
     post, path = "/v1/admin/console-users", tag = "console users", security(("bearer" = [])),
-    request_body = NewConsoleUser,
+    request_body = NewConsoleUser, params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "The user.", body = MadeConsoleUser),
         (status = 409, description = "`conflict`: the address is taken.", body = ProblemDocument),

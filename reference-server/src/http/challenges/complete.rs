@@ -11,7 +11,7 @@ use crate::palm::{self, CaptureRule, CompletionBody, PalmTypeRule};
 
 /// Sends a palm sample for a challenge: JSON with base64, or multipart with binary parts, 8 MiB at
 /// most. Every biometric outcome is 200.
-#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/complete", tag = "scanner",
+#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/complete", tag = "scanner", security(("device" = [])),
     params(("challenge_id" = String, Path)),
     request_body(content = CaptureRequest, description = "or multipart/form-data with the same names"),
     responses(

@@ -29,7 +29,7 @@ pub(super) fn require_scanner(device: &DeviceCaller) -> Result<(), Problem> {
 }
 
 /// Takes a challenge up. A sample implies it.
-#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/claim", tag = "scanner",
+#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/claim", tag = "scanner", security(("device" = [])),
     params(("challenge_id" = String, Path)),
     responses(
         (status = 200, description = "The challenge, in progress", body = DeviceChallenge),
@@ -57,7 +57,7 @@ pub(super) struct Denial {
 }
 
 /// Turns a challenge down.
-#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/deny", tag = "scanner",
+#[utoipa::path(post, path = "/v1/challenges/{challenge_id}/deny", tag = "scanner", security(("device" = [])),
     params(("challenge_id" = String, Path)), request_body = Denial,
     responses(
         (status = 200, description = "The challenge, denied", body = DeviceChallenge),

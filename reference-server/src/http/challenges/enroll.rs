@@ -43,7 +43,7 @@ pub(super) struct Enrollment {
 }
 
 /// Asks a user to enrol a palm at a device.
-#[utoipa::path(post, path = "/v1/enroll", tag = "challenges", request_body = Enrollment,
+#[utoipa::path(post, path = "/v1/enroll", tag = "challenges", security(("bearer" = [])), request_body = Enrollment,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "The challenge", body = CreatedChallenge),

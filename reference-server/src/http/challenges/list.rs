@@ -32,7 +32,7 @@ pub(super) struct Search {
 }
 
 /// Lists challenges, newest first.
-#[utoipa::path(get, path = "/v1/challenges", tag = "challenges", params(Search), responses(
+#[utoipa::path(get, path = "/v1/challenges", tag = "challenges", security(("bearer" = [])), params(Search), responses(
     (status = 200, description = "A page of challenges", body = List<ChallengeObject>),
     (status = "4XX", body = ProblemDocument),
 ))]

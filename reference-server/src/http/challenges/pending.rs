@@ -26,7 +26,7 @@ pub(super) struct Pending {
 
 /// The open challenges of the calling device, oldest first; with `wait`, as soon as there are any,
 /// or when the time is over.
-#[utoipa::path(get, path = "/v1/challenges/pending", tag = "scanner", params(Wait), responses(
+#[utoipa::path(get, path = "/v1/challenges/pending", tag = "scanner", security(("device" = [])), params(Wait), responses(
     (status = 200, description = "The open challenges", body = Pending),
     (status = 429, description = "`rate_limited`: polls come too fast", body = ProblemDocument),
     (status = 503, description = "`mtls_not_configured`", body = ProblemDocument),

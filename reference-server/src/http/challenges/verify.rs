@@ -48,7 +48,7 @@ pub(super) struct Verification {
 }
 
 /// Asks a user for their palm at a device.
-#[utoipa::path(post, path = "/v1/verify", tag = "challenges", request_body = Verification,
+#[utoipa::path(post, path = "/v1/verify", tag = "challenges", security(("bearer" = [])), request_body = Verification,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "The challenge", body = CreatedChallenge),

@@ -121,7 +121,7 @@ fn subject(ca: &CaRecord) -> Result<String, Problem> {
 /// on, certificates of the earlier one stay valid.
 #[utoipa::path(
     post, path = "/v1/admin/ssl/ca-cert/generate", tag = "TLS", security(("bearer" = [])),
-    request_body = GenerateCa,
+    request_body = GenerateCa, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, description = "The CA.", body = MadeCa)),
 )]
 pub(super) async fn generate(

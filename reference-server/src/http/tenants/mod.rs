@@ -104,6 +104,7 @@ async fn list(
 
 /// Makes a tenant.
 #[utoipa::path(post, path = "/v1/admin/tenants", tag = "tenants", security(("bearer" = [])), request_body = NewTenant,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "The tenant", body = TenantObject),
         (status = 409, description = "The id is taken", body = ProblemDocument),

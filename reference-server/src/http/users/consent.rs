@@ -83,7 +83,7 @@ impl From<Consent> for ConsentObject {
 }
 
 /// Records a user's answer to a request for consent. A refusal withdraws a consent that stands.
-#[utoipa::path(post, path = "/v1/consent", tag = "consent", request_body = ConsentAnswer,
+#[utoipa::path(post, path = "/v1/consent", tag = "consent", security(("bearer" = [])), request_body = ConsentAnswer,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "What was recorded", body = ConsentObject),
@@ -127,7 +127,7 @@ pub(super) async fn record(
 }
 
 /// Lists a user's answers to requests for consent, newest first.
-#[utoipa::path(get, path = "/v1/users/{user_id}/consent", tag = "consent",
+#[utoipa::path(get, path = "/v1/users/{user_id}/consent", tag = "consent", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The answers", body = List<ConsentObject>),
@@ -154,7 +154,7 @@ pub(super) async fn list(
 
 /// Withdraws a user's consent: enrolment is barred at once, what is open is canceled, and the palms
 /// are erased at the palm server.
-#[utoipa::path(delete, path = "/v1/users/{user_id}/consent/palm_biometric", tag = "consent",
+#[utoipa::path(delete, path = "/v1/users/{user_id}/consent/palm_biometric", tag = "consent", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserObject),

@@ -34,7 +34,7 @@ pub(super) struct Creation {
 }
 
 /// Makes a user known.
-#[utoipa::path(post, path = "/v1/users", tag = "users", request_body = Creation,
+#[utoipa::path(post, path = "/v1/users", tag = "users", security(("bearer" = [])), request_body = Creation,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "The user", body = UserObject),

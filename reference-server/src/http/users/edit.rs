@@ -38,7 +38,7 @@ impl From<Edit> for UserEdit {
 }
 
 /// Edits what the integrator says about a user.
-#[utoipa::path(put, path = "/v1/users/{user_id}", tag = "users",
+#[utoipa::path(put, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)), request_body = Edit,
     responses(
         (status = 200, description = "The user", body = UserObject),

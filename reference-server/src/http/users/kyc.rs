@@ -25,7 +25,7 @@ pub(super) struct KycOutcome {
 }
 
 /// Notes the outcome of a user's identity verification.
-#[utoipa::path(put, path = "/v1/users/{user_id}/kyc", tag = "users",
+#[utoipa::path(put, path = "/v1/users/{user_id}/kyc", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)), request_body = KycOutcome,
     responses(
         (status = 200, description = "The user", body = UserObject),

@@ -38,7 +38,7 @@ impl From<UserPalmPolicy> for PalmPolicyObject {
 
 /// Sets which palms a user may be verified by. Templates that are added from now on carry the rule
 /// to the palm server too.
-#[utoipa::path(put, path = "/v1/users/{user_id}/palm-policy", tag = "users",
+#[utoipa::path(put, path = "/v1/users/{user_id}/palm-policy", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)), request_body = PalmPolicyObject,
     responses(
         (status = 200, description = "The policy", body = PalmPolicyObject),

@@ -20,7 +20,7 @@ pub(super) struct Paging {
 }
 
 /// Lists the users, newest first.
-#[utoipa::path(get, path = "/v1/users", tag = "users", params(Paging), responses(
+#[utoipa::path(get, path = "/v1/users", tag = "users", security(("bearer" = [])), params(Paging), responses(
     (status = 200, description = "A page of users", body = List<UserObject>),
     (status = "4XX", body = ProblemDocument),
 ))]
@@ -36,7 +36,7 @@ pub(super) async fn list(
 }
 
 /// Reads a user.
-#[utoipa::path(get, path = "/v1/users/{user_id}", tag = "users",
+#[utoipa::path(get, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserObject),

@@ -8,7 +8,7 @@ use crate::App;
 use crate::http::{Caller, Problem, ProblemDocument, RequestContext, Right};
 
 /// Suspends a user: nothing is verified or enrolled, and what is open is canceled.
-#[utoipa::path(post, path = "/v1/users/{user_id}/suspend", tag = "users",
+#[utoipa::path(post, path = "/v1/users/{user_id}/suspend", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserObject),
@@ -25,7 +25,7 @@ pub(super) async fn suspend(
 }
 
 /// Ends a suspension. A user who was locked is locked again.
-#[utoipa::path(post, path = "/v1/users/{user_id}/reactivate", tag = "users",
+#[utoipa::path(post, path = "/v1/users/{user_id}/reactivate", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserObject),
@@ -59,7 +59,7 @@ async fn set_suspended(
 }
 
 /// Starts the count of a user's failed tries again, and ends a lock.
-#[utoipa::path(post, path = "/v1/users/{user_id}/clear-lock", tag = "users",
+#[utoipa::path(post, path = "/v1/users/{user_id}/clear-lock", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserObject),
