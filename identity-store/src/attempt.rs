@@ -150,7 +150,10 @@ impl AttemptVerdict {
 
     /// Whether the palm server may have enrolled a palm without our knowing.
     pub(crate) fn may_have_happened(&self) -> bool {
-        self.vendor == VendorState::Unknown
+        match self.vendor {
+            VendorState::Unknown | VendorState::Refused(_) => true,
+            VendorState::Answered | VendorState::NotReached => false,
+        }
     }
 
     /// The palm server's number of a template that it added.

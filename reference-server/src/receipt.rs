@@ -54,7 +54,7 @@ impl ReceiptClaims {
         let metadata = serde_json_canonicalizer::to_vec(&record.metadata)?;
         Ok(Self {
             iss: issuer.to_owned(),
-            aud: record.client_id.to_string(),
+            aud: audience(record),
             sub: record.user_id.to_string(),
             jti: record.challenge_id.to_string(),
             iat: now.unix_timestamp(),
@@ -69,6 +69,14 @@ impl ReceiptClaims {
             policy_version: policy_version.to_owned(),
             verdict: "match",
         })
+    }
+}
+
+/// The client that asked for the challenge; the tenant, when a console user did.
+fn audience(record: &StoredChallenge) -> String {
+    match &record.client_id {
+        Some(client_id) => client_id.to_string(),
+        None => record.tenant_id.to_string(),
     }
 }
 
@@ -95,7 +103,7 @@ mod tests {
             user_id: "user_456".parse().unwrap(),
             internal_user_id: "usr_01jd8z6m3w0000000000000000".parse().unwrap(),
             device_id: DeviceId::new("dev_789").unwrap(),
-            client_id: "cli_01jd8z6m3w0000000000000000".parse().unwrap(),
+            client_id: Some("cli_01jd8z6m3w0000000000000000".parse().unwrap()),
             context: "e_signature".to_owned(),
             metadata: json!({"document_id": "doc_123", "amount": 10.0}),
             display: None,

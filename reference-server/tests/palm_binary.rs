@@ -29,6 +29,7 @@ const SCOPES: [&str; 7] = [
 struct Scene {
     platform: Platform,
     palms: PalmServer,
+    admin: Api,
     integrator: Api,
     key: DeviceKey,
     certificate: String,
@@ -54,6 +55,7 @@ impl Scene {
             device_id: text(&paired["device_id"]),
             platform,
             palms,
+            admin,
             integrator,
             key,
         }
@@ -109,6 +111,29 @@ fn text(value: &Value) -> String {
 fn expect(reply: harness::Reply, status: u16) -> Value {
     assert_eq!(reply.status, status, "{}", reply.text);
     reply.json
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_asks_for_a_challenge_whose_receipt_is_the_tenants() {
+    let scene = Scene::set().await;
+    let user = json!({"user_id": "user_456"});
+    expect(scene.integrator.post("/v1/users", user).await, 201);
+    scene.consent().await;
+    let challenge = scene.ask("/v1/enroll", json!({"type": "left"})).await;
+    assert_eq!(scene.complete(&challenge, 7, 0).await["status"], "enrolled");
+    let verify = json!({
+        "user_id": "user_456", "device_id": scene.device_id, "context": "at_the_counter",
+    });
+    let asked = expect(scene.admin.post("/v1/verify", verify).await, 201);
+    let challenge = text(&asked["challenge_id"]);
+    let matched = scene.complete(&challenge, 7, 1).await;
+    let receipt = text(&matched["receipt"]);
+    let claims = receipt.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(claims)
+        .unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], "acme");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,7 +146,8 @@ CREATE TABLE challenges (
     user_id          TEXT    NOT NULL,
     internal_user_id TEXT    NOT NULL,
     device_id        TEXT    NOT NULL,
-    client_id        TEXT    NOT NULL,
+    -- NULL when a console user asked.
+    client_id        TEXT,
     context          TEXT    NOT NULL,
     metadata         TEXT    NOT NULL,
     display          TEXT,

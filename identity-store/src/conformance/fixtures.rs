@@ -261,7 +261,7 @@ impl World {
             kind,
             user_id: user.user_id.clone(),
             device_id: device.identity.device_id().clone(),
-            client_id: self.id::<ClientId>("cli_"),
+            client_id: Some(self.id::<ClientId>("cli_")),
             context: "Pay 12 EUR".to_owned(),
             metadata: serde_json::json!({"order": 7, "lines": [1.5, "two", null]}),
             display: Some(serde_json::json!({"title": "Pay"})),

@@ -21,8 +21,8 @@ pub struct StoredChallenge {
     pub internal_user_id: InternalUserId,
     /// The device at which it happens.
     pub device_id: DeviceId,
-    /// The client that asked for it: the audience of the receipt.
-    pub client_id: ClientId,
+    /// The client that asked for it; `None` when a console user did.
+    pub client_id: Option<ClientId>,
     /// What it is for; shown at the device.
     pub context: String,
     /// The integrator's own data; never shown at the device.
@@ -54,8 +54,8 @@ pub struct NewChallenge {
     pub user_id: UserId,
     /// The device.
     pub device_id: DeviceId,
-    /// The client that asks.
-    pub client_id: ClientId,
+    /// The client that asks; `None` when a console user does.
+    pub client_id: Option<ClientId>,
     /// What it is for.
     pub context: String,
     /// The integrator's own data, at most 4 KiB as JSON.
@@ -180,7 +180,7 @@ pub enum VendorState {
     NotReached,
     /// It did not answer to the end: an enrolment may have happened.
     Unknown,
-    /// It refused the platform itself with this code: somebody has to act.
+    /// It failed with this code: somebody has to act, and an enrolment may have happened.
     Refused(i64),
 }
 

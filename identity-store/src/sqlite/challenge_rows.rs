@@ -13,7 +13,8 @@ use super::fault::{Step, taken};
 use super::tx::ChangeTx;
 use super::user_rows;
 use crate::{
-    ChallengeFilter, ChallengeId, Conflict, Entity, Error, Result, StoredChallenge, UserId,
+    ChallengeFilter, ChallengeId, ClientId, Conflict, Entity, Error, Result, StoredChallenge,
+    UserId,
 };
 
 macro_rules! select {
@@ -93,7 +94,7 @@ fn read(row: &SqliteRow) -> Result<StoredChallenge> {
         user_id: columns.parse("user_id")?,
         internal_user_id: columns.parse("internal_user_id")?,
         device_id: columns.parse("device_id")?,
-        client_id: columns.parse("client_id")?,
+        client_id: columns.parse_option("client_id")?,
         context: columns.get("context")?,
         metadata: columns.json("metadata")?,
         display: columns.json_option("display")?,
@@ -210,7 +211,7 @@ pub(super) async fn insert(tx: &mut ChangeTx<'_>, new: &StoredChallenge) -> Step
         .bind(new.user_id.as_str())
         .bind(new.internal_user_id.as_str())
         .bind(new.device_id.as_str())
-        .bind(new.client_id.as_str())
+        .bind(new.client_id.as_ref().map(ClientId::as_str))
         .bind(&new.context)
         .bind(json(&new.metadata)?)
         .bind(new.display.as_ref().map(json).transpose()?)

@@ -185,7 +185,7 @@ mod tests {
             user_id: "user_456".parse().unwrap(),
             internal_user_id: "usr_01jd8z6m3w0000000000000000".parse().unwrap(),
             device_id: DeviceId::new("dev_789").unwrap(),
-            client_id: "cli_01jd8z6m3w0000000000000000".parse().unwrap(),
+            client_id: Some("cli_01jd8z6m3w0000000000000000".parse().unwrap()),
             context: "e_signature".to_owned(),
             metadata: json!({"document_id": "doc_123"}),
             display: None,
