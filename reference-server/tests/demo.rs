@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -72,7 +72,28 @@ fn told_once_it_ends_well_and_leaves_nothing() {
     assert_eq!(left, 0, "the demo's folder is gone");
 }
 
-/// A demo that goes on serving; it is killed if the test ends early.
+#[test]
+fn a_story_that_breaks_off_is_a_failure_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = demo()
+        .arg("--once")
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut running = Running(started.unwrap());
+    // Nobody listens to the first line.
+    drop(running.0.stdout.take());
+    assert_eq!(running.0.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    let mut reader = running.0.stderr.take().unwrap();
+    reader.read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("the demo broke off: "), "{stderr}");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "the demo's folder is gone");
+}
+
+/// A running demo; it is killed if the test ends early.
 struct Running(Child);
 
 impl Drop for Running {
@@ -83,7 +104,8 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test]
+// With a second thread the client's connections end while this one waits for the server's end.
+#[tokio::test(flavor = "multi_thread")]
 async fn its_curl_lines_work_and_it_stops_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let started = demo()

@@ -151,3 +151,37 @@ impl Answer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(status: u16) -> Answer {
+        Answer {
+            request: "POST /v1/enroll".to_owned(),
+            status,
+            body: json!({"error": "consent_required", "detail": "Ask first."}),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_as_it_should_be_is_an_error_that_says_so() {
+        assert!(answer(201).must_be(201).is_ok());
+        assert!(answer(403).must_be_refused(403, "consent_required").is_ok());
+        for wrong in [
+            answer(403).must_be(201).err(),
+            answer(409).must_be_refused(403, "consent_required").err(),
+            answer(403).must_be_refused(403, "kyc_required").err(),
+            answer(200).text("/receipt").err(),
+        ] {
+            let text = wrong.unwrap().to_string();
+            assert!(text.contains("POST /v1/enroll"), "{text}");
+        }
+        let text = answer(403).must_be(201).unwrap_err().to_string();
+        let expected = "POST /v1/enroll was to answer 201, \
+                        and answered 403 consent_required Ask first.";
+        assert_eq!(text, expected);
+    }
+}
