@@ -16,7 +16,9 @@ use crate::program::Program;
 
 /// The server, and its tenant's backend, which has a token.
 pub(crate) struct Platform {
+    // In this order: the server has ended when its folder goes.
     _server: Program,
+    _folder: tempfile::TempDir,
     pub(crate) base: String,
     pub(crate) ca_file: PathBuf,
     pub(crate) client_id: String,
@@ -27,7 +29,9 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) async fn start() -> Self {
-        let mut server = Program::start(Command::new(reference_server()).arg("demo"));
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(reference_server());
+        let mut server = Program::start(command.arg("demo").env("TMPDIR", folder.path()));
         let mut told = Vec::new();
         while !told
             .last()
@@ -48,6 +52,7 @@ impl Platform {
         let ca = Certificate::from_pem(&std::fs::read(&ca_file).unwrap()).unwrap();
         let mut platform = Self {
             _server: server,
+            _folder: folder,
             base: after("base URL"),
             ca_file,
             client_id,
