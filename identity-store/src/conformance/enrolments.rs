@@ -105,6 +105,17 @@ pub async fn an_enrolment_in_doubt_is_reconciled_first(world: World) {
             .finishes(seconds, lease, verdict, Told::nothing())
             .await;
     }
+    let failed = scene.open(ENROLL_RIGHT).await;
+    let (lease, _) = scene.reconciles(&failed, 0).await;
+    let alarm = Told::tenant(&[], &["platform.ops_alert"])
+        .and_platform(&["palm_vendor_unauthorized", "ops_alert"]);
+    let verdict = undecided(VendorState::Refused(50000));
+    scene.finishes(0, lease, verdict, alarm).await;
+    let (_, reconcile) = scene.reconciles(&failed, 1).await;
+    assert!(
+        reconcile,
+        "the vendor's store failed, perhaps after it took the palm"
+    );
     let abandoned = scene.open(ENROLL_RIGHT).await;
     scene.reconciles(&abandoned, 0).await;
     let (lease, reconcile) = scene.reconciles(&abandoned, LEASE).await;
