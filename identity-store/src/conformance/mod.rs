@@ -111,6 +111,7 @@ macro_rules! conformance_tests {
             ];
             renewal: [
                 a_renewal_replaces_the_certificate_and_denies_the_old,
+                a_cas_active_devices_are_counted,
                 only_the_active_certificate_renews,
                 a_device_that_is_not_paired_does_not_renew,
                 a_renewal_needs_a_new_key_and_a_new_number,

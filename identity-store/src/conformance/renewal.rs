@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use identity_pki::Fingerprint;
 use tokio::task::JoinSet;
 
 use super::fixtures::{ENROLL_LEFT, VALIDITY, World, at};
@@ -66,6 +67,29 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
         standing.unwrap().unwrap().active_serial,
         Some(renewal.certificate.serial)
     );
+}
+
+pub async fn a_cas_active_devices_are_counted(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    world.paired_device(&world.tenant("globex").await).await;
+    world.pending_device(&tenant_id).await;
+    let ca = device.certificate.as_ref().unwrap().ca_fingerprint;
+    let new_ca = Fingerprint::from_bytes([0xcb; 32]);
+    let count = async |ca, now| world.store.active_devices(&ca, at(now)).await.unwrap();
+    assert_eq!((count(ca, 0).await, count(new_ca, 0).await), (2, 0));
+    assert_eq!(
+        (count(ca, VALIDITY).await, count(ca, VALIDITY + 1).await),
+        (2, 0)
+    );
+    let mut renewal = world.renewal(&device);
+    renewal.certificate.ca_fingerprint = new_ca;
+    let renewed = world.store.renew_device(world.change(), renewal).await;
+    renewed.unwrap();
+    assert_eq!((count(ca, 0).await, count(new_ca, 0).await), (1, 1));
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    revoked.await.unwrap();
+    assert_eq!((count(ca, 0).await, count(new_ca, 0).await), (1, 0));
 }
 
 pub async fn only_the_active_certificate_renews(world: World) {

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use identity_pki::{SerialNumber, SpkiSha256};
+use identity_pki::{Fingerprint, SerialNumber, SpkiSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
@@ -19,6 +19,18 @@ impl CertificateStore for MemoryStore {
 
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {
         Ok(self.state().key_was_certified(spki_sha256))
+    }
+
+    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64> {
+        let state = self.state();
+        let certificates = state
+            .devices
+            .values()
+            .filter_map(|row| row.device.certificate.as_ref());
+        let active = certificates
+            .filter(|certificate| certificate.ca_fingerprint == *ca && certificate.not_after >= now)
+            .count();
+        Ok(as_u64(active))
     }
 
     async fn denials(&self, after: i64, limit: u32) -> Result<Vec<DeniedCertificate>> {

@@ -18,6 +18,10 @@ const ISSUANCE: &str = "
            profile, purpose, not_before, not_after, pem, request_id, issued_at
     FROM issued_certificates WHERE serial = ?1";
 pub(super) const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = ?1";
+const ACTIVE_DEVICES: &str = "
+    SELECT count(*) FROM devices d
+    JOIN issued_certificates c ON c.serial = d.active_serial
+    WHERE d.status = 'paired' AND c.ca_fingerprint = ?1 AND c.not_after >= ?2";
 const ISSUE: &str = "
     INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
         spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem, request_id,
@@ -194,6 +198,18 @@ impl CertificateStore for SqliteStore {
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {
         self.read("key_was_certified", async |conn| {
             key_was_certified(conn, spki_sha256).await
+        })
+        .await
+    }
+
+    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64> {
+        self.read("active_devices", async move |conn| {
+            let count: i64 = sqlx::query_scalar(ACTIVE_DEVICES)
+                .bind(&ca.as_bytes()[..])
+                .bind(ms(now))
+                .fetch_one(conn)
+                .await?;
+            Ok(count.cast_unsigned())
         })
         .await
     }

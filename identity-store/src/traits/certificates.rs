@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use identity_pki::{SerialNumber, SpkiSha256};
+use identity_pki::{Fingerprint, SerialNumber, SpkiSha256};
 use time::OffsetDateTime;
 
 use crate::{DeniedCertificate, Issuance, Result};
@@ -12,6 +12,10 @@ pub trait CertificateStore: Send + Sync {
 
     /// Whether a key has had a certificate, of any device of any tenant.
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool>;
+
+    /// How many paired devices, of all tenants, act with a certificate of that CA that is valid at
+    /// `now`.
+    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64>;
 
     /// Denials beyond `after` in the order they were made, at most `limit`. `after` 0 starts from
     /// the first. Rows of all tenants: this feeds the handshake's denylist.

@@ -87,3 +87,21 @@ async fn of_parallel_renewals_one_wins() {
     }
     assert_eq!(winners, 1);
 }
+
+#[tokio::test]
+async fn a_device_leaves_the_earlier_ca_by_renewing() {
+    let platform = Platform::start().await;
+    let scanner = platform.scanner().await;
+    let generate = "/v1/admin/ssl/ca-cert/generate";
+    let rotated = platform.operator.post(generate, json!({})).await;
+    rotated.expect(201);
+    let left = async || {
+        let ca = platform.operator.get("/v1/admin/ssl/ca-cert").await;
+        ca.expect(200)["previous"][0]["active_devices"].clone()
+    };
+    assert_eq!(left().await, 1);
+    let csr = json!({"csr": Key::new().csr()});
+    let device = platform.connect(&scanner, None);
+    device.post("/v1/devices/renew", csr).await.expect(200);
+    assert_eq!(left().await, 0);
+}

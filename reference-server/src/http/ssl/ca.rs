@@ -40,6 +40,8 @@ struct OtherCa {
     #[schema(value_type = String)]
     state: CaState,
     expires_at: String,
+    /// How many devices still act with one of its certificates.
+    active_devices: u64,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -84,7 +86,14 @@ pub(super) async fn read(
     let active = active
         .first()
         .ok_or_else(|| Problem::not_found("platform CA"))?;
-    let previous = others.iter().map(OtherCa::of).collect::<Result<_, _>>()?;
+    let mut previous = Vec::with_capacity(others.len());
+    for ca in &others {
+        let active_devices = app
+            .store
+            .active_devices(&ca.fingerprint, request.now)
+            .await?;
+        previous.push(OtherCa::of(ca, active_devices)?);
+    }
     Ok(Json(CaBody::of(active, previous, request.now)?))
 }
 
@@ -102,12 +111,13 @@ impl CaBody {
 }
 
 impl OtherCa {
-    fn of(ca: &CaRecord) -> Result<Self, Problem> {
+    fn of(ca: &CaRecord, active_devices: u64) -> Result<Self, Problem> {
         Ok(Self {
             fingerprint: ca.fingerprint.to_string(),
             subject: subject(ca)?,
             state: ca.state,
             expires_at: rfc3339(ca.not_after),
+            active_devices,
         })
     }
 }
