@@ -1,44 +1,37 @@
 //! Test data of other projects, read from the folder that `IDENTITY_CORPUS` names. Without it these
 //! tests report themselves as ignored, which is why they have a `main` of their own.
 
-#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // It is all test code.
+#![allow(clippy::panic, clippy::unwrap_used)] // It is all test code.
 
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use identity_pki::{CsrPolicy, CsrReason, ECDSA_P256_SHA256, fuzzing};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
-type Test = fn(&Path);
-
 fn main() {
-    let tests: [(&str, Test); 3] = [
-        ("wycheproof_agrees_with_the_proof", wycheproof),
-        ("each_foreign_request_gets_its_verdict", foreign_requests),
-        (
-            "each_foreign_extension_gets_its_verdict",
-            foreign_extensions,
-        ),
-    ];
-    let corpus = std::env::var_os("IDENTITY_CORPUS").map(PathBuf::from);
-    for (name, test) in tests {
-        match &corpus {
-            Some(corpus) => {
-                test(corpus);
-                println!("test {name} ... ok");
-            }
-            None => println!("test {name} ... ignored, IDENTITY_CORPUS is not set"),
-        }
-    }
+    support::run(
+        support::tests![
+            wycheproof_agrees_with_the_proof,
+            each_foreign_request_gets_its_verdict,
+            each_foreign_extension_gets_its_verdict
+        ],
+        std::env::var_os("IDENTITY_CORPUS").is_some(),
+        "IDENTITY_CORPUS is not set",
+    );
+}
+
+fn corpus() -> PathBuf {
+    std::env::var_os("IDENTITY_CORPUS").unwrap().into()
 }
 
 /// The ECDSA vectors of C2SP's wycheproof, through the verifier of the proof of possession.
-fn wycheproof(corpus: &Path) {
-    let file = corpus.join("wycheproof/ecdsa_secp256r1_sha256_test.json");
+fn wycheproof_agrees_with_the_proof() {
+    let file = corpus().join("wycheproof/ecdsa_secp256r1_sha256_test.json");
     let vectors: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let hex = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
     let mut judged = 0;
@@ -59,8 +52,8 @@ fn wycheproof(corpus: &Path) {
 }
 
 /// Mbed TLS's requests, each with the verdict of `judge`, given the DER or the PEM.
-fn verdicts(corpus: &Path, judge: fn(&[u8]) -> Result<(), CsrReason>) -> BTreeMap<String, String> {
-    let files = support::files(&corpus.join("csr")).into_iter();
+fn verdicts(judge: fn(&[u8]) -> Result<(), CsrReason>) -> BTreeMap<String, String> {
+    let files = support::files(&corpus().join("csr")).into_iter();
     let requests = files.filter(|file| file.file_name().is_some_and(|name| name != "LICENSE"));
     requests
         .map(|file| {
@@ -86,8 +79,8 @@ fn der_of(bytes: &[u8]) -> Vec<u8> {
 
 /// None is a device's: the keys are RSA or on P-384, and those on P-256 ask for more than
 /// digitalSignature.
-fn foreign_requests(corpus: &Path) {
-    let verdicts = verdicts(corpus, |bytes| {
+fn each_foreign_request_gets_its_verdict() {
+    let verdicts = verdicts(|bytes| {
         let policy = CsrPolicy::new(ECDSA_P256_SHA256);
         policy.check_der(&der_of(bytes)).map(drop)
     });
@@ -105,8 +98,8 @@ fn foreign_requests(corpus: &Path) {
 
 /// With the check of the key left out, the requests that ask for nothing pass, and the malformed
 /// and the greedy do not.
-fn foreign_extensions(corpus: &Path) {
-    let verdicts = verdicts(corpus, |bytes| fuzzing::csr_attributes(&der_of(bytes)));
+fn each_foreign_extension_gets_its_verdict() {
+    let verdicts = verdicts(|bytes| fuzzing::csr_attributes(&der_of(bytes)));
     let asks_for_nothing = |name: &str| {
         let plain = name.starts_with("server1.req.") || name.starts_with("parse_input_server1");
         let kinds = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];

@@ -11,12 +11,28 @@ use identity_pki::{
 use support::{NOW, OpenSsl, SKEW, ca, identity, issue, rng};
 use time::Duration;
 
+fn main() {
+    support::run(
+        support::tests![
+            the_certificate_that_openssl_prints_is_the_table_of_the_specification,
+            the_ca_that_openssl_prints_is_a_ca_without_subordinates,
+            openssl_verifies_the_chain_within_its_validity_only,
+            openssl_and_we_agree_on_serial_and_fingerprint,
+            a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte,
+            honest_requests_of_openssl_pass,
+            openssl_reads_the_key_that_the_signer_writes,
+            what_was_issued_reads_back_the_same,
+        ],
+        OpenSsl::is_installed(),
+        "openssl is not installed",
+    );
+}
+
 /// The seconds for which OpenSSL is to judge.
 fn at(time: time::OffsetDateTime) -> String {
     time.unix_timestamp().to_string()
 }
 
-#[test]
 fn the_certificate_that_openssl_prints_is_the_table_of_the_specification() {
     let openssl = OpenSsl::new();
     let ca = ca();
@@ -68,7 +84,6 @@ fn the_certificate_that_openssl_prints_is_the_table_of_the_specification() {
     assert!(key_id("X509v3 Subject Key Identifier:").is_some());
 }
 
-#[test]
 fn the_ca_that_openssl_prints_is_a_ca_without_subordinates() {
     let openssl = OpenSsl::new();
     let ca = ca();
@@ -91,7 +106,6 @@ fn the_ca_that_openssl_prints_is_a_ca_without_subordinates() {
     );
 }
 
-#[test]
 fn openssl_verifies_the_chain_within_its_validity_only() {
     let openssl = OpenSsl::new();
     let ca = ca();
@@ -135,7 +149,6 @@ fn openssl_verifies_the_chain_within_its_validity_only() {
     assert!(!verified, "a device certificate is no server's: {output}");
 }
 
-#[test]
 fn openssl_and_we_agree_on_serial_and_fingerprint() {
     let openssl = OpenSsl::new();
     let issued = issue(&ca());
@@ -153,7 +166,6 @@ fn openssl_and_we_agree_on_serial_and_fingerprint() {
     );
 }
 
-#[test]
 fn a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte() {
     let openssl = OpenSsl::new();
     openssl.line("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ca.key");
@@ -202,7 +214,6 @@ fn a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte() {
     ]);
 }
 
-#[test]
 fn honest_requests_of_openssl_pass() {
     let openssl = OpenSsl::new();
     openssl.line("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem");
@@ -238,7 +249,6 @@ fn honest_requests_of_openssl_pass() {
     }
 }
 
-#[test]
 fn openssl_reads_the_key_that_the_signer_writes() {
     let openssl = OpenSsl::new();
     let signer = P256Signer::generate(&mut rng());
@@ -251,7 +261,6 @@ fn openssl_reads_the_key_that_the_signer_writes() {
     );
 }
 
-#[test]
 fn what_was_issued_reads_back_the_same() {
     let issued = issue(&ca());
     let read = DeviceCertificate::from_der(issued.der()).unwrap();

@@ -13,6 +13,21 @@ use identity_pki::{
 use support::OpenSsl;
 use time::Duration;
 
+fn main() {
+    support::run(
+        support::tests![
+            the_facts_are_those_that_openssl_prints,
+            a_chain_keeps_its_order_whichever_way_it_comes,
+            the_usual_kinds_of_key_are_named,
+            every_rule_has_a_case,
+            what_is_odd_is_taken_with_a_warning,
+            text_between_the_certificates_is_skipped,
+        ],
+        OpenSsl::is_installed(),
+        "openssl is not installed",
+    );
+}
+
 fn make(openssl: &OpenSsl, name: &str, key: &str, extensions: &[&str]) -> String {
     let (key_file, file) = (format!("{name}.key"), format!("{name}.pem"));
     openssl.run(format!("genpkey -out {key_file} -algorithm {key}").split(' '));
@@ -47,7 +62,6 @@ fn rule(leaf: &str, chain: Option<&str>) -> ServerCertificateRule {
     }
 }
 
-#[test]
 fn the_facts_are_those_that_openssl_prints() {
     let openssl = OpenSsl::new();
     let pem = make(&openssl, "leaf", P256, &[NO_CA, NAMES]);
@@ -71,7 +85,6 @@ fn the_facts_are_those_that_openssl_prints() {
     );
 }
 
-#[test]
 fn a_chain_keeps_its_order_whichever_way_it_comes() {
     let openssl = OpenSsl::new();
     let leaf = make(&openssl, "leaf", P256, &[NO_CA, NAMES]);
@@ -86,7 +99,6 @@ fn a_chain_keeps_its_order_whichever_way_it_comes() {
     assert_eq!(blank.chain_der(), &in_one.chain_der()[..1]);
 }
 
-#[test]
 fn the_usual_kinds_of_key_are_named() {
     let openssl = OpenSsl::new();
     for (key, name) in [
@@ -101,7 +113,6 @@ fn the_usual_kinds_of_key_are_named() {
     }
 }
 
-#[test]
 fn every_rule_has_a_case() {
     let openssl = OpenSsl::new();
     let good = make(&openssl, "good", P256, &[NO_CA, NAMES]);
@@ -141,7 +152,6 @@ fn every_rule_has_a_case() {
     );
 }
 
-#[test]
 fn what_is_odd_is_taken_with_a_warning() {
     let openssl = OpenSsl::new();
     let warnings = |leaf: &str, chain: Option<&str>| {
@@ -172,7 +182,6 @@ fn what_is_odd_is_taken_with_a_warning() {
     );
 }
 
-#[test]
 fn text_between_the_certificates_is_skipped() {
     let openssl = OpenSsl::new();
     let leaf = make(&openssl, "leaf", P256, &[NO_CA, NAMES]);

@@ -83,6 +83,10 @@ impl OpenSsl {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    pub fn is_installed() -> bool {
+        Command::new("openssl").arg("version").output().is_ok()
+    }
+
     /// Runs `openssl` in the directory, which is expected to succeed, and answers its output.
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         let (success, output) = self.try_run(arguments);
@@ -120,4 +124,33 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+pub type Test = (&'static str, fn());
+
+/// Tests, each under its own name.
+#[allow(unused_macros, reason = "not every test file has a main of its own")]
+macro_rules! tests {
+    ($($test:ident),+ $(,)?) => { vec![$((stringify!($test), $test as fn())),+] };
+}
+#[allow(unused_imports, reason = "not every test file has a main of its own")]
+pub(crate) use tests;
+
+/// Runs tests that need something which a machine may lack; without it they report themselves as
+/// ignored, and say why.
+pub fn run(tests: Vec<Test>, available: bool, lack: &str) -> ! {
+    let trials = tests.into_iter().map(|(name, test)| {
+        let trial = libtest_mimic::Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+        let trial = trial.with_ignored_flag(!available);
+        if available {
+            trial
+        } else {
+            trial.with_kind(lack)
+        }
+    });
+    let arguments = libtest_mimic::Arguments::from_args();
+    libtest_mimic::run(&arguments, trials.collect()).exit()
 }
