@@ -53,6 +53,10 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
         not_after: old.not_after,
     };
     assert_eq!(renewed.denied, denied);
+    let found = world.store.denial(&old.tbs_sha256).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&denied));
+    let active = &renewal.certificate.tbs_sha256;
+    assert_eq!(world.store.denial(active).await.unwrap(), None);
     assert_eq!(world.denials().await, [denied]);
     let issuance = world.store.issuance(&renewal.certificate.serial).await;
     let issuance = issuance.unwrap().unwrap();

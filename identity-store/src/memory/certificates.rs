@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use identity_pki::{Fingerprint, SerialNumber, SpkiSha256};
+use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
@@ -31,6 +31,15 @@ impl CertificateStore for MemoryStore {
             .filter(|certificate| certificate.ca_fingerprint == *ca && certificate.not_after >= now)
             .count();
         Ok(as_u64(active))
+    }
+
+    async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {
+        let state = self.state();
+        let denied = state
+            .denials
+            .iter()
+            .find(|denied| denied.tbs_sha256 == *tbs_sha256);
+        Ok(denied.cloned())
     }
 
     async fn denials(&self, after: i64, limit: u32) -> Result<Vec<DeniedCertificate>> {

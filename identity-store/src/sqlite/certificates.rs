@@ -46,6 +46,10 @@ const DENY_ONE: &str = "
     FROM issued_certificates WHERE serial = ?1
     RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at,
               revoked_by, not_after";
+const DENIAL: &str = "
+    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at, revoked_by,
+           not_after
+    FROM revoked_cert_fingerprints WHERE tbs_sha256 = ?1";
 const DENIALS: &str = "
     SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at, revoked_by,
            not_after
@@ -210,6 +214,17 @@ impl CertificateStore for SqliteStore {
                 .fetch_one(conn)
                 .await?;
             Ok(count.cast_unsigned())
+        })
+        .await
+    }
+
+    async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {
+        self.read("denial", async |conn| {
+            let row = sqlx::query(DENIAL)
+                .bind(&tbs_sha256.as_bytes()[..])
+                .fetch_optional(conn)
+                .await?;
+            Ok(row.as_ref().map(read_denial).transpose()?)
         })
         .await
     }

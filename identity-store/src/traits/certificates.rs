@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use identity_pki::{Fingerprint, SerialNumber, SpkiSha256};
+use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::OffsetDateTime;
 
 use crate::{DeniedCertificate, Issuance, Result};
@@ -16,6 +16,9 @@ pub trait CertificateStore: Send + Sync {
     /// How many paired devices, of all tenants, act with a certificate of that CA that is valid at
     /// `now`.
     async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64>;
+
+    /// Why a certificate is denied; `None` when it is not. A global look-up.
+    async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>>;
 
     /// Denials beyond `after` in the order they were made, at most `limit`. `after` 0 starts from
     /// the first. Rows of all tenants: this feeds the handshake's denylist.
