@@ -18,6 +18,7 @@ use crate::palm::Palm;
 use crate::password::Passwords;
 use crate::seen::Seen;
 use crate::start::StartError;
+use crate::superseded::Offered;
 use crate::tls::Tls;
 use crate::tokens::Tokens;
 use crate::waiters::Waiters;
@@ -55,6 +56,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Which devices were seen and not yet written down.
     pub seen: Seen,
+    /// Denied certificates that handshakes were offered, and not yet audited.
+    pub offered: Offered,
     /// How often a source may ask.
     pub rate_limits: RateLimits,
     /// Shows the metrics, where they are recorded.
@@ -80,7 +83,9 @@ impl App {
         metrics: Option<PrometheusHandle>,
     ) -> Result<Arc<Self>, StartError> {
         let denylist = Arc::new(Denylist::new());
-        let tls = Tls::load(&*store, Arc::clone(&clock), Arc::clone(&denylist)).await?;
+        let offered = Offered::default();
+        let (time, denied) = (Arc::clone(&clock), Arc::clone(&denylist));
+        let tls = Tls::load(&*store, time, denied, offered.clone()).await?;
         let key = store
             .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
             .await?;
@@ -93,6 +98,7 @@ impl App {
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
             seen: Seen::default(),
+            offered,
             reloading: Mutex::default(),
             shutdown: CancellationToken::new(),
             metrics,

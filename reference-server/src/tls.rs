@@ -16,6 +16,7 @@ use rustls::crypto::CryptoProvider;
 use crate::authority;
 use crate::clock::{Clock, TlsTime};
 use crate::start::StartError;
+use crate::superseded::Offered;
 
 /// What a connection that is accepted now gets.
 pub struct Acceptance {
@@ -47,6 +48,7 @@ struct Parts {
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
     denylist: Arc<Denylist>,
+    offered: Offered,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,8 @@ pub fn provider() -> CryptoProvider {
 }
 
 impl Tls {
-    /// Sets up HTTPS if the store holds a server certificate, with the CAs that it holds.
+    /// Sets up HTTPS if the store holds a server certificate, with the CAs that it holds. Denied
+    /// certificates that come are noted in `offered`.
     ///
     /// # Errors
     ///
@@ -71,11 +74,13 @@ impl Tls {
         store: &dyn Store,
         clock: Arc<dyn Clock>,
         denylist: Arc<Denylist>,
+        offered: Offered,
     ) -> Result<Self, StartError> {
         let parts = Parts {
             provider: Arc::new(provider()),
             clock,
             denylist,
+            offered,
         };
         let trust = TrustBundle::new(authority::accepted(store).await?)?;
         let https = match store.server_cert().await? {
@@ -183,11 +188,10 @@ impl Parts {
         certificate: &Arc<ServerCertStore>,
         trust: TrustBundle,
     ) -> Result<Acceptance, StartError> {
-        let verifier = Arc::new(DeviceCertVerifier::new(
-            &self.provider,
-            trust,
-            Arc::clone(&self.denylist),
-        ));
+        let denylist = Arc::clone(&self.denylist);
+        let verifier = DeviceCertVerifier::new(&self.provider, trust, denylist)
+            .with_observer(self.offered.clone());
+        let verifier = Arc::new(verifier);
         let config = server_config(
             Arc::clone(&self.provider),
             Arc::new(TlsTime(Arc::clone(&self.clock))),

@@ -6,6 +6,7 @@ mod purge;
 mod seal;
 mod seen;
 mod set_up;
+mod superseded;
 mod sweeper;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
     tasks.spawn(seal::run(Arc::clone(app)));
     tasks.spawn(seen::run(Arc::clone(app)));
     tasks.spawn(set_up::run(Arc::clone(app)));
+    tasks.spawn(superseded::run(Arc::clone(app)));
     tasks.spawn(sweeper::run(Arc::clone(app)));
 }
 

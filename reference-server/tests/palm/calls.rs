@@ -79,6 +79,11 @@ impl Caller {
         answer(self.request(Method::GET, path)).await
     }
 
+    /// A request that may get no answer.
+    pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        self.request(Method::GET, path).send().await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::POST, path).json(&body)).await
     }

@@ -4,6 +4,7 @@
 
 mod calls;
 mod captures;
+mod certificates;
 mod gates;
 mod life;
 mod outcomes;

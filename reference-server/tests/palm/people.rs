@@ -179,7 +179,7 @@ async fn another_tenants_people_and_challenges_are_not_there() {
     world.enrolled("ada", &scanner, 7).await;
     let challenge = world.verify("ada", &scanner).await;
     world.tenant("other").await;
-    let other = world.integrator_of("other", Scope::ALL);
+    let other = world.integrator_of("other", Scope::ALL).await;
     other.get("/v1/users/ada").await.refused(404, "not_found");
     other
         .get("/v1/users/ada/consent")
@@ -208,7 +208,7 @@ async fn another_tenants_people_and_challenges_are_not_there() {
 #[tokio::test]
 async fn every_route_asks_for_its_scope() {
     let world = world().await;
-    let blind = world.integrator_of("acme", &[Scope::DevicesRead]);
+    let blind = world.integrator_of("acme", &[Scope::DevicesRead]).await;
     let id = "ch_01jd8z6m3w0000000000000000";
     let consent = json!({
         "user_id": "ada", "consent_type": "palm_biometric", "version": "1",

@@ -14,7 +14,8 @@ use identity_pki::{
 };
 use identity_store::{
     Actor, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo, MemoryStore,
-    NewDevice, PairDevice, PairingOffer, PrivateKeyPem, ServerCertRecord, Store, TenantConfig,
+    NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem, SecretHash, ServerCertRecord,
+    Store, TenantConfig,
 };
 use rand_core::UnwrapErr;
 use reference_server::App;
@@ -77,9 +78,16 @@ pub(crate) struct Device {
     pub(crate) identity: DeviceIdentity,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) caller: Caller,
+    base: String,
+    root: reqwest::Certificate,
+    pem: String,
 }
 
 impl Device {
+    pub(crate) fn on_a_new_connection(&self) -> Caller {
+        Caller::new(&self.base, &self.root, Some(self.pem.clone()))
+    }
+
     pub(crate) fn id(&self) -> &str {
         self.identity.device_id().as_str()
     }
@@ -117,7 +125,7 @@ impl World {
             .create_tenant(change, tenant.clone(), "Acme".to_owned())
             .await
             .unwrap();
-        let client_id = ClientId::generate(clock.now(), &mut entropy());
+        let client_id = register_client(&app, &tenant).await;
         let integrator = Caller::new(&base, &root, None);
         Self {
             app,
@@ -138,9 +146,9 @@ impl World {
     }
 
     /// An integrator with these scopes, of that tenant.
-    pub(crate) fn integrator_of(&self, tenant: &str, scopes: &[Scope]) -> Caller {
+    pub(crate) async fn integrator_of(&self, tenant: &str, scopes: &[Scope]) -> Caller {
         let tenant = TenantId::new(tenant).unwrap();
-        let client_id = ClientId::generate(self.clock.now(), &mut entropy());
+        let client_id = register_client(&self.app, &tenant).await;
         self.integrator
             .with_token(self.token(&tenant, &client_id, scopes))
     }
@@ -237,11 +245,13 @@ impl World {
             .pair_device(self.change(), pairing)
             .await
             .unwrap();
-        let caller = Caller::new(&self.base, &self.root, Some(pem));
         Device {
             identity,
             fingerprint,
-            caller,
+            caller: Caller::new(&self.base, &self.root, Some(pem.clone())),
+            base: self.base.clone(),
+            root: self.root.clone(),
+            pem,
         }
     }
 
@@ -270,6 +280,22 @@ impl World {
             pem: issued.pem(),
         }
     }
+}
+
+/// A client whose tokens the test signs itself.
+async fn register_client(app: &App, tenant: &TenantId) -> ClientId {
+    let now = app.clock.now();
+    let client = NewClient {
+        client_id: ClientId::generate(now, &mut entropy()),
+        tenant_id: tenant.clone(),
+        name: "Backend".to_owned(),
+        scopes: BTreeSet::new(),
+        secret: SecretHash([0; 32]),
+    };
+    let client_id = client.client_id.clone();
+    let change = Change::new(now, Actor::System("test"), "seed");
+    app.store.create_client(change, client).await.unwrap();
+    client_id
 }
 
 impl Drop for World {

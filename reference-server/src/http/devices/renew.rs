@@ -42,6 +42,9 @@ pub(super) async fn renew(
     device: Result<RenewingDevice, Problem>,
     body: Result<JsonBody<Renewal>, Problem>,
 ) -> Result<Json<Issued>, Problem> {
+    if let Some(Extension(presented)) = &presented {
+        admit(&app, &context, presented)?;
+    }
     let renewed = match (device, body) {
         (Ok(device), Ok(body)) => certificate(&app, &context, &device.0, &body.value.csr).await,
         // Who may not renew is told so, whatever they sent.
@@ -57,6 +60,17 @@ pub(super) async fn renew(
     }
 }
 
+/// Counts the try against its device, whatever comes of it: a try that fails leaves an audit row, and
+/// one beyond the limit leaves none.
+fn admit(app: &App, context: &RequestContext, presented: &VerifiedDevice) -> Result<(), Problem> {
+    app.rate_limits
+        .renewal
+        .take(presented.identity().clone(), context.now)
+        .map_err(|wait| {
+            Problem::new(ErrorCode::RateLimited, "The device renewed too often.").retry_after(wait)
+        })
+}
+
 async fn certificate(
     app: &App,
     context: &RequestContext,
@@ -64,12 +78,6 @@ async fn certificate(
     csr: &str,
 ) -> Result<Issued, Problem> {
     let identity = device.identity();
-    app.rate_limits
-        .renewal
-        .take(identity.clone(), context.now)
-        .map_err(|wait| {
-            Problem::new(ErrorCode::RateLimited, "The device renewed too often.").retry_after(wait)
-        })?;
     let csr = issued::check_csr(app, csr, Some(identity))?;
     let policy = super::policy(app, identity.tenant_id()).await?;
     let renewal = RenewDevice {

@@ -1,0 +1,90 @@
+//! What the audit trail keeps of certificates that fail.
+
+use identity_store::{AuditRow, Chain};
+use serde_json::json;
+
+use crate::world::{Device, Setting, World, world};
+
+impl World {
+    /// The rows of the tenant's chain with this action.
+    async fn audited(&self, action: &str) -> Vec<AuditRow> {
+        let chain = Chain::Tenant(self.tenant.clone());
+        let store = &self.app.store;
+        store.seal_audit(10_000).await.unwrap();
+        let rows = store.sealed_audit(&chain, None, 10_000).await.unwrap();
+        rows.into_iter()
+            .filter(|row| row.action == action)
+            .collect()
+    }
+}
+
+fn renewal() -> serde_json::Value {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    json!({"csr": parameters.serialize_request(&key).unwrap().pem().unwrap()})
+}
+
+async fn is_out(device: &Device) -> bool {
+    let device = device.on_a_new_connection();
+    device.try_get("/v1/devices/self").await.is_err()
+}
+
+#[tokio::test]
+async fn a_superseded_certificate_that_is_offered_is_audited_once_a_minute() {
+    let world = world().await;
+    let device = world.scanner("dev_1").await;
+    let renewed = device.caller.post("/v1/devices/renew", renewal()).await;
+    renewed.expect(200);
+    for _ in 0..3 {
+        assert!(is_out(&device).await);
+    }
+    let rows = loop {
+        let rows = world.audited("superseded_certificate_used").await;
+        if !rows.is_empty() {
+            break rows;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].severity, identity_store::Severity::High);
+    let metadata = json!({
+        "device_id": "dev_1", "old_fingerprint": device.fingerprint.to_string(),
+    });
+    assert_eq!(rows[0].metadata, metadata);
+
+    // A revoked device's certificate was not superseded by another.
+    let revoked = world.scanner("dev_2").await;
+    let path = format!("/v1/devices/{}", revoked.id());
+    world.integrator().delete(&path).await.expect(200);
+    assert!(is_out(&revoked).await);
+    world.clock.advance(std::time::Duration::from_secs(60));
+    assert!(is_out(&device).await);
+    loop {
+        let rows = world.audited("superseded_certificate_used").await;
+        if rows.len() > 1 {
+            assert!(rows.iter().all(|row| row.metadata == metadata), "{rows:?}");
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_cannot_flood_the_audit_trail_with_renewals_that_fail() {
+    let setting = Setting {
+        rate_limits: true,
+        ..Setting::default()
+    };
+    let world = World::start(setting).await;
+    let device = world.scanner("dev_1").await;
+    for n in 0..30 {
+        let refused = device.caller.post("/v1/devices/renew", json!([])).await;
+        let (status, error) = match n {
+            0..10 => (422, "validation_failed"),
+            _ => (429, "rate_limited"),
+        };
+        refused.refused(status, error);
+    }
+    assert_eq!(world.audited("cert_renewal_failed").await.len(), 10);
+}
