@@ -181,10 +181,16 @@ async fn proven(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
     let bearer = bearer(headers)?;
     // An access token is a JWS (three parts); a session's token is one word.
     if let Some(token) = bearer.filter(|token| token.contains('.')) {
-        let token = app.tokens.verify_access(token, now);
-        return token
-            .map(Credential::Client)
-            .map_err(|error| invalid_token().because(error));
+        let token = app
+            .tokens
+            .verify_access(token, now)
+            .map_err(|error| invalid_token().because(error))?;
+        // The signature outlives its client by up to a quarter of an hour: a client that was deleted
+        // because its secret leaked is out at once.
+        return match app.store.client(&token.client_id).await? {
+            Some(client) if client.tenant_id == token.tenant_id => Ok(Credential::Client(token)),
+            Some(_) | None => Err(invalid_token()),
+        };
     }
     let token = match bearer {
         Some(token) => Some(token),

@@ -150,6 +150,26 @@ async fn a_secret_is_replaced_without_a_pause_and_a_deleted_client_is_gone() {
 }
 
 #[tokio::test]
+async fn the_tokens_of_a_deleted_client_are_out_before_they_expire() {
+    let platform = Platform::start().await;
+    let (id, secret) = client(&platform, json!(["devices.read"])).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &*id),
+        ("client_secret", &*secret),
+    ];
+    let granted = token(&platform.nobody, &form).await.expect(200);
+    let backend = platform.nobody.with_token(&granted["access_token"]);
+    backend.get("/v1/devices").await.expect(200);
+    let path = format!("/v1/oauth-clients/{id}");
+    platform.admin.delete(&path).await.expect(204);
+    backend
+        .get("/v1/devices")
+        .await
+        .refused(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn the_metadata_tells_what_there_is_and_no_more() {
     let platform = Platform::start().await;
     let nobody = &platform.nobody;
