@@ -147,6 +147,8 @@ async fn openapi_json() -> Result<Response, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -163,5 +165,23 @@ mod tests {
                 assert!(!responses.is_empty(), "{method} {path}");
             }
         }
+    }
+
+    /// Two types of one name would be one schema, and one of two routes would be described wrongly.
+    #[test]
+    fn no_two_routes_take_the_same_body() {
+        let json = serde_json::to_value(openapi()).expect("JSON");
+        let operations = json["paths"].as_object().expect("paths").values();
+        let mut seen = HashSet::new();
+        for operation in operations.flat_map(|path| path.as_object().expect("operations").values())
+        {
+            let media = operation["requestBody"]["content"].as_object();
+            for schema in media.into_iter().flat_map(|media| media.values()) {
+                if let Some(name) = schema["schema"]["$ref"].as_str() {
+                    assert!(seen.insert(name.to_owned()), "{name} is taken twice");
+                }
+            }
+        }
+        assert!(!seen.is_empty());
     }
 }

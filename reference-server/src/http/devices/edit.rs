@@ -16,6 +16,7 @@ use crate::http::{Caller, JsonBody, Problem, ProblemDocument, RequestContext, Ri
 
 /// What is to be said about a device from now on. What is left out stays; `null` removes.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DeviceEdit)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]

@@ -22,6 +22,7 @@ const CODE_LIFE: Duration = Duration::minutes(5);
 
 /// A device to register.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = DeviceRegistration)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
     #[schema(value_type = String, min_length = 1, max_length = 128)]

@@ -61,6 +61,7 @@ impl From<OAuthClient> for ClientObject {
 
 /// A client to make.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ClientRegistration)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Registration {
     #[schema(value_type = String, min_length = 1, max_length = 128)]

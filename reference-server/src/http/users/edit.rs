@@ -14,6 +14,7 @@ use crate::http::{Caller, JsonBody, Problem, ProblemDocument, RequestContext, Ri
 
 /// What is to be said about a user from now on. What is left out stays; `null` removes.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = UserEdit)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     #[serde(default, deserialize_with = "present")]
