@@ -1,5 +1,50 @@
 //! Storage for the identity platform: traits whose documentation is their contract, a memory back
 //! end that is their model, SQLite, and one conformance suite that both pass.
+//!
+//! A method that changes something is one transaction: it commits the data, an audit row and an
+//! outbox row for each event, and the answer for a repetition of the request, or nothing. It runs to
+//! its end also when the caller's future is dropped. Time, actor and request come in with a
+//! [`Change`]; the store reads no clock.
+//!
+//! ```
+//! use identity_store::{Actor, AuditStore as _, Chain, Change, MemoryStore, TenantStore as _};
+//! use time::OffsetDateTime;
+//!
+//! # fn entropy() -> impl rand_core::CryptoRng + Send { rand_core::UnwrapErr(getrandom::SysRng) }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let now = OffsetDateTime::UNIX_EPOCH;
+//! let store = MemoryStore::new(entropy());
+//! let change = Change::new(now, Actor::System("set_up"), "request_1");
+//! store.create_tenant(change, "acme".parse()?, "Acme".to_owned()).await?;
+//!
+//! // A row gets its place in the hash chain afterwards, so that writers do not queue for it.
+//! assert_eq!(store.seal_audit(100).await?, 1);
+//! let rows = store.sealed_audit(&Chain::Platform, None, 100).await?;
+//! assert_eq!(rows[0].action, "tenant_created");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Topics
+//!
+//! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
+//!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
+//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`].
+//! - [`MemoryStore`]: the model, for tests.
+#![cfg_attr(
+    feature = "sqlite",
+    doc = "- [`SqliteStore`]: the embedded back end; [`Crypter`] encrypts its secret columns under the data key."
+)]
+//! - [`audit_hash`]: how anyone can verify an exported audit chain.
+//! - [`Error`]: not found, a [`Conflict`], a refusal of `identity-challenge`, or the back end's failure.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `sqlite` (default) | the SQLite back end and column encryption |
+//! | `testing` | the conformance suite, for a back end outside this crate |
 
 mod attempt;
 mod audit_chain;
