@@ -1,10 +1,10 @@
-# `just check` is what CI runs.
+# CI runs `.ci/run`: `just check`, and then `just foreign`.
 
 default:
     @just --list
 
 # Everything that decides whether a change lands.
-check: format lint doc test fuzz-build
+check: format lint alone doc test fuzz-build
 
 format:
     cargo fmt --all --check
