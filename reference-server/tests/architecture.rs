@@ -1,9 +1,10 @@
-//! The arrows between the crates are those of `docs/ARCHITECTURE.md`, and no others.
+//! The arrows between the crates are those of `docs/ARCHITECTURE.md`, and no others; the files that
+//! the pages name are there.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -118,6 +119,51 @@ fn foreign_types_stay_in_the_crates_that_own_them() {
                 !used || allowed.contains(&krate.as_str()),
                 "{krate} must not use {dependency}"
             );
+        }
+    }
+}
+
+/// The pages that a newcomer reads.
+fn pages() -> Vec<PathBuf> {
+    let folders = [
+        root().to_owned(),
+        root().join("docs"),
+        root().join("docs/adr"),
+    ];
+    let entries = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let pages: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    assert!(pages.len() > 5, "{pages:?}");
+    pages
+}
+
+#[test]
+fn the_files_that_the_pages_name_are_there() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let sources = text.split('`').skip(1).step_by(2);
+        for source in sources.filter(|name| name.contains('/') && name.ends_with(".rs")) {
+            let places = [
+                root().join(source),
+                root().join("reference-server/src").join(source),
+            ];
+            assert!(
+                places.iter().any(|p| p.exists()),
+                "{}: {source}",
+                page.display()
+            );
+        }
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'));
+        for (link, _) in links.filter(|(link, _)| !link.contains("://")) {
+            let target = page.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {link}", page.display());
         }
     }
 }
