@@ -10,6 +10,8 @@ use identity_store::Role;
 pub enum Right {
     /// Read the tenant's devices.
     DevicesRead,
+    /// Read any tenant's devices, which is audited.
+    AnyDevicesRead,
     /// Register and edit the tenant's devices, and give out pairing codes.
     DevicesWrite,
     /// Revoke the tenant's devices.
@@ -51,6 +53,7 @@ impl Right {
     /// Every right.
     pub const ALL: &[Self] = &[
         Self::DevicesRead,
+        Self::AnyDevicesRead,
         Self::DevicesWrite,
         Self::DevicesRevoke,
         Self::UsersRead,
@@ -84,7 +87,9 @@ impl Right {
             Self::ChallengesWrite => (Some(Scope::ChallengesWrite), ADMIN),
             Self::ClientsRead => (None, STAFF),
             Self::ClientsWrite => (None, ADMIN),
-            Self::Tenants | Self::Tls | Self::ConsoleUsers => (None, PLATFORM),
+            Self::AnyDevicesRead | Self::Tenants | Self::Tls | Self::ConsoleUsers => {
+                (None, PLATFORM)
+            }
         };
         Holders { scope, roles }
     }
@@ -163,6 +168,7 @@ mod tests {
             (Right::Tls, true, false, false),
             (Right::ConsoleUsers, true, false, false),
             (Right::DevicesRead, false, true, true),
+            (Right::AnyDevicesRead, true, false, false),
             (Right::DevicesWrite, false, true, true),
             (Right::DevicesRevoke, false, true, false),
             (Right::ClientsRead, false, true, true),

@@ -1,5 +1,7 @@
 //! The real binary in a folder of its own, taken through its first run.
 
+use identity_store::{AuditRow, AuditStore as _, Chain, Crypter, Migrate, SqliteStore};
+use reference_server::clock::entropy;
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use crate::harness::{ADMIN, Exit, FIRST_PASSWORD as FIRST, PASSWORD as SECOND, P
 /// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
 pub(crate) struct Platform {
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) root: reqwest::Certificate,
     pub(crate) nobody: Caller,
     pub(crate) operator: Caller,
@@ -73,7 +75,7 @@ impl Platform {
         let admin = tenant(&operator, &nobody, "acme").await;
         Self {
             _process: process,
-            _folder: folder,
+            folder,
             root,
             nobody,
             operator,
@@ -84,6 +86,19 @@ impl Platform {
     /// Another tenant; its administrator.
     pub(crate) async fn tenant(&self, tenant_id: &str) -> Caller {
         tenant(&self.operator, &self.nobody, tenant_id).await
+    }
+
+    /// The platform's audit trail, as the database has it.
+    pub(crate) async fn audit(&self) -> Vec<AuditRow> {
+        let database = self.folder.path().join("identity.db");
+        let key = std::fs::read_to_string(database.with_extension("db.key")).unwrap();
+        let crypter = Crypter::parse(key.trim()).unwrap();
+        let url = format!("sqlite://{}", database.display());
+        let store = SqliteStore::open(&url, crypter, entropy(), Migrate::Off).await;
+        let store = store.unwrap();
+        store.seal_audit(10_000).await.unwrap();
+        let rows = store.sealed_audit(&Chain::Platform, None, 10_000).await;
+        rows.unwrap()
     }
 
     /// Registers a personal scanner: its id and its code.

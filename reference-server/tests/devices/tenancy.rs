@@ -120,3 +120,40 @@ async fn a_tenants_settings_are_read_edited_and_kept() {
         .await
         .refused(404, "not_found");
 }
+
+#[tokio::test]
+async fn the_platforms_administrator_reads_any_tenants_devices_and_it_is_audited() {
+    let platform = Platform::start().await;
+    let scanner = platform.scanner().await;
+    let operator = &platform.operator;
+    let path = format!("/v1/devices/{}", scanner.device_id);
+    let (list, one) = (
+        "/v1/devices?tenant_id=acme",
+        format!("{path}?tenant_id=acme"),
+    );
+    let listed = operator.get(list).await.expect(200);
+    let read = operator.get(&one).await.expect(200);
+    assert_eq!(read["device_id"], scanner.device_id.as_str());
+    assert_eq!(listed["data"], json!([read]));
+    let stranger = platform.tenant("other").await;
+    for refused in [list, &one] {
+        stranger.get(refused).await.refused(403, "forbidden");
+    }
+    let edit = json!({"device_name": "X"});
+    operator.put(&path, edit).await.refused(403, "forbidden");
+    operator.get(&path).await.refused(403, "forbidden");
+    let nobody = "/v1/devices?tenant_id=nobody";
+    operator.get(nobody).await.refused(404, "not_found");
+
+    let mut told = platform.audit().await;
+    told.retain(|row| row.action == "devices_read");
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|row| (row.subject, row.metadata))
+        .collect();
+    let tells = |device_id: Option<&str>| {
+        let said = json!({"tenant_id": "acme", "device_id": device_id});
+        ("acme".to_owned(), said)
+    };
+    assert_eq!(told, [tells(None), tells(Some(&scanner.device_id))]);
+}

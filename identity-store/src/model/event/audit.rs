@@ -1,5 +1,6 @@
 //! What audit rows say of an event: ids, never names, contact data or biometrics.
 
+use identity_pki::DeviceId;
 use serde_json::{Value, json};
 
 use super::{ChallengeFacts, Event, Subject};
@@ -50,7 +51,8 @@ impl Event {
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }
-            | Self::TenantActivated { tenant_id } => tenant_id.to_string(),
+            | Self::TenantActivated { tenant_id }
+            | Self::DevicesRead { tenant_id, .. } => tenant_id.to_string(),
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
             | Self::OauthClientDeleted { client_id }
@@ -122,6 +124,13 @@ impl Event {
                 "device_id": device_id.as_str(),
                 "revoked_by": revoked_by,
                 "fingerprint": fingerprint.map(|f| f.to_string()),
+            }),
+            Self::DevicesRead {
+                tenant_id,
+                device_id,
+            } => json!({
+                "tenant_id": tenant_id.as_str(),
+                "device_id": device_id.as_ref().map(DeviceId::as_str),
             }),
             Self::ChallengeCreated(facts)
             | Self::ChallengeExpired(facts)

@@ -92,6 +92,7 @@ impl Event {
                 audited("superseded_certificate_used").failed().high()
             }
             Self::DeviceRevoked { .. } => audited("device_revoked").webhook("device.revoked"),
+            Self::DevicesRead { .. } => audited("devices_read"),
             Self::ChallengeCreated(_) => audited("challenge_created").webhook("challenge.created"),
             Self::ChallengeExpired(_) => audited("challenge_expired").webhook("challenge.expired"),
             Self::ChallengeCanceled(_) => {

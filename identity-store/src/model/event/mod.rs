@@ -108,6 +108,11 @@ pub enum Event {
         revoked_by: String,
         fingerprint: Option<Fingerprint>,
     },
+    /// The platform's administrator read devices of a tenant: one, or a page of them.
+    DevicesRead {
+        tenant_id: TenantId,
+        device_id: Option<DeviceId>,
+    },
     ChallengeCreated(ChallengeFacts),
     ChallengeExpired(ChallengeFacts),
     ChallengeCanceled(ChallengeFacts),

@@ -78,6 +78,7 @@ impl Event {
             | Self::CertRenewalFailed { .. }
             | Self::SupersededCertificateUsed { .. }
             | Self::DeviceRevoked { .. }
+            | Self::DevicesRead { .. }
             | Self::PalmVendorUnauthorized { .. }
             | Self::ServerCertUploaded { .. }
             | Self::PlatformCaGenerated { .. }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use identity_challenge::DeviceClass;
-use identity_store::{DeviceFilter, DeviceStatus};
+use identity_pki::{DeviceId, TenantId};
+use identity_store::{Chain, DeviceFilter, DeviceStatus, Event};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::IntoParams;
@@ -20,6 +21,9 @@ use crate::issuance::DevicePolicy;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Of this tenant: for the platform's administrators, and audited.
+    #[param(value_type = Option<String>)]
+    tenant_id: Option<TenantId>,
     /// In this state: `pending_pairing`, `paired`, `revoked` or `expired`.
     #[param(value_type = Option<String>)]
     status: Option<DeviceStatus>,
@@ -79,9 +83,9 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<DeviceObject>>, Problem> {
-    let tenant_id = caller.tenant(Right::DevicesRead)?;
     let page = page_request(query.limit, query.cursor.as_deref())?;
-    let policy = super::policy(&app, &tenant_id).await?;
+    let named = query.tenant_id.clone();
+    let (tenant_id, policy) = readable(&app, &context, &caller, named, None).await?;
     let filter = query.filter(policy, context.now)?;
     let devices = app.store.devices(&tenant_id, filter, page).await?;
     Ok(Json(List::of(devices, |device| {
@@ -89,9 +93,45 @@ pub(super) async fn list(
     })))
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReadQuery {
+    /// Of this tenant: for the platform's administrators, and audited.
+    #[param(value_type = Option<String>)]
+    tenant_id: Option<TenantId>,
+}
+
+/// Whose devices are read: the caller's own tenant's, or those of the tenant that an administrator
+/// of the platform names, which the platform's audit trail tells.
+async fn readable(
+    app: &App,
+    context: &RequestContext,
+    caller: &Caller,
+    named: Option<TenantId>,
+    device_id: Option<&str>,
+) -> Result<(TenantId, DevicePolicy), Problem> {
+    let Some(tenant_id) = named else {
+        let tenant_id = caller.tenant(Right::DevicesRead)?;
+        let policy = super::policy(app, &tenant_id).await?;
+        return Ok((tenant_id, policy));
+    };
+    caller.platform(Right::AnyDevicesRead)?;
+    let policy = super::policy(app, &tenant_id).await?;
+    let read = Event::DevicesRead {
+        tenant_id: tenant_id.clone(),
+        device_id: device_id.and_then(|id| DeviceId::new(id).ok()),
+    };
+    let change = context.change(caller.actor());
+    app.store
+        .record(change, Chain::Platform, vec![read])
+        .await?;
+    Ok((tenant_id, policy))
+}
+
 /// Reads a device.
 #[utoipa::path(get, path = "/v1/devices/{device_id}", tag = "devices", security(("bearer" = [])),
-    params(("device_id" = String, Path)),
+    params(("device_id" = String, Path), ReadQuery),
     responses(
         (status = 200, description = "The device", body = DeviceObject),
         (status = "4XX", body = ProblemDocument),
@@ -102,9 +142,10 @@ pub(super) async fn read(
     context: RequestContext,
     caller: Caller,
     Path(device_id): Path<String>,
+    Query(query): Query<ReadQuery>,
 ) -> Result<Json<DeviceObject>, Problem> {
-    let tenant_id = caller.tenant(Right::DevicesRead)?;
-    let policy = super::policy(&app, &tenant_id).await?;
+    let named = query.tenant_id;
+    let (tenant_id, policy) = readable(&app, &context, &caller, named, Some(&device_id)).await?;
     let identity = super::identity(tenant_id, &device_id)?;
     let device = app
         .store
