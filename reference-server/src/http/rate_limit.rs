@@ -103,6 +103,24 @@ impl<K: Eq + Hash> RateLimit<K> {
         self.decide(caller.into(), now, false)
     }
 
+    /// Counts a request that was admitted already, even beyond the limit: what raced past a
+    /// [`check`](Self::check) together is waited for afterwards.
+    pub fn charge(&self, caller: impl Into<K>, now: OffsetDateTime) {
+        if self.burst == 0 {
+            return;
+        }
+        let refill = self.period / self.burst;
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if full_at.len() >= MAX_CALLERS {
+            full_at.retain(|_, full| *full > now);
+        }
+        let caller = caller.into();
+        if full_at.len() < MAX_CALLERS || full_at.contains_key(&caller) {
+            let full = full_at.entry(caller).or_insert(now);
+            *full = (*full).max(now) + refill;
+        }
+    }
+
     fn decide(
         &self,
         caller: K,
@@ -169,6 +187,21 @@ mod tests {
             limit.take(ip("::ffff:192.0.2.1"), NOW).is_err(),
             "the same IPv4 host"
         );
+    }
+
+    #[test]
+    fn what_raced_past_the_limit_is_waited_for() {
+        let limit = RateLimit::<Source>::new(5, Duration::minutes(5));
+        for _ in 0..10 {
+            assert!(limit.check(ip("192.0.2.1"), NOW).is_ok(), "all at once");
+        }
+        for _ in 0..10 {
+            limit.charge(ip("192.0.2.1"), NOW);
+        }
+        let minutes = |minutes| NOW + Duration::minutes(minutes);
+        assert!(limit.check(ip("192.0.2.1"), minutes(5)).is_err());
+        assert!(limit.check(ip("192.0.2.1"), minutes(6)).is_ok());
+        assert!(limit.check(ip("192.0.2.2"), NOW).is_ok(), "another source");
     }
 
     #[test]

@@ -178,9 +178,11 @@ fn reused_key() -> Problem {
 /// and audited.
 async fn wrong_code(app: &App, context: &RequestContext) -> Problem {
     let limits = &app.rate_limits;
-    // Both were found to have room a moment ago; a race over the last place changes no answer.
-    let _ = limits.wrong_pairing_code.take(context.source, context.now);
-    let _ = limits.wrong_pairing_codes_in_all.take((), context.now);
+    // Both had room when the request came. Guesses that come at once all find it, and all count.
+    limits
+        .wrong_pairing_code
+        .charge(context.source, context.now);
+    limits.wrong_pairing_codes_in_all.charge((), context.now);
     let change = context.change(Actor::Anonymous);
     match app
         .store
