@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::http::{PollPace, RateLimits};
+use crate::http::{CaptureSlots, PollPace, RateLimits};
 use crate::palm::Palm;
 use crate::password::Passwords;
 use crate::seen::Seen;
@@ -38,6 +38,8 @@ pub struct App {
     pub waiters: Arc<Waiters>,
     /// How often a device may ask for its challenges.
     pub poll_pace: PollPace,
+    /// How many captures each device has on their way.
+    pub capture_slots: CaptureSlots,
     /// Which device certificates are denied, as handshakes see it.
     pub denylist: Arc<Denylist>,
     /// The open connections of devices.
@@ -104,6 +106,7 @@ impl App {
             metrics,
             palm: Palm::new(config.palm_server.as_ref())?,
             waiters: Arc::default(),
+            capture_slots: CaptureSlots::default(),
             poll_pace: PollPace::new(config.rate_limits),
             denylist,
             tls,

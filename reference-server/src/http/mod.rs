@@ -41,7 +41,7 @@ use utoipa_axum::routes;
 pub use body::{JsonBody, MAX_JSON, Query, read};
 pub(crate) use body::{from_json, is_json};
 pub use caller::{Caller, ConsoleSession, SESSION_IDLE, session_token_hash};
-pub use challenges::{PollPace, own_challenge};
+pub use challenges::{CaptureSlots, PollPace, own_challenge};
 pub use device_caller::{DeviceCaller, RenewingDevice, require_mtls};
 pub use email::{Email, EmailError};
 pub use error_code::ErrorCode;

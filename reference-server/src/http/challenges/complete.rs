@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest as _, Path, Request, State};
 
 use super::capture_body::{CaptureBody, CaptureRequest};
 use super::device_side::require_scanner;
@@ -22,6 +22,7 @@ use crate::palm::{self, CaptureRule, CompletionBody, PalmTypeRule};
         (status = 410, description = "`challenge_expired`", body = ProblemDocument),
         (status = 413, description = "`payload_too_large`", body = ProblemDocument),
         (status = 415, description = "`unsupported_media_type`", body = ProblemDocument),
+        (status = 429, description = "`rate_limited`: too many captures at once", body = ProblemDocument),
         (status = 422, description = "`palm_type_mismatch`, `palm_type_required`", body = ProblemDocument),
         (status = 503, description = "`mtls_not_configured`", body = ProblemDocument),
         (status = "4XX", body = ProblemDocument),
@@ -32,10 +33,12 @@ pub(super) async fn complete(
     context: RequestContext,
     device: DeviceCaller,
     Path(challenge_id): Path<String>,
-    CaptureBody(capture): CaptureBody,
+    request: Request,
 ) -> Result<Json<CompletionBody>, Problem> {
     require_scanner(&device)?;
     let challenge_id = super::challenge_id(&challenge_id)?;
+    let _slot = app.capture_slots.take(device.identity())?;
+    let CaptureBody(capture) = CaptureBody::from_request(request, &app).await?;
     let asked = context.change(device.actor());
     palm::complete(&app, device.certificate, asked, challenge_id, capture)
         .await

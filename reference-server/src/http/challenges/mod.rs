@@ -1,6 +1,7 @@
 //! Challenges (contract §8): the integrator's side and the device's side.
 
 mod capture_body;
+mod capture_slots;
 mod complete;
 mod create;
 mod device_side;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::capture_slots::CaptureSlots;
 pub use self::own::own_challenge;
 pub use self::pace::PollPace;
 
