@@ -1,7 +1,7 @@
 //! The one map from what a store refuses or fails at to what the caller is told.
 
 use identity_challenge::{AdmissionRefusal, Refusal};
-use identity_store::{Conflict, Entity, Error};
+use identity_store::{Conflict, Entity, Error, rfc3339};
 use std::time::Duration;
 
 use super::{ErrorCode, Problem};
@@ -76,17 +76,23 @@ fn admission(refusal: AdmissionRefusal) -> Problem {
         AdmissionRefusal::DeviceBusy { .. } => ErrorCode::DeviceBusy,
         other => return Problem::internal(other),
     };
-    let problem = Problem::new(code, sentence(&refusal));
     match refusal {
-        AdmissionRefusal::UserThrottled { until } => problem.retry_at(until),
-        _ => problem,
+        AdmissionRefusal::UserThrottled { until } => {
+            let until_text = rfc3339(until);
+            let detail = format!("The user has to wait until {until_text} after failed tries.");
+            Problem::new(code, detail).retry_at(until)
+        }
+        _ => Problem::new(code, sentence(&refusal)),
     }
 }
 
 fn challenge(refusal: &Refusal) -> Problem {
     let code = match refusal {
         Refusal::Terminal { .. } => ErrorCode::ChallengeTerminal,
-        Refusal::Expired { .. } => ErrorCode::ChallengeExpired,
+        Refusal::Expired { expires_at } => {
+            let detail = format!("The challenge expired at {}.", rfc3339(*expires_at));
+            return Problem::new(ErrorCode::ChallengeExpired, detail);
+        }
         Refusal::NotDue { .. } | Refusal::OtherKind { .. } => ErrorCode::Conflict,
     };
     Problem::new(code, sentence(refusal))
@@ -135,6 +141,14 @@ mod tests {
         ] {
             assert_eq!(Problem::from(Error::Conflict(conflict)).code(), code);
         }
+    }
+
+    #[test]
+    fn times_are_told_as_everywhere_else() {
+        let expires_at = time::OffsetDateTime::UNIX_EPOCH;
+        let problem = Problem::from(Error::Challenge(Refusal::Expired { expires_at }));
+        let shown = String::from_utf8(problem.to_json("r")).expect("UTF-8");
+        assert!(shown.contains("at 1970-01-01T00:00:00.000Z."), "{shown}");
     }
 
     #[test]
