@@ -1,5 +1,8 @@
 //! How the database is opened: what is durable, what waits, who writes.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -54,9 +57,23 @@ fn path(database_url: &str) -> Result<&str> {
     Ok(path)
 }
 
-/// A pool of the one connection that writes.
+/// A pool of the one connection that writes. It makes the database if it is not there.
 pub(super) async fn writer(options: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    create_for_the_owner_alone(options.get_filename())?;
     pool(1).connect_with(options).await
+}
+
+/// Names and addresses lie open in the database: nobody but its owner reads the file. SQLite gives
+/// its log the same mode.
+fn create_for_the_owner_alone(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// A pool of connections that cannot write.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -39,14 +39,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let connections = TaskTracker::new();
     loop {
-        // Never closed, so there is always a permit to come.
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-            break;
-        };
-        let (stream, peer) = tokio::select! {
+        let (permit, stream, peer) = tokio::select! {
             biased;
             () = app.shutdown.cancelled() => break,
-            accepted = accept(&listener) => accepted,
+            next = next_connection(&handshakes, &listener) => match next {
+                Ok(next) => next,
+                Err(AcquireError { .. }) => break,
+            },
         };
         let (app, routes) = (Arc::clone(&app), routes.clone());
         connections.spawn(async move {
@@ -69,6 +68,16 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
             "connections were cut at the end"
         );
     }
+}
+
+/// The next connection, once there is room for its handshake.
+async fn next_connection(
+    handshakes: &Arc<Semaphore>,
+    listener: &TcpListener,
+) -> Result<(OwnedSemaphorePermit, TcpStream, SocketAddr), AcquireError> {
+    let permit = Arc::clone(handshakes).acquire_owned().await?;
+    let (stream, peer) = accept(listener).await;
+    Ok((permit, stream, peer))
 }
 
 /// The next connection. Failures to accept concern one connection, or a shortage that passes.

@@ -180,3 +180,18 @@ async fn a_value_that_cannot_be_read_is_named_and_not_guessed() {
     }
     close(store, raw).await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_but_its_owner_reads_the_database_or_its_log() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = File::new();
+    let store = file.open().await;
+    waiting_device(&store).await.unwrap();
+    for name in ["identity.db", "identity.db-wal"] {
+        let path = file.path().with_file_name(name);
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
