@@ -24,6 +24,7 @@ mod store_error;
 mod tenants;
 mod text;
 mod timestamp;
+mod trace_context;
 mod users;
 
 use std::sync::{Arc, LazyLock};

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tracing::Instrument as _;
 
 use super::problem::{Problem, foreign_refusal};
-use super::{ErrorCode, idempotency};
+use super::{ErrorCode, idempotency, trace_context};
 use crate::App;
 
 /// The header that carries a request's id.
@@ -125,6 +125,7 @@ pub(super) async fn observe(
         .to_owned();
     let span = tracing::info_span!(
         "request", request_id = request_id.as_str(), method = %method, route = route.as_str(),
+        trace_id = trace_context::trace_id(request.headers()),
     );
     async {
         let response = finish(&app, &request_id, next.run(request).await);
