@@ -113,7 +113,7 @@ impl From<Operator> for ConsoleUser {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct MadeConsoleUser {
     id: String,
     email: String,

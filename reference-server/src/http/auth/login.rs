@@ -38,7 +38,7 @@ pub(super) struct LoginRequest {
     password: Password,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct LoginAnswer {
     session: SessionToken,
     must_change_password: bool,
@@ -46,7 +46,7 @@ struct LoginAnswer {
     user: UserBody,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct SessionToken {
     token: String,
     expires_at: String,
