@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use http::header::EXPECT;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tower::{Layer as _, ServiceExt as _};
 use tower_http::timeout::TimeoutBody;
 
+use super::request_body::SharedBody;
 use crate::App;
 use crate::http::Peer;
 
@@ -124,9 +126,19 @@ async fn answer<S>(
 where
     S: tower::Service<axum::extract::Request, Response = Response, Error = Infallible>,
 {
-    let mut request = request.map(|body| Body::new(TimeoutBody::new(IDLE_TIME, body)));
+    // A client that waits for leave to send its body is not to send it for nothing.
+    let waits = request.headers().contains_key(EXPECT);
+    let (parts, body) = request.into_parts();
+    let body = SharedBody::new(body);
+    let rest = body.clone();
+    let body = Body::new(TimeoutBody::new(IDLE_TIME, body));
+    let mut request = hyper::Request::from_parts(parts, body);
     request.extensions_mut().insert(peer);
-    routes.oneshot(request).await
+    let response = routes.oneshot(request).await;
+    if !waits {
+        rest.discard_rest().await;
+    }
+    response
 }
 
 /// Runs a connection to its end.

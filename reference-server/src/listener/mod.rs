@@ -1,6 +1,7 @@
 //! The accept loop: TLS handshakes next to one another, bounded in number and time.
 
 mod connection;
+mod request_body;
 
 use std::io;
 use std::net::SocketAddr;
