@@ -19,8 +19,19 @@ pub struct UserStanding {
     pub verification_enabled: bool,
     /// Whether the user's identity was verified.
     pub kyc_verified: bool,
-    /// Whether the user consents to palm biometrics.
-    pub consented: bool,
+    /// What the user answered when asked for consent.
+    pub consent: Consent,
+}
+
+/// What a user answered when asked for consent to palm biometrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing: they were never asked.
+    NotAsked,
+    /// They consent.
+    Granted,
+    /// They took it back, which bars enrolment whatever the tenant requires.
+    Withdrawn,
 }
 
 /// What admission asks about the device of a new challenge.
@@ -164,8 +175,12 @@ impl UserStanding {
         if rules.kyc_required && !self.kyc_verified {
             return Err(AdmissionRefusal::KycRequired);
         }
-        if rules.consent_required && !self.consented {
-            return Err(AdmissionRefusal::ConsentRequired);
+        match self.consent {
+            Consent::Withdrawn => return Err(AdmissionRefusal::ConsentRequired),
+            Consent::NotAsked if rules.consent_required => {
+                return Err(AdmissionRefusal::ConsentRequired);
+            }
+            Consent::NotAsked | Consent::Granted => {}
         }
         if self.enrolled.contains(&palm_type) {
             return Err(AdmissionRefusal::AlreadyEnrolled { palm_type });
@@ -203,7 +218,7 @@ mod tests {
             allowed: BTreeSet::from([PalmType::Left, PalmType::Right]),
             verification_enabled: true,
             kyc_verified: false,
-            consented: false,
+            consent: Consent::NotAsked,
         }
     }
 
@@ -267,7 +282,7 @@ mod tests {
             refusal(ENROLL, &user, &device),
             AdmissionRefusal::ConsentRequired
         );
-        user.consented = true;
+        user.consent = Consent::Granted;
         let shut = AdmissionRefusal::AlreadyEnrolled {
             palm_type: PalmType::Left,
         };
@@ -311,6 +326,27 @@ mod tests {
             ..user()
         };
         assert_eq!(verify(&off), Err(AdmissionRefusal::PalmTypeRestricted));
+    }
+
+    #[test]
+    fn a_withdrawn_consent_bars_enrolment_where_none_is_required_too() {
+        let enroll = |consent| {
+            let user = UserStanding {
+                consent,
+                enrolled: BTreeSet::new(),
+                ..user()
+            };
+            let rules = AdmissionRules {
+                kyc_required: false,
+                consent_required: false,
+                ..RULES
+            };
+            admit(ENROLL, Some(&user), Some(&device()), &rules, NOW)
+        };
+        let barred = Err(AdmissionRefusal::ConsentRequired);
+        assert_eq!(enroll(Consent::Withdrawn), barred);
+        assert_eq!(enroll(Consent::NotAsked), Ok(()));
+        assert_eq!(enroll(Consent::Granted), Ok(()));
     }
 
     #[test]

@@ -65,7 +65,9 @@ mod score;
 mod state;
 mod throttle;
 
-pub use admission::{AdmissionRefusal, AdmissionRules, DeviceStanding, UserStanding, admit};
+pub use admission::{
+    AdmissionRefusal, AdmissionRules, Consent, DeviceStanding, UserStanding, admit,
+};
 pub use answer::{Answer, Completion, FailedAnswer, ReasonCode};
 pub use binding::{BindingRule, DeviceBinding, DeviceClass, OperationKind};
 pub use error::Error;

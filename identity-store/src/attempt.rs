@@ -1,7 +1,7 @@
 //! What creating a challenge asks, and what deciding an attempt does: pure, one for every back end.
 
 use identity_challenge::{
-    AdmissionRefusal, AdmissionRules, Answer, Challenge, ChallengeStatus, DeviceStanding,
+    AdmissionRefusal, AdmissionRules, Answer, Challenge, ChallengeStatus, Consent, DeviceStanding,
     EnrollOutcome, Outcome, PalmType, ReasonCode, Refusal, ThrottleDecision, UserStanding,
     UserThrottle, VerifyOutcome,
 };
@@ -29,7 +29,11 @@ impl User {
             allowed: self.palm_policy.allowed_types.clone(),
             verification_enabled: self.palm_policy.verification_enabled,
             kyc_verified: self.kyc.status == KycStatus::Verified,
-            consented: self.consent_status == ConsentStatus::Granted,
+            consent: match self.consent_status {
+                ConsentStatus::None => Consent::NotAsked,
+                ConsentStatus::Granted => Consent::Granted,
+                ConsentStatus::Withdrawn => Consent::Withdrawn,
+            },
         }
     }
 }
