@@ -161,8 +161,11 @@ impl Platform {
     }
 }
 
+/// HTTP/1.1, because a TLS alert is told apart from other failures only there: the errors of an
+/// HTTP/2 connection carry its text alone.
 fn builder(ca: &[Certificate]) -> reqwest::ClientBuilder {
     Client::builder()
+        .http1_only()
         .tls_certs_only(ca.iter().cloned())
         .timeout(ANSWER_TIME)
 }
