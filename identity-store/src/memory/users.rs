@@ -41,15 +41,7 @@ impl UserStore for MemoryStore {
         edit: UserEdit,
     ) -> Result<User> {
         self.edit_user(change, tenant_id, user_id, |user| {
-            if let Some(display_name) = edit.display_name {
-                user.display_name = display_name;
-            }
-            if let Some(email) = edit.email {
-                user.email = email;
-            }
-            if let Some(mobile) = edit.mobile {
-                user.mobile = mobile;
-            }
+            edit.apply(user);
         })
     }
 

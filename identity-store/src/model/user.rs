@@ -161,6 +161,20 @@ pub struct UserEdit {
     pub mobile: Option<Option<String>>,
 }
 
+impl UserEdit {
+    pub(crate) fn apply(self, user: &mut User) {
+        if let Some(display_name) = self.display_name {
+            user.display_name = display_name;
+        }
+        if let Some(email) = self.email {
+            user.email = email;
+        }
+        if let Some(mobile) = self.mobile {
+            user.mobile = mobile;
+        }
+    }
+}
+
 /// How a consent was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
