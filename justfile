@@ -4,7 +4,7 @@ default:
     @just --list
 
 # Everything that decides whether a change lands.
-check: format lint alone doc test fuzz-build
+check: format lint alone doc test fuzz-build bench-build
 
 format:
     cargo fmt --all --check
@@ -37,6 +37,21 @@ fuzz-build:
 # For example: just fuzz csr_der 60
 fuzz target seconds:
     cd fuzz && cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# The benches and their helpers compile and are in order; nothing is timed.
+bench-build:
+    cargo fmt --manifest-path bench/Cargo.toml --check
+    cargo clippy --manifest-path bench/Cargo.toml --all-targets --locked -- -D warnings
+
+# Measures everything that has a bar and prints the table: name, measured, bar, verdict.
+bench:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    said=$(mktemp)
+    trap 'rm -f "$said"' EXIT
+    cargo bench --manifest-path bench/Cargo.toml --locked | tee "$said"
+    printf '\n| what | measured | bar | verdict |\n|---|---|---|---|\n'
+    grep '^|' "$said"
 
 demo:
     cargo run --release -p reference-server -- demo
