@@ -26,7 +26,7 @@
 //!    clause and the value found. What passes is a [`ValidatedCsr`], which is the public key alone.
 //! 2. [`PlatformCa`] signs for a [`ValidatedCsr`] and nothing else. Subject and name come from a
 //!    [`DeviceIdentity`] of the caller's, so nothing that a device asks for reaches its certificate.
-//!    The key may be in memory ([`P256Signer`]), behind any other [`CaSigner`], or in a service that
+//!    The key may be in memory ([`SoftwareSigner`]), behind any other [`CaSigner`], or in a service that
 //!    signs between [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
 //! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
 //!    field before anyone gets it.
@@ -82,7 +82,7 @@ mod serial;
 #[cfg(feature = "x509")]
 pub use ca::{
     CA_VALIDITY, CaCertificate, CaRule, CaSigner, DEVICE_VALIDITY, Difference, IssuedCertificate,
-    MAX_CA_CERTIFICATE_LEN, P256Signer, PlatformCa, SigningError, Terms, UnsignedCertificate,
+    MAX_CA_CERTIFICATE_LEN, PlatformCa, SigningError, SoftwareSigner, Terms, UnsignedCertificate,
 };
 #[cfg(feature = "x509")]
 pub use certificate::CertificateRule;

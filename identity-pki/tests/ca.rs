@@ -7,7 +7,7 @@ mod support;
 
 use identity_pki::{
     CA_VALIDITY, CaSigner, CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, Error,
-    Fingerprint, P256Signer, PlatformCa, ProfileRule, SigningError, TbsSha256, Terms,
+    Fingerprint, PlatformCa, ProfileRule, SigningError, SoftwareSigner, TbsSha256, Terms,
 };
 use p256::ecdsa::Signature;
 use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
@@ -23,13 +23,13 @@ type Distort = fn(Vec<u8>) -> Result<Vec<u8>, SigningError>;
 /// Signs as asked, and then does what `distort` does to the signature.
 #[derive(Debug)]
 struct Distorted {
-    signer: P256Signer,
+    signer: SoftwareSigner,
     distort: Distort,
 }
 
 impl Distorted {
     fn new(distort: Distort) -> Box<Self> {
-        let signer = P256Signer::generate(&mut rng());
+        let signer = SoftwareSigner::generate(&mut rng());
         Box::new(Self { signer, distort })
     }
 }
@@ -67,7 +67,7 @@ fn a_signer_that_fails_or_signs_with_another_key_makes_no_ca() {
         |_| Err(SigningError::new("the token was pulled")),
         |_| Ok(Vec::new()),
         |signature| Ok([signature, vec![0]].concat()),
-        |_| P256Signer::generate(&mut rng()).sign(b"whatever"),
+        |_| SoftwareSigner::generate(&mut rng()).sign(b"whatever"),
     ];
     for distort in failing {
         let refused = generate(Distorted::new(distort)).unwrap_err();
@@ -77,16 +77,16 @@ fn a_signer_that_fails_or_signs_with_another_key_makes_no_ca() {
 
 #[test]
 fn a_ca_is_loaded_with_its_own_key_only() {
-    let signer = P256Signer::generate(&mut rng());
+    let signer = SoftwareSigner::generate(&mut rng());
     let key = signer.to_pkcs8_pem().unwrap();
     let ca = generate(Box::new(signer)).unwrap();
     let pem = ca.certificate().pem();
 
-    let signer = P256Signer::from_pkcs8_pem(&key).unwrap();
+    let signer = SoftwareSigner::from_pkcs8_pem(&key).unwrap();
     let loaded = PlatformCa::load(&pem, Box::new(signer)).unwrap();
     assert_eq!(loaded.certificate(), ca.certificate());
 
-    let other = P256Signer::generate(&mut rng());
+    let other = SoftwareSigner::generate(&mut rng());
     let refused = PlatformCa::load(&pem, Box::new(other)).unwrap_err();
     assert!(matches!(refused, Error::CaKeyMismatch { .. }), "{refused}");
 }
@@ -136,7 +136,7 @@ fn impossible_terms_are_refused() {
     }
     let long = "x".repeat(65);
     for name in ["", "a\nb", long.as_str()] {
-        let signer = Box::new(P256Signer::generate(&mut rng()));
+        let signer = Box::new(SoftwareSigner::generate(&mut rng()));
         let refused = PlatformCa::generate(signer, name, &ca_terms(), &mut rng()).unwrap_err();
         assert!(matches!(refused, Error::CommonName { .. }), "{refused}");
     }
@@ -154,10 +154,10 @@ fn parts_of_a_second_and_offsets_do_not_reach_the_certificate() {
 
 #[test]
 fn a_key_service_signs_between_the_two_steps() {
-    let signer = P256Signer::generate(&mut rng());
+    let signer = SoftwareSigner::generate(&mut rng());
     let key = signer.to_pkcs8_pem().unwrap();
     let ca = generate(Box::new(signer)).unwrap();
-    let service = P256Signer::from_pkcs8_pem(&key).unwrap();
+    let service = SoftwareSigner::from_pkcs8_pem(&key).unwrap();
 
     let unsigned = ca
         .prepare(&csr(), &identity(), &device_terms(), &mut rng())
@@ -190,10 +190,10 @@ fn a_rewritten_signature_changes_the_fingerprint_but_not_the_denied_hash() {
 
 #[test]
 fn secrets_do_not_show_in_debug_output() {
-    let signer = P256Signer::generate(&mut rng());
-    assert_eq!(format!("{signer:?}"), "P256Signer { .. }");
+    let signer = SoftwareSigner::generate(&mut rng());
+    assert_eq!(format!("{signer:?}"), "SoftwareSigner { .. }");
     let key = signer.to_pkcs8_pem().unwrap();
-    let error = P256Signer::from_pkcs8_pem(&key.replace("PRIVATE", "PUBLIC")).unwrap_err();
+    let error = SoftwareSigner::from_pkcs8_pem(&key.replace("PRIVATE", "PUBLIC")).unwrap_err();
     assert_eq!(error, Error::PrivateKey);
 }
 
@@ -201,7 +201,7 @@ fn secrets_do_not_show_in_debug_output() {
 fn nobody_gets_a_certificate_for_the_key_of_the_ca() {
     let request = Request::new();
     let key = request.key.to_pkcs8_pem(LineEnding::LF).unwrap();
-    let ca = generate(Box::new(P256Signer::from_pkcs8_pem(&key).unwrap())).unwrap();
+    let ca = generate(Box::new(SoftwareSigner::from_pkcs8_pem(&key).unwrap())).unwrap();
 
     let taken = [ca.certificate().spki_sha256()];
     let policy = CsrPolicy::new(ECDSA_P256_SHA256).refuse_keys(&taken);

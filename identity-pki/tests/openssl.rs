@@ -6,7 +6,7 @@
 mod support;
 
 use identity_pki::{
-    CsrPolicy, DeviceCertificate, ECDSA_P256_SHA256, Fingerprint, P256Signer, PlatformCa,
+    CsrPolicy, DeviceCertificate, ECDSA_P256_SHA256, Fingerprint, PlatformCa, SoftwareSigner,
 };
 use support::{NOW, OpenSsl, SKEW, ca, identity, issue, rng};
 use time::Duration;
@@ -186,7 +186,7 @@ fn a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte() {
         "-addext",
         "keyUsage=critical,keyCertSign,cRLSign",
     ]);
-    let signer = P256Signer::from_pkcs8_pem(&openssl.read("ca.key")).unwrap();
+    let signer = SoftwareSigner::from_pkcs8_pem(&openssl.read("ca.key")).unwrap();
     let ca = PlatformCa::load(&openssl.read("ca.pem"), Box::new(signer)).unwrap();
     assert_eq!(
         ca.certificate().subject(),
@@ -251,10 +251,10 @@ fn honest_requests_of_openssl_pass() {
 
 fn openssl_reads_the_key_that_the_signer_writes() {
     let openssl = OpenSsl::new();
-    let signer = P256Signer::generate(&mut rng());
+    let signer = SoftwareSigner::generate(&mut rng());
     openssl.write("key.pem", signer.to_pkcs8_pem().unwrap().as_bytes());
     openssl.line("pkey -in key.pem -check -noout");
-    let again = P256Signer::from_pkcs8_pem(&openssl.read("key.pem")).unwrap();
+    let again = SoftwareSigner::from_pkcs8_pem(&openssl.read("key.pem")).unwrap();
     assert_eq!(
         identity_pki::CaSigner::spki_der(&again),
         identity_pki::CaSigner::spki_der(&signer)

@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use identity_pki::{CaCertificate, CaSigner, P256Signer, PlatformCa, SigningError};
+use identity_pki::{CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner};
 use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -42,7 +42,7 @@ impl AwsLcSigner {
     ///
     /// [`identity_pki::Error::PrivateKey`] when the key cannot be encoded.
     pub fn generate_pem() -> Result<PrivateKeyPem, identity_pki::Error> {
-        let key = P256Signer::generate(&mut crate::clock::entropy());
+        let key = SoftwareSigner::generate(&mut crate::clock::entropy());
         Ok(PrivateKeyPem::new(key.to_pkcs8_pem()?.as_str()))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use identity_pki::{P256Signer, TenantId};
+use identity_pki::{SoftwareSigner, TenantId};
 use identity_store::{ClientId, SecretBytes};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -86,7 +86,7 @@ impl Tokens {
     ///
     /// [`TokenError::Key`].
     pub fn fresh_key() -> Result<SecretBytes, TokenError> {
-        let key = P256Signer::generate(&mut clock::entropy());
+        let key = SoftwareSigner::generate(&mut clock::entropy());
         let pem = key.to_pkcs8_pem().map_err(TokenError::Key)?;
         Ok(SecretBytes::new(pem.as_bytes()))
     }

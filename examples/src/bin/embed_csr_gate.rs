@@ -20,7 +20,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
-    P256Signer, PlatformCa, TenantId, Terms,
+    PlatformCa, SoftwareSigner, TenantId, Terms,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -62,7 +62,7 @@ async fn sign(
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let terms = Terms::new(OffsetDateTime::now_utc(), CA_VALIDITY, Duration::ZERO);
-    let signer = Box::new(P256Signer::generate(&mut entropy()));
+    let signer = Box::new(SoftwareSigner::generate(&mut entropy()));
     let ca = PlatformCa::generate(signer, "Example Device CA", &terms, &mut entropy())?;
     let app = Router::new()
         .route("/{tenant}/{device}", post(sign))

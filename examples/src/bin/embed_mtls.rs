@@ -37,7 +37,7 @@ use identity_mtls::{
 };
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
-    P256Signer, PlatformCa, ServerCertificate, TenantId, Terms,
+    PlatformCa, ServerCertificate, SoftwareSigner, TenantId, Terms,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::time_provider::DefaultTimeProvider;
@@ -64,7 +64,7 @@ struct Service {
 impl Service {
     fn new(certificate: ServerCert, provider: CryptoProvider) -> Result<Self, Failure> {
         let terms = Terms::new(OffsetDateTime::now_utc(), CA_VALIDITY, time::Duration::ZERO);
-        let signer = Box::new(P256Signer::generate(&mut entropy()));
+        let signer = Box::new(SoftwareSigner::generate(&mut entropy()));
         let ca = PlatformCa::generate(signer, "Example Device CA", &terms, &mut entropy())?;
 
         // A denylist refuses everybody until it is first published. This one begins empty; a real

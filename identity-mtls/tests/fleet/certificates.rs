@@ -3,7 +3,8 @@
 use getrandom::SysRng;
 use identity_mtls::TrustBundle;
 use identity_pki::{
-    CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, P256Signer, PlatformCa, Terms,
+    CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, PlatformCa, SoftwareSigner,
+    Terms,
 };
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
@@ -76,7 +77,7 @@ impl Authority {
 
     pub(crate) fn valid_for(validity: Duration) -> Self {
         let mut rng = UnwrapErr(SysRng);
-        let signer = P256Signer::generate(&mut rng);
+        let signer = SoftwareSigner::generate(&mut rng);
         let key = CaKey::of(&signer);
         let terms = Terms::new(NOW, validity, Duration::days(1));
         let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng);
@@ -85,7 +86,7 @@ impl Authority {
 
     /// A self-signed CA with exactly this name.
     pub(crate) fn named(name: &str) -> Self {
-        let signer = P256Signer::generate(&mut UnwrapErr(SysRng));
+        let signer = SoftwareSigner::generate(&mut UnwrapErr(SysRng));
         let key = CaKey::of(&signer);
         let certificate = authority_params(name)
             .self_signed(&key)
@@ -96,7 +97,7 @@ impl Authority {
 
     /// A CA whose certificate this one signed.
     pub(crate) fn subordinate(&self) -> Self {
-        let signer = P256Signer::generate(&mut UnwrapErr(SysRng));
+        let signer = SoftwareSigner::generate(&mut UnwrapErr(SysRng));
         let key = CaKey::of(&signer);
         let params = authority_params("Subordinate");
         let certificate = params.signed_by(&key, &self.issuer).expect("certificate");
@@ -215,7 +216,7 @@ struct CaKey {
 }
 
 impl CaKey {
-    fn of(signer: &P256Signer) -> Self {
+    fn of(signer: &SoftwareSigner) -> Self {
         let pem = signer.to_pkcs8_pem().expect("PEM");
         let key = SigningKey::from_pkcs8_pem(&pem).expect("P-256 key");
         let public = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();

@@ -9,7 +9,7 @@ mod signer;
 pub use certificate::{CaCertificate, CaRule, MAX_CA_CERTIFICATE_LEN};
 pub use issue::{IssuedCertificate, Terms, UnsignedCertificate};
 pub use recheck::Difference;
-pub use signer::{CaSigner, P256Signer, SigningError};
+pub use signer::{CaSigner, SigningError, SoftwareSigner};
 
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
@@ -33,7 +33,7 @@ const LOAD_CHALLENGE: &[u8] = b"identity-pki: this signer holds the key of the C
 /// ```
 /// use identity_pki::{
 ///     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
-///     P256Signer, PlatformCa, TenantId, Terms,
+///     SoftwareSigner, PlatformCa, TenantId, Terms,
 /// };
 /// # use time::{Duration, macros::datetime};
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -41,7 +41,7 @@ const LOAD_CHALLENGE: &[u8] = b"identity-pki: this signer holds the key of the C
 /// # let now = datetime!(2026-11-22 12:00 UTC);
 ///
 /// let skew = Duration::minutes(5);
-/// let signer = Box::new(P256Signer::generate(&mut rng));
+/// let signer = Box::new(SoftwareSigner::generate(&mut rng));
 /// let terms = Terms::new(now, CA_VALIDITY, skew);
 /// let ca = PlatformCa::generate(signer, "Link Identity Device CA", &terms, &mut rng)?;
 ///

@@ -153,15 +153,15 @@ mod tests {
     use super::*;
     use crate::ca::{issue, signer::CaSigner as _};
     use crate::{
-        CA_VALIDITY, CsrPolicy, DeviceId, ECDSA_P256_SHA256, P256Signer, PlatformCa, SerialNumber,
-        TenantId, Terms, der,
+        CA_VALIDITY, CsrPolicy, DeviceId, ECDSA_P256_SHA256, PlatformCa, SerialNumber,
+        SoftwareSigner, TenantId, Terms, der,
     };
 
     /// A certificate and what was meant by it.
     fn issued() -> (Vec<u8>, UnsignedCertificate) {
         let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
         let terms = Terms::new(datetime!(2026-11-22 12:00 UTC), CA_VALIDITY, Duration::ZERO);
-        let signer = Box::new(P256Signer::generate(&mut rng));
+        let signer = Box::new(SoftwareSigner::generate(&mut rng));
         let ca = PlatformCa::generate(signer, "CA", &terms, &mut rng).unwrap();
         let csr = include_str!("../../tests/data/device.csr.pem");
         let csr = CsrPolicy::new(ECDSA_P256_SHA256).check_pem(csr).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn sign(tbs: &[u8]) -> Vec<u8> {
-        let signer = P256Signer::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
+        let signer = SoftwareSigner::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
         issue::assemble(tbs, &signer.sign(tbs).unwrap()).unwrap()
     }
 

@@ -43,12 +43,12 @@ impl SigningError {
 }
 
 /// A P-256 key in memory, in portable Rust. It is wiped when dropped.
-pub struct P256Signer {
+pub struct SoftwareSigner {
     key: SigningKey,
     spki: Vec<u8>,
 }
 
-impl P256Signer {
+impl SoftwareSigner {
     /// Makes a new key.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self::new(SigningKey::generate_from_rng(rng))
@@ -81,7 +81,7 @@ impl P256Signer {
     }
 }
 
-impl CaSigner for P256Signer {
+impl CaSigner for SoftwareSigner {
     fn spki_der(&self) -> &[u8] {
         &self.spki
     }
@@ -95,8 +95,8 @@ impl CaSigner for P256Signer {
     }
 }
 
-impl fmt::Debug for P256Signer {
+impl fmt::Debug for SoftwareSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("P256Signer").finish_non_exhaustive()
+        f.debug_struct("SoftwareSigner").finish_non_exhaustive()
     }
 }

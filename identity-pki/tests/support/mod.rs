@@ -14,7 +14,7 @@ use std::process::Command;
 use getrandom::SysRng;
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
-    IssuedCertificate, P256Signer, PlatformCa, TenantId, Terms, ValidatedCsr,
+    IssuedCertificate, PlatformCa, SoftwareSigner, TenantId, Terms, ValidatedCsr,
 };
 use rand_core::UnwrapErr;
 use time::macros::datetime;
@@ -39,7 +39,7 @@ pub fn device_terms() -> Terms {
 }
 
 pub fn ca() -> PlatformCa {
-    let signer = Box::new(P256Signer::generate(&mut rng()));
+    let signer = Box::new(SoftwareSigner::generate(&mut rng()));
     PlatformCa::generate(signer, "Link Identity Device CA", &ca_terms(), &mut rng()).unwrap()
 }
 
