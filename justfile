@@ -34,6 +34,18 @@ foreign:
 fuzz-build:
     cargo check --manifest-path fuzz/Cargo.toml --locked
 
+# Each library's README is the front page of its documentation.
+readmes:
+    WRITE_READMES=1 cargo test -p reference-server --test front_pages --locked
+
+# What would be published builds by itself, and names nobody's types but the allowed ones.
+# Needs `cargo install --locked cargo-check-external-types@0.5.0`.
+publishable:
+    cargo package --locked --allow-dirty -p identity-pki -p identity-mtls -p identity-challenge -p biowave-client -p identity-store
+    for crate in identity-pki identity-mtls identity-challenge biowave-client identity-store; do \
+        (cd $crate && RUSTC_BOOTSTRAP=1 cargo check-external-types) || exit 1; \
+    done
+
 # For example: just fuzz csr_der 60
 fuzz target seconds:
     cd fuzz && cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}

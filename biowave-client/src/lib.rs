@@ -35,10 +35,11 @@
 //! way to delete is not in it: `/KZ/delete`, its metadata and its answer are this project's
 //! assumption, kept in one module, to be replaced when the vendor's interface is known.
 //!
-//! # Simulator
+//! # Features
 //!
-//! With the feature `simulator`, the module `simulator` is a palm server in this process, over real
-//! HTTP on loopback: it tells synthetic palms apart by their pictures and fails on demand.
+//! | feature | adds |
+//! |---|---|
+//! | `simulator` | a palm server in this process, over real HTTP on loopback: it tells synthetic palms apart by their pictures and fails on demand |
 
 mod builder;
 mod client;

@@ -38,7 +38,13 @@
 //! - [`DeviceClass`], [`DeviceBinding`]: which device may do what.
 //! - [`UserThrottle`]: failed tries of one user over all devices.
 //!
-//! The feature `serde` adds `Serialize` and `Deserialize`, with the spellings of the HTTP interface.
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `serde` | `Serialize` and `Deserialize`, with the spellings of the HTTP interface |
+//!
+//! # Sources
 //!
 //! Rules come from contract §8 of the platform, its §4 (`palm_policy`) and §6 (bindings), which
 //! follow the product's specification, diagrams 5.2 and 5.3 and section 9.3.

@@ -22,6 +22,9 @@
 //! The crate chooses no crypto provider and reads no clock: it takes an `Arc<CryptoProvider>`, an
 //! `Arc<dyn TimeProvider>`, and `now`. Certificates are issued by [`identity_pki`].
 //!
+//! The [`manual`] tells what the stock verifier leaves open, how a revocation takes effect, and which
+//! attacks are stopped by what.
+//!
 //! # An accept loop
 //!
 //! ```no_run
@@ -123,6 +126,7 @@ mod denylist;
 mod error;
 mod identity;
 mod live;
+pub mod manual;
 mod server_cert;
 mod server_config;
 #[cfg(feature = "tower")]

@@ -33,6 +33,8 @@
 //! 4. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
 //!    rest: path, time, denylist.
 //!
+//! The [`manual`] tells why the gate is so strict, how to embed it, and which attacks are stopped by what.
+//!
 //! # Features
 //!
 //! | feature | adds |
@@ -69,6 +71,8 @@ mod id;
 mod identity;
 #[cfg(feature = "x509")]
 mod key;
+#[cfg(feature = "x509")]
+pub mod manual;
 #[cfg(feature = "x509")]
 mod oid;
 #[cfg(feature = "pairing-code")]
