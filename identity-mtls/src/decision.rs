@@ -25,6 +25,12 @@ pub enum Refusal {
     /// The session was resumed, so no check of the certificate took place in this connection.
     #[error("the TLS session was resumed, which skips the check of the client certificate")]
     Resumed,
+    /// The connection is not the one whose handshake decided on a certificate.
+    #[error("the certificate was decided on in another handshake")]
+    AnotherHandshake,
+    /// The clock cannot tell the time, so nobody knows what is valid.
+    #[error("the clock cannot tell the time")]
+    NoTime,
     /// More certificates than a leaf and its CA.
     #[error("{sent} certificates were sent; a leaf alone, or with its CA, is accepted")]
     ChainTooLong {
@@ -110,6 +116,8 @@ impl From<Refusal> for CertificateError {
             Refusal::NoDenylist => Self::UnknownRevocationStatus,
             Refusal::Handshaking
             | Refusal::Resumed
+            | Refusal::AnotherHandshake
+            | Refusal::NoTime
             | Refusal::ChainTooLong { .. }
             | Refusal::ForeignCertificate { .. }
             | Refusal::Profile(_)

@@ -13,8 +13,10 @@
 //!   stay anonymous; a certificate that they do send has to be right.
 //! - [`Denylist`]: snapshots that readers see without a lock. It fails closed before the first one,
 //!   and is keyed by the hash of what the CA signed, which nobody can re-encode.
-//! - [`server_config()`]: TLS 1.2 and 1.3 without any session resumption, since a resumed session
-//!   skips the certificate check.
+//! - [`DeviceAcceptor`]: from a TCP connection to a connection of a known device. Handshakes have a
+//!   time limit and a cap, and no source can use up the places of the others.
+//! - [`server_config()`] and [`DeviceTls`]: TLS 1.2 and 1.3 without any session resumption, since a
+//!   resumed session skips the certificate check; for other accept loops.
 //! - [`ServerCertStore`]: the server's own certificate, replaced without a failed handshake.
 //! - [`LiveConnections`]: the connections to close when a device is revoked or expires.
 //! - [`tower::DeviceIdentityLayer`]: the device in each request.
@@ -36,93 +38,80 @@
 //! use hyper_util::service::TowerToHyperService;
 //! use identity_mtls::tower::DeviceIdentityLayer;
 //! use identity_mtls::{
-//!     Denylist, DeviceCertVerifier, LiveConnections, ServerCert, ServerCertStore, TrustBundle,
-//!     server_config,
+//!     Accepted, Denylist, DeviceAcceptor, DeviceCertVerifier, DeviceTls, HandshakeLimits,
+//!     LiveConnections, ServerCert, ServerCertStore, TrustBundle,
 //! };
 //! use rustls::crypto::CryptoProvider;
 //! use rustls::time_provider::TimeProvider;
 //! use tokio::net::{TcpListener, TcpStream};
-//! use tokio_rustls::TlsAcceptor;
 //! use tower_layer::Layer;
 //!
-//! # use std::error::Error;
-//! # use time::OffsetDateTime;
-//! /// What all connections share.
-//! struct Server {
-//!     acceptor: TlsAcceptor,
-//!     verifier: Arc<DeviceCertVerifier>,
-//!     live: LiveConnections,
-//!     routes: Router,
-//!     now: fn() -> OffsetDateTime,
-//! }
-//!
-//! fn server(
+//! fn acceptor(
 //!     provider: Arc<CryptoProvider>,
 //!     clock: Arc<dyn TimeProvider>,
 //!     certificate: ServerCert,
 //!     trust: TrustBundle,
 //!     denylist: Arc<Denylist>,
-//! #   routes: Router,
-//! #   now: fn() -> OffsetDateTime,
-//! ) -> Result<Server, identity_mtls::Error> {
-//!     let verifier = DeviceCertVerifier::new(&provider, trust, Arc::clone(&denylist));
-//!     let verifier = Arc::new(verifier);
+//! ) -> Result<DeviceAcceptor, identity_mtls::Error> {
+//!     let devices = DeviceCertVerifier::new(&provider, trust, Arc::clone(&denylist));
 //!     let certificate = Arc::new(ServerCertStore::new(certificate));
-//!     let config = server_config(provider, clock, certificate, Arc::clone(&verifier))?;
+//!     let tls = DeviceTls::new(provider, clock, certificate, Arc::new(devices))?;
 //!     let live = LiveConnections::new(denylist);
-//!     let acceptor = TlsAcceptor::from(config);
-//! #   let _ = "the hidden fields come from the application";
-//!     Ok(Server { acceptor, verifier, live, routes, now })
+//!     Ok(DeviceAcceptor::new(tls, live, HandshakeLimits::default()))
 //! }
 //!
-//! async fn accept(server: Arc<Server>, listener: TcpListener) -> std::io::Result<()> {
+//! async fn listen(
+//!     acceptor: DeviceAcceptor,
+//!     listener: TcpListener,
+//!     routes: Router,
+//! ) -> std::io::Result<()> {
 //!     loop {
-//!         let (tcp, _) = listener.accept().await?;
-//!         let server = Arc::clone(&server);
+//!         let (tcp, peer) = listener.accept().await?;
+//!         let (acceptor, routes) = (acceptor.clone(), routes.clone());
 //!         tokio::spawn(async move {
-//!             // A real server also limits the time and the number of handshakes.
-//!             let _ = serve(&server, tcp).await;
+//!             match acceptor.accept(tcp, peer.ip()).await {
+//!                 Ok(accepted) => serve(accepted, routes).await,
+//!                 Err(not_accepted) => eprintln!("{peer}: {not_accepted}"),
+//!             }
 //!         });
 //!     }
 //! }
 //!
-//! async fn serve(
-//!     server: &Server,
-//!     tcp: TcpStream,
-//! ) -> Result<(), Box<dyn Error + Send + Sync>> {
-//!     let tls = server.acceptor.accept(tcp).await?;
-//!     let device = server.verifier.device(tls.get_ref().1, (server.now)())?;
-//!     let guard = device.clone().map(|device| server.live.register(device));
-//!
-//!     let routes = DeviceIdentityLayer::new(device).layer(server.routes.clone());
+//! async fn serve(accepted: Accepted<TcpStream>, routes: Router) {
+//!     let routes = DeviceIdentityLayer::new(accepted.device).layer(routes);
 //!     let http = auto::Builder::new(TokioExecutor::new());
-//!     let connection = http.serve_connection(TokioIo::new(tls), TowerToHyperService::new(routes));
+//!     let stream = TokioIo::new(accepted.stream);
+//!     let connection = http.serve_connection(stream, TowerToHyperService::new(routes));
 //!     tokio::pin!(connection);
-//!     let revoked = async {
-//!         match &guard {
-//!             Some(guard) => guard.closed().await,
+//!     let refused = async {
+//!         match &accepted.live {
+//!             Some(live) => live.closed().await,
 //!             None => std::future::pending().await,
 //!         }
 //!     };
 //!     tokio::select! {
-//!         served = connection.as_mut() => return served,
-//!         () = revoked => connection.as_mut().graceful_shutdown(),
+//!         _ = connection.as_mut() => return,
+//!         () = refused => connection.as_mut().graceful_shutdown(),
 //!     }
-//!     connection.await
+//!     let _ = connection.await;
 //! }
 //! ```
 //!
 //! After a revocation was committed: `denylist.add([tbs_sha256])`, then
-//! `live.re_decide(now, verifier.trust())`.
+//! `live.re_decide(now, trust)`.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `acceptor` | yes | [`DeviceAcceptor`], which runs handshakes on tokio |
 //! | `tower` | yes | the `tower` module, a layer for hyper and axum |
 
+#[cfg(feature = "acceptor")]
+mod acceptor;
 mod decision;
 mod denylist;
+mod device_tls;
 mod error;
 mod identity;
 mod live;
@@ -135,8 +124,11 @@ mod trust;
 mod unix_time;
 mod verifier;
 
+#[cfg(feature = "acceptor")]
+pub use acceptor::{Accepted, DeviceAcceptor, HandshakeLimits, NotAccepted};
 pub use decision::{PresentedChain, Refusal, decide};
 pub use denylist::{Denylist, DenylistSnapshot, Reload};
+pub use device_tls::{DeviceTls, Handshake};
 pub use error::Error;
 pub use identity::VerifiedDevice;
 pub use live::{LiveConnection, LiveConnections};

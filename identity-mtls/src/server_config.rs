@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ConfigBuilder, ServerConfig, WantsVerifier};
 
 use crate::{DeviceCertVerifier, Error};
 
@@ -32,16 +33,37 @@ pub fn server_config(
     certificate: Arc<dyn ResolvesServerCert>,
     devices: Arc<DeviceCertVerifier>,
 ) -> Result<Arc<ServerConfig>, Error> {
-    let mut config = ServerConfig::builder_with_details(provider, time)
+    Ok(finish(
+        config_builder(provider, time)?,
+        certificate,
+        devices,
+    ))
+}
+
+/// The part of a configuration that does not depend on who verifies.
+pub(crate) fn config_builder(
+    provider: Arc<CryptoProvider>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, Error> {
+    ServerConfig::builder_with_details(provider, time)
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(Error::Protocol)?
+        .map_err(Error::Protocol)
+}
+
+/// The one place where configurations come from.
+pub(crate) fn finish(
+    builder: ConfigBuilder<ServerConfig, WantsVerifier>,
+    certificate: Arc<dyn ResolvesServerCert>,
+    devices: Arc<dyn ClientCertVerifier>,
+) -> Arc<ServerConfig> {
+    let mut config = builder
         .with_client_cert_verifier(devices)
         .with_cert_resolver(certificate);
     config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).into();
     never_resume(&mut config);
     // Client chains are small; decompressing would only be work that a stranger can cause.
     config.cert_decompressors = Vec::new();
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 fn never_resume(config: &mut ServerConfig) {

@@ -83,18 +83,36 @@ impl DeviceCertVerifier {
         connection: &ServerConnection,
         now: OffsetDateTime,
     ) -> Result<Option<VerifiedDevice>, Refusal> {
-        if connection.is_handshaking() {
-            return Err(Refusal::Handshaking);
-        }
-        match connection.handshake_kind() {
-            Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
-            Some(HandshakeKind::Resumed) => return Err(Refusal::Resumed),
-            None => return Err(Refusal::Handshaking),
-        }
+        check_full_handshake(connection)?;
         match connection.peer_certificates() {
             None | Some([]) => Ok(None),
             Some([leaf, beside @ ..]) => self.decide(leaf, beside, now).map(Some),
         }
+    }
+
+    /// Decides on what a client presents in a handshake, and tells the observer of a refusal.
+    pub(crate) fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        beside: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<VerifiedDevice, CertificateError> {
+        self.decide(leaf, beside, from_unix(now))
+            .map_err(|refusal| {
+                if let Some(observer) = &self.observer {
+                    observer.refused(&refusal);
+                }
+                refusal.into()
+            })
+    }
+
+    /// As [`VerifiedDevice::recheck`].
+    pub(crate) fn recheck(
+        &self,
+        device: &VerifiedDevice,
+        now: OffsetDateTime,
+    ) -> Result<(), Refusal> {
+        device.recheck(now, &self.trust, self.denylist.snapshot().as_deref())
     }
 
     fn decide(
@@ -112,6 +130,18 @@ impl DeviceCertVerifier {
             denylist.as_deref(),
             &self.algorithms,
         )
+    }
+}
+
+/// Whether the handshake is over, and was a full one, in which the client's certificate was checked.
+pub(crate) fn check_full_handshake(connection: &ServerConnection) -> Result<(), Refusal> {
+    if connection.is_handshaking() {
+        return Err(Refusal::Handshaking);
+    }
+    match connection.handshake_kind() {
+        Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => Ok(()),
+        Some(HandshakeKind::Resumed) => Err(Refusal::Resumed),
+        None => Err(Refusal::Handshaking),
     }
 }
 
@@ -143,15 +173,8 @@ impl ClientCertVerifier for DeviceCertVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match self.decide(end_entity, intermediates, from_unix(now)) {
-            Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(refusal) => {
-                if let Some(observer) = &self.observer {
-                    observer.refused(&refusal);
-                }
-                Err(CertificateError::from(refusal).into())
-            }
-        }
+        self.judge(end_entity, intermediates, now)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

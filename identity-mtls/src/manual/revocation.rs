@@ -23,7 +23,7 @@
 //! Before the first snapshot every device certificate is refused: nobody knows yet which are denied.
 //! Later the list ages; [`Denylist::age`](crate::Denylist::age) says by how much.
 //!
-//! # Why the hash of the TBSCertificate
+//! # Why the hash of the `TBSCertificate`
 //!
 //! An ECDSA signature (r, s) has a twin (r, n−s) that anybody can compute and that verifies as well.
 //! A list of certificate fingerprints is walked around by that twin. The hash of what the CA signed is

@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use identity_mtls::{
-    DeviceCertVerifier, LiveConnections, Refusal, ServerCert, ServerCertStore, VerifiedDevice,
+    Accepted, DeviceAcceptor, DeviceCertVerifier, DeviceTls, HandshakeLimits, LiveConnection,
+    LiveConnections, NotAccepted, Refusal, ServerCert, ServerCertStore, VerifiedDevice,
     server_config,
 };
 use identity_pki::ServerCertificate;
 use rcgen::{CertificateParams, KeyPair};
+use rustls::server::ResolvesServerCert;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{
@@ -106,10 +108,14 @@ pub(crate) struct Server {
 impl Server {
     /// A server as an application would set it up.
     pub(crate) async fn start(verifier: &Arc<DeviceCertVerifier>, live: &LiveConnections) -> Self {
-        Self::start_with(verifier, live, |config| config).await
+        let localhost = Localhost::new();
+        let certificates = Arc::new(ServerCertStore::new(localhost.cert()));
+        let tls = device_tls(Arc::clone(&certificates) as _, verifier);
+        let acceptor = DeviceAcceptor::new(tls, live.clone(), HandshakeLimits::default());
+        Self::listen(Accept::Acceptor(acceptor), live, localhost, certificates).await
     }
 
-    /// The same with another idea of a good configuration.
+    /// One with an accept loop of its own, and another idea of a good configuration.
     pub(crate) async fn start_with(
         verifier: &Arc<DeviceCertVerifier>,
         live: &LiveConnections,
@@ -125,19 +131,27 @@ impl Server {
             Arc::clone(verifier),
         );
         let acceptor = TlsAcceptor::from(change(config.expect("TLS configuration")));
+        let by_hand = Accept::ByHand(acceptor, Arc::clone(verifier));
+        Self::listen(by_hand, live, localhost, certificates).await
+    }
 
+    async fn listen(
+        accept: Accept,
+        live: &LiveConnections,
+        localhost: Localhost,
+        certificates: Arc<ServerCertStore>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         let (tell, seen) = mpsc::unbounded_channel();
         let connection = Connection {
-            acceptor,
-            verifier: Arc::clone(verifier),
+            accept,
             live: live.clone(),
             tell,
         };
         tokio::spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(connection.clone().serve(tcp));
+            while let Ok((tcp, peer)) = listener.accept().await {
+                tokio::spawn(connection.clone().serve(tcp, peer));
             }
         });
         Self {
@@ -236,33 +250,76 @@ fn rustls_error(error: &io::Error) -> rustls::Error {
         .unwrap_or_else(|| panic!("no TLS error: {error:?}"))
 }
 
+/// TLS of a server with `certificate`, at [`NOW`].
+pub(crate) fn device_tls(
+    certificate: Arc<dyn ResolvesServerCert>,
+    verifier: &Arc<DeviceCertVerifier>,
+) -> DeviceTls {
+    let devices = Arc::clone(verifier);
+    DeviceTls::new(provider(), Arc::new(At(NOW)), certificate, devices).expect("TLS")
+}
+
+/// How connections come about.
+#[derive(Clone)]
+enum Accept {
+    Acceptor(DeviceAcceptor),
+    ByHand(TlsAcceptor, Arc<DeviceCertVerifier>),
+}
+
 /// The server's side of one connection.
 #[derive(Clone)]
 struct Connection {
-    acceptor: TlsAcceptor,
-    verifier: Arc<DeviceCertVerifier>,
+    accept: Accept,
     live: LiveConnections,
     tell: mpsc::UnboundedSender<Seen>,
 }
 
 impl Connection {
-    async fn serve(self, tcp: TcpStream) {
-        match self.acceptor.accept(tcp).into_fallible().await {
-            Ok(mut tls) => match self.verifier.device(tls.get_ref().1, NOW) {
-                Ok(device) => self.answer(&mut tls, device).await,
-                Err(refusal) => self.tell(Seen::Refused(refusal)),
-            },
-            Err((error, mut tcp)) => {
-                self.tell(Seen::Failed(rustls_error(&error)));
-                // Closing with unread data would reset the connection and lose the alert.
-                let _ = tcp.shutdown().await;
-                let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
+    async fn serve(self, tcp: TcpStream, peer: SocketAddr) {
+        match self.accept.clone() {
+            Accept::Acceptor(acceptor) => {
+                self.accepted(acceptor.accept(tcp, peer.ip()).await).await;
             }
+            Accept::ByHand(acceptor, verifier) => self.by_hand(tcp, acceptor, verifier).await,
         }
     }
 
-    async fn answer(&self, tls: &mut server::TlsStream<TcpStream>, device: Option<VerifiedDevice>) {
-        let guard = device.clone().map(|device| self.live.register(device));
+    async fn accepted(&self, accepted: Result<Accepted<TcpStream>, NotAccepted>) {
+        match accepted {
+            Ok(accepted) => {
+                self.answer(accepted.stream, accepted.device, accepted.live)
+                    .await;
+            }
+            Err(NotAccepted::Handshake(error)) => self.tell(Seen::Failed(rustls_error(&error))),
+            Err(NotAccepted::Refused(refusal)) => self.tell(Seen::Refused(refusal)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn by_hand(
+        &self,
+        tcp: TcpStream,
+        acceptor: TlsAcceptor,
+        verifier: Arc<DeviceCertVerifier>,
+    ) {
+        match acceptor.accept(tcp).await {
+            Ok(tls) => match verifier.device(tls.get_ref().1, NOW) {
+                Ok(device) => {
+                    let live = device.clone().map(|device| self.live.register(device));
+                    self.answer(tls, device, live).await;
+                }
+                Err(refusal) => self.tell(Seen::Refused(refusal)),
+            },
+            Err(error) => self.tell(Seen::Failed(rustls_error(&error))),
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut tls: server::TlsStream<TcpStream>,
+        device: Option<VerifiedDevice>,
+        guard: Option<LiveConnection>,
+    ) {
         let mut greeting = [0; GREETING.len()];
         if tls.read_exact(&mut greeting).await.is_err() {
             return;
