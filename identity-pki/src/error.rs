@@ -3,7 +3,8 @@ use time::{Duration, OffsetDateTime};
 
 #[cfg(feature = "x509")]
 use crate::{
-    CaRule, CsrReason, Difference, ProfileRule, ServerCertificateRule, SigningError, SpkiSha256,
+    CaRule, CrlDifference, CsrReason, Difference, ProfileRule, SerialNumber, ServerCertificateRule,
+    SigningError, SpkiSha256,
 };
 use crate::{IdRule, SanUriRule};
 
@@ -127,6 +128,42 @@ pub enum Error {
     Issued {
         /// The field that differs.
         field: Difference,
+    },
+    /// A CA whose key may not sign revocation lists.
+    #[cfg(feature = "x509")]
+    #[error(
+        "the CA certificate's KeyUsage lacks cRLSign, so verifiers would refuse its revocation \
+         lists (RFC 5280 §4.2.1.3)"
+    )]
+    CaCannotSignCrls,
+    /// A CRL number that is too long.
+    #[cfg(feature = "x509")]
+    #[error(
+        "a CRL number has at most 20 octets as an INTEGER (RFC 5280 §5.2.3), but {length} octets \
+         were given"
+    )]
+    CrlNumber {
+        /// How many octets were given, leading zeros aside.
+        length: usize,
+    },
+    /// A time of revocation that no CRL can say.
+    #[cfg(feature = "x509")]
+    #[error(
+        "certificate {serial} cannot be revoked at {revoked_at}: a CRL says the years 1950 to 9999 \
+         (RFC 5280 §5.1.2.6)"
+    )]
+    RevocationDate {
+        /// The certificate.
+        serial: SerialNumber,
+        /// The time given.
+        revoked_at: OffsetDateTime,
+    },
+    /// A CRL that is not what was meant, found before anyone got it.
+    #[cfg(feature = "x509")]
+    #[error("the new CRL differs from what was meant in its {field}; it was not issued")]
+    IssuedCrl {
+        /// The field that differs.
+        field: CrlDifference,
     },
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use const_oid::ObjectIdentifier;
 
 use crate::der::{self, DerError, DerRule, Element, tag};
+use crate::oid;
 
 /// More extensions than any request or certificate of ours has.
 const MAX_EXTENSIONS: usize = 16;
@@ -123,6 +124,16 @@ pub(crate) fn write(oid: ObjectIdentifier, critical: bool, value: &[u8]) -> Vec<
     }
 }
 
+/// The `AuthorityKeyIdentifier` (RFC 5280 §§4.2.1.1, 5.2.1) that names a CA by its key alone.
+pub(crate) fn authority_key_identifier(key_id: &[u8]) -> Vec<u8> {
+    let key_id = der::tlv(tag::context(0), &[key_id]);
+    write(
+        oid::AUTHORITY_KEY_IDENTIFIER,
+        false,
+        &der::sequence(&[&key_id]),
+    )
+}
+
 /// `BasicConstraints` (RFC 5280 §4.2.1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BasicConstraints {
@@ -159,6 +170,7 @@ impl KeyUsage {
     /// keyCertSign and cRLSign.
     pub(crate) const CA: Self = Self(0x0600);
     const KEY_CERT_SIGN: u16 = 0x0400;
+    const CRL_SIGN: u16 = 0x0200;
 
     pub(crate) fn parse(value: Element<'_>) -> Result<Self, DerError> {
         let value = value.expect(tag::BIT_STRING)?;
@@ -180,6 +192,10 @@ impl KeyUsage {
 
     pub(crate) const fn can_sign_certificates(self) -> bool {
         self.0 & Self::KEY_CERT_SIGN != 0
+    }
+
+    pub(crate) const fn can_sign_crls(self) -> bool {
+        self.0 & Self::CRL_SIGN != 0
     }
 
     /// Of the nine bits, only decipherOnly needs a second octet, and nothing here sets it.

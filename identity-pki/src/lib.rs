@@ -30,7 +30,8 @@
 //!    signs between [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
 //! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
 //!    field before anyone gets it.
-//! 4. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
+//! 4. [`PlatformCa::issue_crl`] says which of them are revoked, for servers that are not ours.
+//! 5. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
 //!    rest: path, time, denylist.
 //!
 //! The [`manual`] tells why the gate is so strict, how to embed it, and which attacks are stopped by what.
@@ -85,8 +86,9 @@ mod serial;
 
 #[cfg(feature = "x509")]
 pub use ca::{
-    CA_VALIDITY, CaCertificate, CaRule, CaSigner, DEVICE_VALIDITY, Difference, IssuedCertificate,
-    MAX_CA_CERTIFICATE_LEN, PlatformCa, SigningError, SoftwareSigner, Terms, UnsignedCertificate,
+    CA_VALIDITY, CaCertificate, CaRule, CaSigner, Crl, CrlDifference, CrlNumber, DEVICE_VALIDITY,
+    Difference, IssuedCertificate, MAX_CA_CERTIFICATE_LEN, PlatformCa, RevocationReason,
+    RevokedCertificate, SigningError, SoftwareSigner, Terms, UnsignedCertificate, UnsignedCrl,
 };
 #[cfg(feature = "x509")]
 pub use certificate::CertificateRule;

@@ -38,5 +38,9 @@ pub(crate) const EXT_KEY_USAGE: ObjectIdentifier = oid("2.5.29.37");
 pub(crate) const INHIBIT_ANY_POLICY: ObjectIdentifier = oid("2.5.29.54");
 pub(crate) const PROXY_CERT_INFO: ObjectIdentifier = oid("1.3.6.1.5.5.7.1.14");
 
+// Extensions of a CRL and its entries: RFC 5280 §§5.2.3, 5.3.1.
+pub(crate) const CRL_NUMBER: ObjectIdentifier = oid("2.5.29.20");
+pub(crate) const CRL_REASON: ObjectIdentifier = oid("2.5.29.21");
+
 // Key purposes: RFC 5280 §4.2.1.12.
 pub(crate) const CLIENT_AUTH: ObjectIdentifier = oid("1.3.6.1.5.5.7.3.2");

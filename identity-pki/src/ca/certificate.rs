@@ -101,6 +101,7 @@ pub struct CaCertificate {
     subject: String,
     key: P256Spki,
     key_id: Vec<u8>,
+    can_sign_crls: bool,
     serial: SerialNumber,
     validity: Validity,
 }
@@ -197,6 +198,13 @@ impl CaCertificate {
         (self.not_before()..=self.not_after()).contains(&now)
     }
 
+    /// Whether its `KeyUsage` has cRLSign (RFC 5280 §4.2.1.3), as that of a CA made here. One that was
+    /// made elsewhere may lack it, and issues certificates all the same.
+    #[must_use]
+    pub const fn can_sign_crls(&self) -> bool {
+        self.can_sign_crls
+    }
+
     pub(super) const fn key(&self) -> P256Spki {
         self.key
     }
@@ -207,13 +215,14 @@ fn parse(der: &[u8]) -> Result<CaCertificate, CaRule> {
     if certificate.subject.contents.is_empty() {
         return Err(CaRule::EmptySubject);
     }
-    let key_id = check_extensions(&certificate.extensions)?;
+    let (key_id, usage) = check_extensions(&certificate.extensions)?;
     Ok(CaCertificate {
         der: der.to_vec(),
         subject_der: certificate.subject.raw.to_vec(),
         subject: subject_text(&certificate.subject)?,
         key: P256Spki::parse(&certificate.spki)?,
         key_id: key_id.to_vec(),
+        can_sign_crls: usage.can_sign_crls(),
         serial: certificate.serial,
         validity: Validity {
             not_before: certificate.not_before,
@@ -222,16 +231,16 @@ fn parse(der: &[u8]) -> Result<CaCertificate, CaRule> {
     })
 }
 
-/// Judges the extensions and answers the key identifier.
-fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<&'a [u8], CaRule> {
-    let (mut is_ca, mut can_sign, mut for_clients, mut key_id) = (false, false, true, None);
+/// Judges the extensions and answers the key identifier and what the key may be used for.
+fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<(&'a [u8], KeyUsage), CaRule> {
+    let (mut is_ca, mut usage, mut for_clients, mut key_id) = (false, None, true, None);
     for extension in extensions {
         let value = extension.value;
         match extension.oid {
             oid::BASIC_CONSTRAINTS => {
                 is_ca = extension.critical && extension::basic_constraints(value)?.ca;
             }
-            oid::KEY_USAGE => can_sign = KeyUsage::parse(value)?.can_sign_certificates(),
+            oid::KEY_USAGE => usage = Some(KeyUsage::parse(value)?),
             oid::EXT_KEY_USAGE => {
                 for_clients = extension::ext_key_usage(value)?.contains(&oid::CLIENT_AUTH);
             }
@@ -250,14 +259,14 @@ fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<&'a [u8], CaRule
     if !is_ca {
         return Err(CaRule::NotCa);
     }
-    if !can_sign {
-        return Err(CaRule::KeyUsage);
-    }
+    let usage = usage
+        .filter(|usage| usage.can_sign_certificates())
+        .ok_or(CaRule::KeyUsage)?;
     if !for_clients {
         return Err(CaRule::ExtKeyUsage);
     }
     match key_id {
-        Some(key_id) if (1..=64).contains(&key_id.len()) => Ok(key_id),
+        Some(key_id) if (1..=64).contains(&key_id.len()) => Ok((key_id, usage)),
         _ => Err(CaRule::SubjectKeyIdentifier),
     }
 }

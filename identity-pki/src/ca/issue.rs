@@ -10,7 +10,7 @@ use crate::{
 
 use super::recheck;
 
-/// When a certificate is issued and for how long.
+/// When a certificate or a CRL is issued and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     now: OffsetDateTime,
@@ -28,6 +28,18 @@ impl Terms {
             validity,
             backdate,
         }
+    }
+
+    /// Whether a CA may issue now.
+    pub(super) fn check_ca(&self, ca: &CaCertificate) -> Result<(), Error> {
+        if ca.is_valid_at(self.now) {
+            return Ok(());
+        }
+        Err(Error::CaNotValid {
+            now: self.now,
+            not_before: ca.not_before(),
+            not_after: ca.not_after(),
+        })
     }
 
     pub(super) fn validity(&self) -> Result<Validity, Error> {
@@ -56,7 +68,7 @@ impl Terms {
     }
 }
 
-fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
     let utc = time.to_offset(time::UtcOffset::UTC);
     utc - Duration::nanoseconds(i64::from(utc.nanosecond()))
 }
@@ -91,13 +103,7 @@ impl UnsignedCertificate {
         serial: SerialNumber,
         terms: &Terms,
     ) -> Result<Self, Error> {
-        if !ca.is_valid_at(terms.now) {
-            return Err(Error::CaNotValid {
-                now: terms.now,
-                not_before: ca.not_before(),
-                not_after: ca.not_after(),
-            });
-        }
+        terms.check_ca(ca)?;
         let mut validity = terms.validity()?;
         validity.not_after = validity.not_after.min(ca.not_after());
         let tbs = write_tbs(&Fields {
@@ -241,7 +247,7 @@ pub(super) fn write_tbs(fields: &Fields<'_>) -> Vec<u8> {
     ])
 }
 
-/// `Certificate` (RFC 5280 §4.1), with the signature in its low-s form.
+/// `Certificate` or `CertificateList` (RFC 5280 §§4.1, 5.1), with the signature in its low-s form.
 pub(super) fn assemble(tbs: &[u8], signature: &[u8]) -> Result<Vec<u8>, SigningError> {
     let signature = ecdsa::to_low_s(signature)
         .ok_or_else(|| SigningError::new("the signature is no ECDSA-Sig-Value over P-256"))?;
@@ -249,12 +255,12 @@ pub(super) fn assemble(tbs: &[u8], signature: &[u8]) -> Result<Vec<u8>, SigningE
     Ok(der::sequence(&[tbs, &signature_algorithm(), &signature]))
 }
 
-fn signature_algorithm() -> Vec<u8> {
+pub(super) fn signature_algorithm() -> Vec<u8> {
     der::sequence(&[&der::object_identifier(oid::ECDSA_WITH_SHA256)])
 }
 
-/// The contents octets of a positive INTEGER whose highest bit is clear.
-fn minimal(mut octets: &[u8]) -> &[u8] {
+/// The contents octets of an INTEGER from those of any width whose highest bit is clear.
+pub(super) fn minimal(mut octets: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = octets
         && rest.first().is_some_and(|next| next & 0x80 == 0)
     {

@@ -2,11 +2,13 @@
 //! product's specification).
 
 mod certificate;
+mod crl;
 mod issue;
 mod recheck;
 mod signer;
 
 pub use certificate::{CaCertificate, CaRule, MAX_CA_CERTIFICATE_LEN};
+pub use crl::{Crl, CrlDifference, CrlNumber, RevocationReason, RevokedCertificate, UnsignedCrl};
 pub use issue::{IssuedCertificate, Terms, UnsignedCertificate};
 pub use recheck::Difference;
 pub use signer::{CaSigner, SigningError, SoftwareSigner};

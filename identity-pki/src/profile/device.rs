@@ -266,7 +266,6 @@ pub(crate) fn write_extensions(
     authority_key_id: &[u8],
 ) -> Vec<u8> {
     let san = der::tlv(tag::context(6), &[identity.san_uri().as_bytes()]);
-    let authority = der::tlv(tag::context(0), &[authority_key_id]);
     let purpose = der::object_identifier(oid::CLIENT_AUTH);
     der::sequence(&[
         &extension::write(oid::BASIC_CONSTRAINTS, true, &der::sequence(&[])),
@@ -278,11 +277,7 @@ pub(crate) fn write_extensions(
             false,
             &der::octet_string(&key_identifier(key)),
         ),
-        &extension::write(
-            oid::AUTHORITY_KEY_IDENTIFIER,
-            false,
-            &der::sequence(&[&authority]),
-        ),
+        &extension::authority_key_identifier(authority_key_id),
     ])
 }
 

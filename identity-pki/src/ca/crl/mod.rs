@@ -1,0 +1,232 @@
+//! Certificate revocation lists (RFC 5280 §5), for servers that are not ours.
+
+mod entry;
+mod number;
+mod recheck;
+
+pub use entry::{RevocationReason, RevokedCertificate};
+pub use number::CrlNumber;
+pub use recheck::CrlDifference;
+
+use time::OffsetDateTime;
+
+use crate::certificate::write_time;
+use crate::der::{self, tag};
+use crate::{Error, Terms, extension, oid, pem};
+
+use super::{PlatformCa, issue};
+
+impl PlatformCa {
+    /// Signs a list of the certificates that are revoked: [`prepare_crl`](Self::prepare_crl), a
+    /// signature, and [`UnsignedCrl::complete`].
+    ///
+    /// A server of ours asks its denylist. This is for those that stand in front, such as nginx
+    /// (`ssl_crl`) or Envoy (`crl`):
+    ///
+    /// ```
+    /// # use identity_pki::{CA_VALIDITY, SoftwareSigner, SerialNumber};
+    /// # use time::{Duration, OffsetDateTime, macros::datetime};
+    /// use identity_pki::{CrlNumber, PlatformCa, RevocationReason, RevokedCertificate, Terms};
+    ///
+    /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    /// # let signer = Box::new(SoftwareSigner::generate(&mut rng));
+    /// # let now = datetime!(2026-11-22 12:00 UTC);
+    /// # let terms = Terms::new(now, CA_VALIDITY, Duration::minutes(5));
+    /// # let ca = PlatformCa::generate(signer, "Link Identity Device CA", &terms, &mut rng)?;
+    /// # let serial = SerialNumber::generate(&mut rng);
+    /// // Rows of the denylist: those that this CA issued.
+    /// let rows = [(serial, datetime!(2026-11-20 08:30 UTC), "renewed")];
+    /// let entries = rows.into_iter().map(|(serial, revoked_at, reason)| {
+    ///     let reason = match reason {
+    ///         "renewed" => RevocationReason::Superseded,
+    ///         "key lost" => RevocationReason::KeyCompromise,
+    ///         _ => RevocationReason::Unspecified,
+    ///     };
+    ///     RevokedCertificate::new(serial, revoked_at, reason)
+    /// });
+    /// let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    ///
+    /// let terms = Terms::new(now, Duration::days(1), Duration::minutes(5));
+    /// let crl = ca.issue_crl(CrlNumber::from(1), &terms, entries)?;
+    /// assert!(crl.pem().starts_with("-----BEGIN X509 CRL-----"));
+    /// # Ok::<(), identity_pki::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As those two, and [`Error::Signing`] when the signer fails.
+    pub fn issue_crl(
+        &self,
+        number: CrlNumber,
+        terms: &Terms,
+        entries: impl IntoIterator<Item = RevokedCertificate>,
+    ) -> Result<Crl, Error> {
+        let unsigned = self.prepare_crl(number, terms, entries)?;
+        let signature = self.signer.sign(unsigned.tbs())?;
+        unsigned.complete(&signature)
+    }
+
+    /// Builds the list up to its signature, for signers that cannot answer at once.
+    ///
+    /// `thisUpdate` is `now` less the backdating of `terms`, and `nextUpdate`, by which the next
+    /// list is out, is `now` and the validity: servers refuse every client from then on.
+    ///
+    /// The entries may come in any order. Of several for one certificate that with the earliest
+    /// date stays, and of equal dates that with the reason named first in [`RevocationReason`]. An
+    /// entry may go once a list was signed after its certificate's notAfter (RFC 5280 §3.3). Those
+    /// of other CAs do not belong here: serial numbers are unique within one CA.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CaCannotSignCrls`], [`Error::CaNotValid`] when the CA is not valid at `terms.now`,
+    /// and [`Error::Validity`].
+    pub fn prepare_crl(
+        &self,
+        number: CrlNumber,
+        terms: &Terms,
+        entries: impl IntoIterator<Item = RevokedCertificate>,
+    ) -> Result<UnsignedCrl, Error> {
+        let ca = &self.certificate;
+        if !ca.can_sign_crls() {
+            return Err(Error::CaCannotSignCrls);
+        }
+        terms.check_ca(ca)?;
+        let update = terms.validity()?;
+        let fields = Fields {
+            issuer: ca.subject_der().to_vec(),
+            this_update: update.not_before,
+            next_update: update.not_after,
+            entries: entry::collapse(entries),
+            authority_key_id: ca.subject_key_id().to_vec(),
+            number,
+        };
+        Ok(UnsignedCrl {
+            tbs: write_tbs(&fields),
+            fields,
+        })
+    }
+}
+
+/// What a list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fields {
+    issuer: Vec<u8>,
+    this_update: OffsetDateTime,
+    next_update: OffsetDateTime,
+    entries: Vec<RevokedCertificate>,
+    authority_key_id: Vec<u8>,
+    number: CrlNumber,
+}
+
+/// A CRL but for the signature.
+///
+/// [`tbs`](Self::tbs) is what the CA's key signs; [`complete`](Self::complete) takes the signature
+/// and judges the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsignedCrl {
+    tbs: Vec<u8>,
+    fields: Fields,
+}
+
+impl UnsignedCrl {
+    /// The `TBSCertList` in DER, to be signed as a certificate is.
+    #[must_use]
+    pub fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// What is revoked, sorted by serial number, each certificate once.
+    #[must_use]
+    pub fn entries(&self) -> &[RevokedCertificate] {
+        &self.fields.entries
+    }
+
+    /// Adds the signature, an `ECDSA-Sig-Value` in DER, in its low-s form whatever the signer gave.
+    ///
+    /// The list is then read back by an independent parser, and compared with what was meant field
+    /// by field and entry by entry, before anyone gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Signing`] when the bytes are no signature of the CA's kind, and
+    /// [`Error::IssuedCrl`] when the result is not what was meant.
+    pub fn complete(self, signature: &[u8]) -> Result<Crl, Error> {
+        let der = issue::assemble(&self.tbs, signature)?;
+        recheck::compare(&der, &self)?;
+        Ok(Crl {
+            der,
+            number: self.fields.number,
+            this_update: self.fields.this_update,
+            next_update: self.fields.next_update,
+        })
+    }
+}
+
+/// A certificate revocation list, signed and read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crl {
+    der: Vec<u8>,
+    number: CrlNumber,
+    this_update: OffsetDateTime,
+    next_update: OffsetDateTime,
+}
+
+impl Crl {
+    /// The `CertificateList` in DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The list in PEM, which ends in a newline (RFC 7468 §6).
+    #[must_use]
+    pub fn pem(&self) -> String {
+        pem::encode("X509 CRL", &self.der)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(&self) -> CrlNumber {
+        self.number
+    }
+
+    /// Since when it says what is revoked.
+    #[must_use]
+    pub const fn this_update(&self) -> OffsetDateTime {
+        self.this_update
+    }
+
+    /// When the next list is due at the latest.
+    #[must_use]
+    pub const fn next_update(&self) -> OffsetDateTime {
+        self.next_update
+    }
+}
+
+/// `TBSCertList` (RFC 5280 §5.1).
+fn write_tbs(fields: &Fields) -> Vec<u8> {
+    let authority = extension::authority_key_identifier(&fields.authority_key_id);
+    let number = der::tlv(tag::INTEGER, &[issue::minimal(fields.number.as_bytes())]);
+    let number = extension::write(oid::CRL_NUMBER, false, &number);
+    der::sequence(&[
+        &der::tlv(tag::INTEGER, &[&[1]]), // v2
+        &issue::signature_algorithm(),
+        &fields.issuer,
+        &write_time(fields.this_update),
+        &write_time(fields.next_update),
+        &write_entries(&fields.entries),
+        &der::explicit(0, &der::sequence(&[&authority, &number])),
+    ])
+}
+
+/// `revokedCertificates`, which is absent when there are none (RFC 5280 §5.1.2.6).
+fn write_entries(entries: &[RevokedCertificate]) -> Vec<u8> {
+    let mut contents = Vec::new();
+    for entry in entries {
+        contents.extend_from_slice(&entry.to_der());
+    }
+    match entries {
+        [] => contents,
+        _ => der::sequence(&[&contents]),
+    }
+}
