@@ -113,6 +113,8 @@ mod decision;
 mod denylist;
 mod device_tls;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod live;
 pub mod manual;

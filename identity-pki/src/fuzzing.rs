@@ -2,9 +2,14 @@
 //! test. Not part of the public interface.
 
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::{CsrPolicy, CsrReason, DeviceIdentity, ECDSA_P256_SHA256, ValidatedCsr};
+#[cfg(feature = "pairing-code")]
+use crate::PairingCode;
+use crate::{
+    CaCertificate, CsrPolicy, CsrReason, DeviceIdentity, ECDSA_P256_SHA256, Error, PemRule,
+    ServerCertificate, ServerCertificateRule, ValidatedCsr, pem,
+};
 
 /// A request in DER: the gate answers, and what it accepts an independent parser reads as the same
 /// key.
@@ -44,6 +49,79 @@ pub fn device_san_uri(bytes: &[u8]) {
     }
 }
 
+/// An uploaded CA certificate, in DER or PEM: what is accepted, an independent parser reads as a CA
+/// with the same key and subject, and our own PEM of it is accepted as the same.
+pub fn ca_upload(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).ok().map(CaCertificate::from_pem);
+    for verdict in [Some(CaCertificate::from_der(bytes)), text]
+        .into_iter()
+        .flatten()
+    {
+        match verdict {
+            Ok(ca) => {
+                let read = independent_certificate(ca.der(), |certificate| {
+                    assert!(certificate.is_ca());
+                    assert_eq!(certificate.public_key().raw, ca.spki_der());
+                    assert_eq!(certificate.subject().as_raw(), ca.subject_der());
+                });
+                assert!(read, "an independent parser reads it");
+                assert_eq!(CaCertificate::from_pem(&ca.pem()), Ok(ca));
+            }
+            Err(error) => assert!(error.to_string().len() < 2_000),
+        }
+    }
+}
+
+/// A certificate chain for the server, as an operator uploads it: what is accepted reads the same
+/// again in our own PEM.
+pub fn server_certificate(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match ServerCertificate::from_pem_chain(text, None) {
+        Ok(certificate) => {
+            let chain = certificate.chain_der().iter();
+            let pem: String = chain.map(|der| pem::encode("CERTIFICATE", der)).collect();
+            match ServerCertificate::from_pem_chain(&pem, None) {
+                // Ours breaks the lines, which takes a few bytes more.
+                Err(Error::ServerCertificate(ServerCertificateRule::Pem(PemRule::TooLarge {
+                    ..
+                }))) => {}
+                again => assert_eq!(again, Ok(certificate)),
+            }
+        }
+        Err(error) => assert!(error.to_string().len() < 2_000),
+    }
+}
+
+/// A typed pairing code: one canonical form, whose other spellings are the same code, and an error
+/// that says nothing of what was typed.
+#[cfg(feature = "pairing-code")]
+pub fn pairing_code(bytes: &[u8]) {
+    let Ok(typed) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match PairingCode::parse(typed) {
+        Ok(code) => {
+            let canonical = code.as_str();
+            let in_alphabet = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+            assert!(canonical.len() == 9 && canonical.bytes().all(in_alphabet));
+            for spelling in [canonical.to_owned(), canonical.to_lowercase()] {
+                let again = PairingCode::parse(&spelling).map(|code| code.as_str().to_owned());
+                assert_eq!(again.as_deref(), Ok(canonical));
+            }
+            let letters = typed.bytes().filter(u8::is_ascii_alphanumeric);
+            assert!(
+                letters
+                    .map(|byte| byte.to_ascii_uppercase())
+                    .eq(canonical.bytes())
+            );
+        }
+        // One value for all that can be typed.
+        Err(error) => assert_eq!(error, Error::PairingCode),
+    }
+}
+
 /// A refusal names its rule and stays short, whatever was sent.
 fn check_verdict(verdict: &Result<ValidatedCsr, CsrReason>) {
     if let Err(reason) = verdict {
@@ -56,5 +134,16 @@ fn independent_spki(bytes: &[u8]) -> Option<&[u8]> {
     match X509CertificationRequest::from_der(bytes) {
         Ok((&[], request)) => Some(request.certification_request_info.subject_pki.raw),
         _ => None,
+    }
+}
+
+/// Shows `look` the certificate as x509-parser reads it; `false` when it does not.
+fn independent_certificate(der: &[u8], look: impl FnOnce(&X509Certificate<'_>)) -> bool {
+    match X509Certificate::from_der(der) {
+        Ok((&[], certificate)) => {
+            look(&certificate);
+            true
+        }
+        _ => false,
     }
 }

@@ -277,7 +277,7 @@ fn subject_text(name: &Element<'_>) -> Result<String, DerError> {
     let mut rdns = name.reader();
     while !rdns.is_empty() {
         let mut rdn = rdns.element(tag::SET)?.reader();
-        while !rdn.is_empty() {
+        loop {
             let mut attribute = rdn.element(tag::SEQUENCE)?.reader();
             let kind = attribute
                 .element(tag::OBJECT_IDENTIFIER)?
@@ -288,6 +288,9 @@ fn subject_text(name: &Element<'_>) -> Result<String, DerError> {
                 text.push_str(", ");
             }
             text.push_str(&format!("{}={}", attribute_name(kind), value.text()));
+            if rdn.is_empty() {
+                break;
+            }
         }
     }
     Ok(text)

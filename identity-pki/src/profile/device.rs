@@ -213,7 +213,12 @@ fn check_extensions(extensions: &[Extension<'_>]) -> Result<DeviceIdentity, Prof
                 limited_purpose = extension::ext_key_usage(value)? == [oid::CLIENT_AUTH];
             }
             oid::SUBJECT_ALT_NAME => identity = Some(read_identity(value)?),
-            oid::SUBJECT_KEY_IDENTIFIER | oid::AUTHORITY_KEY_IDENTIFIER if !critical => {}
+            oid::SUBJECT_KEY_IDENTIFIER if !critical => {
+                value.expect(tag::OCTET_STRING)?;
+            }
+            oid::AUTHORITY_KEY_IDENTIFIER if !critical => {
+                value.expect(tag::SEQUENCE)?;
+            }
             unknown if critical => {
                 return Err(ProfileRule::CriticalExtension {
                     oid: unknown.to_string(),

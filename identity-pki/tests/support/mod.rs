@@ -6,6 +6,7 @@
 pub mod der;
 pub mod leaf;
 pub mod request;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
