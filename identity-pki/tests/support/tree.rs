@@ -37,6 +37,25 @@ impl Node {
         [vec![self.tag], length(contents.len()), contents].concat()
     }
 
+    /// The whole, with the node at `path` written by `write`, given its tag and contents, in a way
+    /// that DER may not know.
+    pub fn encode_with(&self, path: &[usize], write: &dyn Fn(u8, &[u8]) -> Vec<u8>) -> Vec<u8> {
+        let child = |(position, child): (usize, &Self)| match path {
+            [first, rest @ ..] if *first == position => child.encode_with(rest, write),
+            _ => child.encode(),
+        };
+        let children: Vec<u8> = self.children().iter().enumerate().flat_map(child).collect();
+        let contents = match &self.body {
+            Body::Octets(octets) => octets.clone(),
+            Body::Nodes(_) => children,
+            Body::Bits(_) => [vec![0], children].concat(),
+        };
+        match path {
+            [] => write(self.tag, &contents),
+            _ => [vec![self.tag], length(contents.len()), contents].concat(),
+        }
+    }
+
     pub fn children(&self) -> &[Self] {
         match &self.body {
             Body::Octets(_) => &[],
@@ -73,7 +92,7 @@ fn encode_all(nodes: &[Node]) -> Vec<u8> {
     nodes.iter().flat_map(Node::encode).collect()
 }
 
-fn length(length: usize) -> Vec<u8> {
+pub fn length(length: usize) -> Vec<u8> {
     let bytes = length.to_be_bytes();
     let significant: Vec<u8> = bytes.into_iter().skip_while(|byte| *byte == 0).collect();
     match (length, significant.len()) {
