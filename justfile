@@ -11,12 +11,15 @@ format:
 
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy -p identity-pki --features pkcs11 --all-targets --locked -- -D warnings
 
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    RUSTDOCFLAGS="-D warnings" cargo doc -p identity-pki --features pkcs11 --no-deps --locked
 
 test:
     cargo test --workspace --locked
+    cargo test -p identity-pki --features pkcs11 --locked
 
 # Each library builds alone, without the features that others switch on.
 alone:

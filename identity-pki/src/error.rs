@@ -118,6 +118,10 @@ pub enum Error {
     #[cfg(feature = "x509")]
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// A key in a token that cannot be used.
+    #[cfg(feature = "pkcs11")]
+    #[error("the PKCS #11 token cannot be used: {0}")]
+    Pkcs11(crate::Pkcs11Reason),
     /// Text that is no P-256 private key. It does not say what was found.
     #[cfg(feature = "x509")]
     #[error("the private key is not one PKCS #8 PEM block with a P-256 key (RFC 5958)")]
@@ -185,6 +189,13 @@ impl From<ProfileRule> for Error {
 impl From<CaRule> for Error {
     fn from(rule: CaRule) -> Self {
         Self::CaCertificate(rule)
+    }
+}
+
+#[cfg(feature = "pkcs11")]
+impl From<crate::Pkcs11Reason> for Error {
+    fn from(reason: crate::Pkcs11Reason) -> Self {
+        Self::Pkcs11(reason)
     }
 }
 

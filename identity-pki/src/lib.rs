@@ -26,8 +26,9 @@
 //!    clause and the value found. What passes is a [`ValidatedCsr`], which is the public key alone.
 //! 2. [`PlatformCa`] signs for a [`ValidatedCsr`] and nothing else. Subject and name come from a
 //!    [`DeviceIdentity`] of the caller's, so nothing that a device asks for reaches its certificate.
-//!    The key may be in memory ([`SoftwareSigner`]), behind any other [`CaSigner`], or in a service that
-//!    signs between [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
+//!    The key may be in memory ([`SoftwareSigner`]), in a hardware security module (feature
+//!    `pkcs11`), behind any other [`CaSigner`], or in a service that signs between
+//!    [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
 //! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
 //!    field before anyone gets it.
 //! 4. [`PlatformCa::issue_crl`] says which of them are revoked, for servers that are not ours.
@@ -42,6 +43,7 @@
 //! |---|---|
 //! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
 //! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
+//! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module |
 //! | `serde` | `Serialize` and `Deserialize` of the ids |
 //!
 //! Without features the crate is identifiers and digests alone: [`TenantId`], [`DeviceId`],
@@ -90,6 +92,8 @@ pub use ca::{
     Difference, IssuedCertificate, MAX_CA_CERTIFICATE_LEN, PlatformCa, RevocationReason,
     RevokedCertificate, SigningError, SoftwareSigner, Terms, UnsignedCertificate, UnsignedCrl,
 };
+#[cfg(feature = "pkcs11")]
+pub use ca::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, TokenId, TokenPin};
 #[cfg(feature = "x509")]
 pub use certificate::CertificateRule;
 #[cfg(feature = "x509")]

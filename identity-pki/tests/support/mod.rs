@@ -139,7 +139,11 @@ pub(crate) use tests;
 
 /// Runs tests that need something which a machine may lack; without it they report themselves as
 /// ignored, and say why.
-pub fn run(tests: Vec<Test>, available: bool, lack: &str) -> ! {
+pub fn run<T: FnOnce() + Send + 'static>(
+    tests: impl IntoIterator<Item = (&'static str, T)>,
+    available: bool,
+    lack: &str,
+) -> ! {
     let trials = tests.into_iter().map(|(name, test)| {
         let trial = libtest_mimic::Trial::test(name, move || {
             test();

@@ -1,0 +1,178 @@
+//! A CA's key in a hardware security module, by PKCS #11 (OASIS, version 3.1).
+//!
+//! The module is the vendor's shared library. What this asks of it is little, so that most can
+//! serve: a token that is found by its label, one login, `CKM_ECDSA` over a hash that is made here,
+//! and a public key object beside the private one.
+
+mod curve;
+mod reason;
+mod session;
+mod token;
+
+pub use curve::NamedCurve;
+pub use reason::Pkcs11Reason;
+pub use token::{KeyName, Pkcs11Token, TokenId, TokenPin};
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::{CaSigner, Error, SigningError};
+
+use session::OpenKey;
+
+/// A P-256 or P-384 key in a token that speaks PKCS #11.
+///
+/// ```no_run
+/// use identity_pki::{
+///     CA_VALIDITY, KeyName, NamedCurve, Pkcs11Signer, Pkcs11Token, PlatformCa, Terms, TokenId,
+///     TokenPin,
+/// };
+/// # use time::{Duration, macros::datetime};
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// # let now = datetime!(2026-11-22 12:00 UTC);
+///
+/// let token = || {
+///     let pin = TokenPin::new(std::fs::read_to_string("/run/secrets/hsm-pin")?);
+///     let id = TokenId::Label("device-ca".to_owned());
+///     std::io::Result::Ok(Pkcs11Token::new("/usr/lib/softhsm/libsofthsm2.so", id, pin))
+/// };
+///
+/// // Once: the key is made in the token and never leaves it.
+/// let signer = Pkcs11Signer::generate(token()?, "ca-2026", &[1], NamedCurve::P256)?;
+/// let terms = Terms::new(now, CA_VALIDITY, Duration::minutes(5));
+/// let ca = PlatformCa::generate(Box::new(signer), "Device CA", &terms, &mut rng)?;
+/// let certificate = ca.certificate().pem();
+///
+/// // At each start: the certificate from where it is kept, the key from the token.
+/// let signer = Pkcs11Signer::open(token()?, KeyName::label("ca-2026"))?;
+/// let ca = PlatformCa::load(&certificate, Box::new(signer))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Sessions
+///
+/// There is one session. Threads that sign at the same time take turns, which is how most tokens
+/// work inside. When the session is lost, because it was idle, the token was pulled or somebody in
+/// the process logged out, the signer opens another, logs in, finds the same key, and tries once
+/// more. What fails then is [`SigningError`], and the next signature begins with a new session.
+///
+/// # The PIN
+///
+/// Tokens lock after a few wrong PINs. A PIN that was refused is not tried again by this signer. A
+/// process is logged in to a token once for all its sessions: while another session is, a wrong PIN
+/// goes unnoticed.
+pub struct Pkcs11Signer {
+    token: Pkcs11Token,
+    key: KeyName,
+    curve: NamedCurve,
+    spki: Vec<u8>,
+    connection: Mutex<Connection>,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Open(OpenKey),
+    Lost,
+    /// The token refused the PIN.
+    Refused(Pkcs11Reason),
+}
+
+impl Pkcs11Signer {
+    /// Opens the one private key of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pkcs11`] when module, token, PIN or key are not right.
+    pub fn open(token: Pkcs11Token, key: KeyName) -> Result<Self, Error> {
+        let open = OpenKey::open(&token, &key)?;
+        Ok(Self {
+            token,
+            key,
+            curve: open.curve,
+            spki: open.spki.clone(),
+            connection: Mutex::new(Connection::Open(open)),
+        })
+    }
+
+    /// Makes a key in the token and opens it: `CKA_SENSITIVE`, not `CKA_EXTRACTABLE`, for signing
+    /// only.
+    ///
+    /// The token must have no key with that label or that id. Both names are for people and
+    /// programs alike; an `id` of one or two octets, counted up with each CA, will do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pkcs11`] when module, token or PIN are not right, when a name is taken, or when the
+    /// token cannot make such a key.
+    pub fn generate(
+        token: Pkcs11Token,
+        label: &str,
+        id: &[u8],
+        curve: NamedCurve,
+    ) -> Result<Self, Error> {
+        session::generate(&token, label, id, curve)?;
+        Self::open(token, KeyName::label_and_id(label, id))
+    }
+
+    fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, Pkcs11Reason> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*connection {
+            Connection::Refused(reason) => return Err(reason.clone()),
+            Connection::Lost => {}
+            Connection::Open(key) => match key.sign(digest) {
+                // This closes the old session before there is a new one: modules use handles again.
+                Err(error) if reason::is_session_lost(&error) => *connection = Connection::Lost,
+                done => return done.map_err(Pkcs11Reason::of),
+            },
+        }
+        match self.open_again() {
+            Ok(key) => {
+                let signature = key.sign(digest);
+                *connection = Connection::Open(key);
+                signature.map_err(Pkcs11Reason::of)
+            }
+            Err(reason @ Pkcs11Reason::Pin { .. }) => {
+                *connection = Connection::Refused(reason.clone());
+                Err(reason)
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// The same key in another session.
+    fn open_again(&self) -> Result<OpenKey, Pkcs11Reason> {
+        let key = OpenKey::open(&self.token, &self.key)?;
+        match key.spki == self.spki {
+            true => Ok(key),
+            false => Err(Pkcs11Reason::KeyChanged {
+                key: self.key.clone(),
+            }),
+        }
+    }
+}
+
+impl CaSigner for Pkcs11Signer {
+    fn spki_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let digest = self.curve.digest(message);
+        self.sign_digest(&digest)
+            .and_then(|signature| self.curve.sig_value(&signature))
+            .map_err(|reason| SigningError::new(reason.to_string()))
+    }
+}
+
+impl fmt::Debug for Pkcs11Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pkcs11Signer")
+            .field("token", &self.token.id)
+            .field("key", &self.key)
+            .field("curve", &self.curve)
+            .finish_non_exhaustive()
+    }
+}
