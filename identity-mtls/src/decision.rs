@@ -1,7 +1,9 @@
 use std::slice;
 use std::sync::Arc;
 
-use identity_pki::{DeviceCertificate, DeviceIdentity, Fingerprint, TbsSha256};
+use identity_pki::{
+    CaCertificate, Curve, DeviceCertificate, DeviceIdentity, Fingerprint, TbsSha256,
+};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, OtherError};
 use rustls_pki_types::CertificateDer;
@@ -53,6 +55,15 @@ pub enum Refusal {
     /// (a)(1)).
     #[error("the leaf is not signed by the CA that it names")]
     BadSignature,
+    /// A leaf signed by an algorithm that is not the issuing CA's, such as ecdsa-with-SHA384 by a
+    /// key on P-256 (RFC 5758 §3.2 allows it, no CA of ours does it).
+    #[error("the leaf's signature algorithm is one for {leaf}, but its CA's key is on {ca}")]
+    SignatureAlgorithm {
+        /// The curve that the leaf's signature algorithm implies.
+        leaf: Curve,
+        /// The curve of the CA's key.
+        ca: Curve,
+    },
     /// A path that the verification library refuses for another reason.
     #[error("the path from leaf to CA is invalid: {reason}")]
     Path {
@@ -121,6 +132,7 @@ impl From<Refusal> for CertificateError {
             | Refusal::ChainTooLong { .. }
             | Refusal::ForeignCertificate { .. }
             | Refusal::Profile(_)
+            | Refusal::SignatureAlgorithm { .. }
             | Refusal::Path { .. } => Self::Other(OtherError(Arc::new(refusal))),
         }
     }
@@ -185,6 +197,7 @@ pub fn decide(
     }
     check_validity(certificate.not_before(), certificate.not_after(), now)?;
     let issuer = issuer_of(chain.leaf, now, trust, algorithms)?;
+    check_signature_algorithm(&certificate, &issuer.certificate)?;
     let device = VerifiedDevice::from_verified(&certificate, issuer.fingerprint);
     device.recheck(now, trust, denylist)?;
     Ok(device)
@@ -203,6 +216,17 @@ pub(crate) fn check_validity(
     } else {
         Ok(())
     }
+}
+
+/// The profile's limit on s is that of the curve which the leaf's algorithm implies.
+fn check_signature_algorithm(
+    leaf: &DeviceCertificate,
+    issuer: &CaCertificate,
+) -> Result<(), Refusal> {
+    let (leaf, ca) = (leaf.issuer_curve(), issuer.curve());
+    (leaf == ca)
+        .then_some(())
+        .ok_or(Refusal::SignatureAlgorithm { leaf, ca })
 }
 
 /// The CA of `trust` whose key signed `leaf` itself.

@@ -14,7 +14,7 @@ use fleet::{NOW, identity, provider, trust};
 use identity_mtls::{
     DenylistSnapshot, PresentedChain, Refusal, TrustBundle, VerifiedDevice, decide,
 };
-use identity_pki::{ProfileRule, Terms};
+use identity_pki::{Curve, ProfileRule, Terms};
 use proptest::prelude::{any, prop, prop_assert, proptest};
 use rcgen::{
     CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
@@ -327,6 +327,31 @@ fn the_other_s_is_refused_before_the_denylist_is_asked() {
     assert_eq!(profile_rule(&refusal).code(), "high_s");
     let back = with_signature(rewritten.leaf(), other_s);
     assert_eq!(back, *device.leaf(), "low s is the CA's own form");
+}
+
+#[test]
+fn devices_of_a_p384_ca_are_devices() {
+    let authority = Authority::p384();
+    let device = authority.device("dev_1");
+    let verified = verdict_now(&authority, &device).expect("a device");
+    assert_eq!(verified.identity(), &identity("dev_1"));
+    let honest = authority.forge("dev_1", |_| {});
+    assert!(verdict_now(&authority, &honest).is_ok());
+
+    let other = Authority::p384().device("dev_1");
+    assert_eq!(verdict_now(&authority, &other), Err(Refusal::UnknownIssuer));
+}
+
+#[test]
+fn a_p256_ca_does_not_sign_by_ecdsa_with_sha384() {
+    let authority = Authority::new();
+    let device = authority.signed_by_sha384(&authority.device("dev_1"));
+    let refusal = Refusal::SignatureAlgorithm {
+        leaf: Curve::P384,
+        ca: Curve::P256,
+    };
+    // It is refused after the path was verified: rustls-webpki takes that algorithm.
+    assert_eq!(verdict_now(&authority, &device), Err(refusal));
 }
 
 #[test]

@@ -251,3 +251,14 @@ async fn the_observer_learns_which_revoked_device_came() {
     };
     assert_eq!(*refusals.0.lock().expect("lock"), [expected]);
 }
+
+#[tokio::test]
+async fn a_device_of_a_p384_ca_is_served_over_both_versions() {
+    let authority = Authority::p384();
+    let device = authority.device("dev_1");
+    let mut server = server(&authority, &denylist([])).await;
+    for version in TLS_VERSIONS {
+        let (heard, _) = server.meet(server.client(version, Some(&device))).await;
+        assert_eq!(heard.expect("served"), identity("dev_1").san_uri());
+    }
+}

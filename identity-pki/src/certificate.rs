@@ -1,12 +1,11 @@
-//! Reading certificates of our own kinds strictly (RFC 5280 §4.1): version 3, ECDSA with SHA-256,
-//! no unique identifiers.
+//! Reading certificates of our own kinds strictly (RFC 5280 §4.1): version 3, no unique
+//! identifiers, and within strict DER throughout.
 
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-use crate::SerialNumber;
 use crate::der::{self, DerError, Element, Reader, tag};
 use crate::extension::{self, Extension, ExtensionError, ExtensionRule};
-use crate::oid;
+use crate::{Curve, SerialNumber};
 
 /// Nesting of a certificate, extensions aside.
 const MAX_DEPTH: usize = 12;
@@ -32,12 +31,18 @@ pub enum CertificateRule {
     /// A serial number that is none.
     #[error("the serial number is no positive INTEGER of at most 20 octets (RFC 5280 §4.1.2.2)")]
     SerialNumber,
-    /// A signature algorithm other than ours, inside or outside.
-    #[error("the signature algorithm is {found}, not ecdsa-with-SHA256 (RFC 5758 §3.2)")]
+    /// A signature algorithm other than a CA's of ours.
+    #[error(
+        "the signature algorithm is {found}, neither ecdsa-with-SHA256 nor ecdsa-with-SHA384 \
+         (RFC 5758 §3.2)"
+    )]
     SignatureAlgorithm {
         /// The algorithm's object identifier.
         found: String,
     },
+    /// One signature algorithm inside what is signed, another beside the signature.
+    #[error("the signature algorithm inside is not the one outside (RFC 5280 §4.1.1.2)")]
+    SignatureAlgorithmsDiffer,
     /// A time in another form than RFC 5280 gives it.
     #[error("{found:?} is no time as RFC 5280 §4.1.2.5 writes it")]
     Time {
@@ -58,6 +63,7 @@ codes! {
         Self::Version => "version",
         Self::SerialNumber => "serial_number",
         Self::SignatureAlgorithm { .. } => "signature_algorithm",
+        Self::SignatureAlgorithmsDiffer => "signature_algorithms_differ",
         Self::Time { .. } => "time",
         Self::NoExtensions => "no_extensions",
     }
@@ -81,11 +87,14 @@ pub(crate) struct Certificate<'a> {
     /// The signed bytes.
     pub(crate) tbs: &'a [u8],
     pub(crate) serial: SerialNumber,
+    pub(crate) issuer: Element<'a>,
     pub(crate) subject: Element<'a>,
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,
     pub(crate) spki: Element<'a>,
     pub(crate) extensions: Vec<Extension<'a>>,
+    /// The `AlgorithmIdentifier` of the signature, inside as outside.
+    pub(crate) signature_algorithm: Element<'a>,
     pub(crate) signature: &'a [u8],
 }
 
@@ -101,7 +110,7 @@ impl<'a> Certificate<'a> {
             .expect(tag::SEQUENCE)?
             .reader();
         let tbs = outer.element(tag::SEQUENCE)?;
-        check_signature_algorithm(&outer.element(tag::SEQUENCE)?)?;
+        let signature_algorithm = outer.element(tag::SEQUENCE)?;
         let signature = outer.element(tag::BIT_STRING)?.octet_aligned()?;
         outer.finish()?;
 
@@ -109,8 +118,10 @@ impl<'a> Certificate<'a> {
         check_version(&mut fields)?;
         let serial = SerialNumber::from_der_contents(fields.element(tag::INTEGER)?.contents)
             .map_err(|_| CertificateRule::SerialNumber)?;
-        check_signature_algorithm(&fields.element(tag::SEQUENCE)?)?;
-        fields.element(tag::SEQUENCE)?; // The issuer: path validation compares it.
+        if fields.element(tag::SEQUENCE)?.raw != signature_algorithm.raw {
+            return Err(CertificateRule::SignatureAlgorithmsDiffer);
+        }
+        let issuer = fields.element(tag::SEQUENCE)?;
         let (not_before, not_after) = validity(&fields.element(tag::SEQUENCE)?)?;
         let subject = fields.element(tag::SEQUENCE)?;
         let spki = fields.element(tag::SEQUENCE)?;
@@ -124,12 +135,23 @@ impl<'a> Certificate<'a> {
         Ok(Self {
             tbs: tbs.raw,
             serial,
+            issuer,
             subject,
             not_before,
             not_after,
             spki,
             extensions,
+            signature_algorithm,
             signature,
+        })
+    }
+
+    /// The curve of the key that signed, by the signature algorithm.
+    pub(crate) fn signing_curve(&self) -> Result<Curve, CertificateRule> {
+        Curve::that_signs_by(&self.signature_algorithm)?.map_err(|found| {
+            CertificateRule::SignatureAlgorithm {
+                found: found.to_string(),
+            }
         })
     }
 }
@@ -145,19 +167,6 @@ fn check_version(fields: &mut Reader<'_>) -> Result<(), CertificateRule> {
         [2] => Ok(()),
         _ => Err(CertificateRule::Version),
     }
-}
-
-fn check_signature_algorithm(algorithm: &Element<'_>) -> Result<(), CertificateRule> {
-    let mut fields = algorithm.reader();
-    let found = fields
-        .element(tag::OBJECT_IDENTIFIER)?
-        .object_identifier()?;
-    if found != oid::ECDSA_WITH_SHA256 {
-        return Err(CertificateRule::SignatureAlgorithm {
-            found: found.to_string(),
-        });
-    }
-    Ok(fields.finish()?)
 }
 
 fn validity(validity: &Element<'_>) -> Result<(OffsetDateTime, OffsetDateTime), CertificateRule> {

@@ -1,7 +1,6 @@
-//! `ECDSA-Sig-Value` (RFC 3279 §2.2.3) over P-256.
+//! `ECDSA-Sig-Value` (RFC 3279 §2.2.3) over the curves of a CA's key.
 
-use p256::ecdsa::Signature;
-
+use crate::Curve;
 use crate::der::{self, DerError, Reader, tag};
 
 /// A SEQUENCE of two positive integers in strict DER, whatever their values prove.
@@ -24,20 +23,30 @@ fn is_positive(contents: &[u8]) -> bool {
 }
 
 /// The lower of the two encodings that every signature has, (r, s) and (r, n−s). `None` when the
-/// bytes are no P-256 signature.
-pub(crate) fn to_low_s(signature: &[u8]) -> Option<Vec<u8>> {
-    let signature = parse(signature)?;
-    Some(signature.normalize_s().to_der().as_bytes().to_vec())
-}
-
-/// Whether this is a P-256 signature whose s is at most half of the group order.
-pub(crate) fn is_low_s(signature: &[u8]) -> bool {
-    parse(signature).is_some_and(|signature| signature.normalize_s() == signature)
-}
-
-fn parse(signature: &[u8]) -> Option<Signature> {
+/// bytes are no signature over `curve`.
+pub(crate) fn to_low_s(curve: Curve, signature: &[u8]) -> Option<Vec<u8>> {
     if !is_sig_value(signature) {
         return None;
     }
-    Signature::from_der(signature).ok()
+    match curve {
+        Curve::P256 => {
+            let signature = p256::ecdsa::Signature::from_der(signature).ok()?;
+            Some(signature.normalize_s().to_der().as_bytes().to_vec())
+        }
+        Curve::P384 => {
+            let signature = p384::ecdsa::Signature::from_der(signature).ok()?;
+            Some(signature.normalize_s().to_der().as_bytes().to_vec())
+        }
+    }
+}
+
+/// Whether this is a signature over `curve` whose s is at most half of the group order.
+pub(crate) fn is_low_s(curve: Curve, signature: &[u8]) -> bool {
+    is_sig_value(signature)
+        && match curve {
+            Curve::P256 => p256::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|signature| signature.normalize_s() == signature),
+            Curve::P384 => p384::ecdsa::Signature::from_der(signature)
+                .is_ok_and(|signature| signature.normalize_s() == signature),
+        }
 }

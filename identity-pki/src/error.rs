@@ -122,9 +122,9 @@ pub enum Error {
     #[cfg(feature = "pkcs11")]
     #[error("the PKCS #11 token cannot be used: {0}")]
     Pkcs11(crate::Pkcs11Reason),
-    /// Text that is no P-256 private key. It does not say what was found.
+    /// Text that is no private key of a CA. It does not say what was found.
     #[cfg(feature = "x509")]
-    #[error("the private key is not one PKCS #8 PEM block with a P-256 key (RFC 5958)")]
+    #[error("the private key is not one PKCS #8 PEM block with a P-256 or P-384 key (RFC 5958)")]
     PrivateKey,
     /// A certificate that is not what was meant, found before anyone got it.
     #[cfg(feature = "x509")]

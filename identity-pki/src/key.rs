@@ -1,20 +1,14 @@
-//! The one kind of public key that a device or its CA has: uncompressed P-256.
+//! The public keys of devices and CAs: uncompressed P-256, and for CAs P-384 too.
 
-use p256::ecdsa::VerifyingKey;
+use const_oid::ObjectIdentifier;
 
-use crate::SpkiSha256;
 use crate::der::{self, DerError, Element, Reader, tag};
 use crate::oid;
+use crate::{Curve, SpkiSha256};
 
 /// The encoded length of a `SubjectPublicKeyInfo` with an uncompressed P-256 key: it holds nothing
 /// that could vary but the two coordinates.
 const SPKI_LEN: usize = 91;
-
-/// The x coordinate of the generator of P-256, which its negation shares (SEC 2 §2.4.2).
-const GENERATOR_X: [u8; 32] = [
-    0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2,
-    0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
-];
 
 /// The rule that a public key breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +29,13 @@ pub enum KeyRule {
     /// The curve is inherited from somewhere else.
     #[error("the key has an implicit curve, which is forbidden (RFC 5480 §2.1.1)")]
     ImplicitCurve,
-    /// A curve other than P-256.
-    #[error("the key is on curve {found}, not on P-256 (RFC 5480 §2.1.1.1)")]
+    /// Another curve than those that are accepted here.
+    #[error("the key is on curve {found}, not on {accepted} (RFC 5480 §2.1.1.1)")]
     Curve {
         /// The curve's object identifier.
         found: String,
+        /// The names of the curves that are accepted.
+        accepted: &'static str,
     },
     /// The point at infinity.
     #[error("the key is the point at infinity (SEC 1 §3.2.2.1)")]
@@ -50,8 +46,8 @@ pub enum KeyRule {
     /// A point in hybrid form.
     #[error("the key's point is in hybrid form, which is forbidden (RFC 5480 §2.2)")]
     HybridPoint,
-    /// Octets that are no form of a P-256 point.
-    #[error("{length} octets are no uncompressed P-256 point (SEC 1 §2.3.4)")]
+    /// Octets that are no form of a point on the key's curve.
+    #[error("{length} octets are no uncompressed point on the curve (SEC 1 §2.3.4)")]
     PointEncoding {
         /// How many octets were given.
         length: usize,
@@ -80,7 +76,7 @@ codes! {
     }
 }
 
-/// What keeps an element from being a P-256 key: its encoding, or the key in it.
+/// What keeps an element from being such a key: its encoding, or the key in it.
 #[derive(Debug)]
 pub(crate) enum KeyError {
     Der(DerError),
@@ -106,22 +102,16 @@ pub(crate) struct P256Spki([u8; SPKI_LEN]);
 impl P256Spki {
     /// Judges a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) by its own algorithm identifier.
     pub(crate) fn parse(spki: &Element<'_>) -> Result<Self, KeyError> {
-        let mut fields = spki.reader();
-        let algorithm = fields.element(tag::SEQUENCE)?;
-        let point = fields.element(tag::BIT_STRING)?;
-        fields.finish()?;
-        check_algorithm(&algorithm)?;
-        check_point(point.octet_aligned()?)?;
+        let key = Parts::read(spki)?;
+        match key.curve {
+            Some(Curve::P256) => check_point(Curve::P256, key.point)?,
+            Some(Curve::P384) | None => return Err(key.on_none_of("P-256").into()),
+        }
         // The named curve and the checked point leave one encoding, of one length.
         let bytes = spki.raw.try_into().map_err(|_| KeyRule::PointEncoding {
-            length: point.contents.len(),
+            length: key.point.len(),
         })?;
         Ok(Self(bytes))
-    }
-
-    /// A `SubjectPublicKeyInfo` and nothing else.
-    pub(crate) fn from_der(spki: &[u8]) -> Result<Self, KeyError> {
-        Self::parse(&der::check(Reader::new(spki), 2)?.expect(tag::SEQUENCE)?)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -139,21 +129,100 @@ impl P256Spki {
     }
 }
 
-/// The `SubjectPublicKeyInfo` of a key of our own.
-pub(crate) fn write_spki(key: &VerifyingKey) -> Vec<u8> {
+/// A CA's public key, on P-256 or P-384, as the `SubjectPublicKeyInfo` that it came in, byte for
+/// byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CaKey {
+    curve: Curve,
+    spki: Vec<u8>,
+}
+
+impl CaKey {
+    /// Judges a `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7) by its own algorithm identifier, as
+    /// strictly as a device's.
+    pub(crate) fn parse(spki: &Element<'_>) -> Result<Self, KeyError> {
+        let key = Parts::read(spki)?;
+        let curve = key.curve.ok_or_else(|| key.on_none_of("P-256 or P-384"))?;
+        check_point(curve, key.point)?;
+        Ok(Self {
+            curve,
+            spki: spki.raw.to_vec(),
+        })
+    }
+
+    /// A `SubjectPublicKeyInfo` and nothing else.
+    pub(crate) fn from_der(spki: &[u8]) -> Result<Self, KeyError> {
+        Self::parse(&der::check(Reader::new(spki), 2)?.expect(tag::SEQUENCE)?)
+    }
+
+    pub(crate) const fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The `subjectPublicKey` alone: the point as SEC 1 §2.3.3 writes it, which ends the encoding.
+    pub(crate) fn point(&self) -> &[u8] {
+        let length = 1 + 2 * self.curve.coordinate_len();
+        let (_, point) = self.spki.split_at(self.spki.len().saturating_sub(length));
+        point
+    }
+
+    pub(crate) fn sha256(&self) -> SpkiSha256 {
+        SpkiSha256::of_spki(&self.spki)
+    }
+
+    /// Whether `signature`, an `ECDSA-Sig-Value` in DER, is that of `message` by this key.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.curve.verifies(self.point(), message, signature)
+    }
+}
+
+/// The `SubjectPublicKeyInfo` of a key of our own, whose uncompressed point is `point`.
+pub(crate) fn write_spki(curve: Curve, point: &[u8]) -> Vec<u8> {
     der::sequence(&[
         &der::sequence(&[
             &der::object_identifier(oid::EC_PUBLIC_KEY),
-            &der::object_identifier(oid::P256),
+            &der::object_identifier(curve.name()),
         ]),
-        &der::tlv(
-            tag::BIT_STRING,
-            &[&[0], key.to_sec1_point(false).as_bytes()],
-        ),
+        &der::tlv(tag::BIT_STRING, &[&[0], point]),
     ])
 }
 
-fn check_algorithm(algorithm: &Element<'_>) -> Result<(), KeyError> {
+/// A `SubjectPublicKeyInfo` for `id-ecPublicKey` with a named curve; the point is not judged yet.
+struct Parts<'a> {
+    curve_name: ObjectIdentifier,
+    /// The curve, if it is one of ours.
+    curve: Option<Curve>,
+    point: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn read(spki: &Element<'a>) -> Result<Self, KeyError> {
+        let mut fields = spki.reader();
+        let algorithm = fields.element(tag::SEQUENCE)?;
+        let point = fields.element(tag::BIT_STRING)?;
+        fields.finish()?;
+        let curve_name = curve_name(&algorithm)?;
+        Ok(Self {
+            curve_name,
+            curve: Curve::named(curve_name),
+            point: point.octet_aligned()?,
+        })
+    }
+
+    fn on_none_of(&self, accepted: &'static str) -> KeyRule {
+        KeyRule::Curve {
+            found: self.curve_name.to_string(),
+            accepted,
+        }
+    }
+}
+
+/// The one curve that an algorithm identifier names (RFC 5480 §2.1.1).
+fn curve_name(algorithm: &Element<'_>) -> Result<ObjectIdentifier, KeyError> {
     let mut fields = algorithm.reader();
     let found = fields
         .element(tag::OBJECT_IDENTIFIER)?
@@ -170,27 +239,26 @@ fn check_algorithm(algorithm: &Element<'_>) -> Result<(), KeyError> {
     let parameters = fields.any()?;
     fields.finish()?;
     match parameters.tag {
-        tag::OBJECT_IDENTIFIER => match parameters.object_identifier()? {
-            oid::P256 => Ok(()),
-            found => Err(KeyRule::Curve {
-                found: found.to_string(),
-            }
-            .into()),
-        },
+        tag::OBJECT_IDENTIFIER => Ok(parameters.object_identifier()?),
         tag::SEQUENCE => Err(KeyRule::ExplicitCurve.into()),
         tag::NULL => Err(KeyRule::ImplicitCurve.into()),
         _ => Err(KeyRule::MissingCurve.into()),
     }
 }
 
-fn check_point(point: &[u8]) -> Result<(), KeyRule> {
+fn check_point(curve: Curve, point: &[u8]) -> Result<(), KeyRule> {
+    let one = curve.coordinate_len();
     match point {
         [0x00] => Err(KeyRule::PointAtInfinity),
-        [0x02 | 0x03, coordinate @ ..] if coordinate.len() == 32 => Err(KeyRule::CompressedPoint),
-        [0x06 | 0x07, coordinates @ ..] if coordinates.len() == 64 => Err(KeyRule::HybridPoint),
-        [0x04, coordinates @ ..] if coordinates.len() == 64 => {
-            VerifyingKey::from_sec1_bytes(point).map_err(|_| KeyRule::NotOnCurve)?;
-            if coordinates.starts_with(&GENERATOR_X) {
+        [0x02 | 0x03, coordinate @ ..] if coordinate.len() == one => Err(KeyRule::CompressedPoint),
+        [0x06 | 0x07, coordinates @ ..] if coordinates.len() == 2 * one => {
+            Err(KeyRule::HybridPoint)
+        }
+        [0x04, coordinates @ ..] if coordinates.len() == 2 * one => {
+            if !curve.holds(point) {
+                return Err(KeyRule::NotOnCurve);
+            }
+            if coordinates.starts_with(curve.generator_x()) {
                 return Err(KeyRule::Generator);
             }
             Ok(())

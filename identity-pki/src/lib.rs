@@ -60,6 +60,8 @@ mod certificate;
 #[cfg(feature = "x509")]
 mod csr;
 #[cfg(feature = "x509")]
+mod curve;
+#[cfg(feature = "x509")]
 mod der;
 mod digest;
 #[cfg(feature = "x509")]
@@ -98,6 +100,8 @@ pub use ca::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, Token
 pub use certificate::CertificateRule;
 #[cfg(feature = "x509")]
 pub use csr::{CsrCategory, CsrPolicy, CsrReason, ECDSA_P256_SHA256, MAX_CSR_LEN, ValidatedCsr};
+#[cfg(feature = "x509")]
+pub use curve::Curve;
 #[cfg(feature = "x509")]
 pub use der::{DerError, DerRule};
 pub use digest::{Fingerprint, PairingCodeHash, SpkiSha256, TbsSha256};

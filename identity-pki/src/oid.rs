@@ -9,9 +9,9 @@ const fn oid(dotted: &str) -> ObjectIdentifier {
 // Keys and signatures: RFC 5480 §2.1.1, RFC 5758 §3.2.
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = oid("1.2.840.10045.2.1");
 pub(crate) const P256: ObjectIdentifier = oid("1.2.840.10045.3.1.7");
-#[cfg(feature = "pkcs11")]
 pub(crate) const P384: ObjectIdentifier = oid("1.3.132.0.34");
 pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
+pub(crate) const ECDSA_WITH_SHA384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
 
 // Names: RFC 5280, appendix A.1.
 pub(crate) const COMMON_NAME: ObjectIdentifier = oid("2.5.4.3");

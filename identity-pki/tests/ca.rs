@@ -6,15 +6,15 @@
 mod support;
 
 use identity_pki::{
-    CA_VALIDITY, CaSigner, CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, Error,
-    Fingerprint, PlatformCa, ProfileRule, SigningError, SoftwareSigner, TbsSha256, Terms,
+    CA_VALIDITY, CaSigner, CsrPolicy, Curve, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256,
+    Error, Fingerprint, PlatformCa, ProfileRule, SigningError, SoftwareSigner, TbsSha256, Terms,
 };
 use p256::ecdsa::Signature;
 use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
-use support::der::{bits, ecdsa_with_sha256, seq};
+use support::der::{bits, ecdsa_with_sha256, ecdsa_with_sha384, seq};
 use support::leaf::other_s;
 use support::request::Request;
-use support::{NOW, SKEW, ca, ca_terms, csr, device_terms, identity, rng};
+use support::{NOW, SKEW, ca, ca_terms, csr, device_terms, identity, p384_signer, rng};
 use time::Duration;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -59,15 +59,52 @@ fn a_signer_that_gives_high_s_still_makes_low_s_certificates() {
     let issued = support::issue(&ca);
     // Reading it back refuses high s.
     assert!(DeviceCertificate::from_der(issued.der()).is_ok());
+
+    let signer = Distorted {
+        signer: p384_signer(),
+        distort: |signature| {
+            let low = p384::ecdsa::Signature::from_der(&signature)
+                .unwrap()
+                .normalize_s();
+            Ok(p384_other_s(low.to_der().as_bytes()))
+        },
+    };
+    let issued = support::issue(&generate(Box::new(signer)).unwrap());
+    assert!(DeviceCertificate::from_der(issued.der()).is_ok());
+}
+
+#[test]
+fn a_p384_ca_signs_by_ecdsa_with_sha384_for_p256_devices() {
+    let ca = generate(Box::new(p384_signer())).unwrap();
+    assert_eq!(ca.certificate().curve(), Curve::P384);
+    let unsigned = ca
+        .prepare(&csr(), &identity(), &device_terms(), &mut rng())
+        .unwrap();
+    assert_eq!(unsigned.curve(), Curve::P384);
+    let by_p256 = SoftwareSigner::generate(&mut rng()).sign(unsigned.tbs());
+    let issued = support::issue(&ca);
+    let read = DeviceCertificate::from_der(issued.der()).unwrap();
+    assert_eq!(read.issuer_curve(), Curve::P384);
+    assert_eq!(read.spki_sha256(), csr().spki_sha256());
+
+    // Any P-256 signature is in the range of P-384: that it is by another key shows to verifiers.
+    let foreign = unsigned.complete(&by_p256.unwrap()).unwrap();
+    let webpki = |leaf: &[u8]| support::path::webpki(ca.certificate().der(), leaf, NOW);
+    assert_eq!(webpki(issued.der()), Ok(()));
+    assert_eq!(
+        webpki(foreign.der()),
+        Err(webpki::Error::InvalidSignatureForPublicKey)
+    );
 }
 
 #[test]
 fn a_signer_that_fails_or_signs_with_another_key_makes_no_ca() {
-    let failing: [Distort; 4] = [
+    let failing: [Distort; 5] = [
         |_| Err(SigningError::new("the token was pulled")),
         |_| Ok(Vec::new()),
         |signature| Ok([signature, vec![0]].concat()),
         |_| SoftwareSigner::generate(&mut rng()).sign(b"whatever"),
+        |_| p384_signer().sign(b"whatever"),
     ];
     for distort in failing {
         let refused = generate(Distorted::new(distort)).unwrap_err();
@@ -175,17 +212,47 @@ fn a_key_service_signs_between_the_two_steps() {
 
 #[test]
 fn a_rewritten_signature_changes_the_fingerprint_but_not_the_denied_hash() {
-    let issued = support::issue(&ca());
+    rewritten_signature(&ca(), Curve::P256, &ecdsa_with_sha256(), |signature| {
+        let rewritten = other_s(&Signature::from_der(signature).unwrap());
+        rewritten.to_der().as_bytes().to_vec()
+    });
+    let p384 = generate(Box::new(p384_signer())).unwrap();
+    rewritten_signature(&p384, Curve::P384, &ecdsa_with_sha384(), p384_other_s);
+}
+
+fn p384_other_s(signature: &[u8]) -> Vec<u8> {
+    let signature = p384::ecdsa::Signature::from_der(signature).unwrap();
+    let (r, s) = signature.split_scalars();
+    let other = p384::ecdsa::Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap();
+    other.to_der().as_bytes().to_vec()
+}
+
+fn rewritten_signature(
+    ca: &PlatformCa,
+    curve: Curve,
+    algorithm: &[u8],
+    other_s: fn(&[u8]) -> Vec<u8>,
+) {
+    let issued = support::issue(ca);
     let (_, parsed) = X509Certificate::from_der(issued.der()).unwrap();
     let tbs = parsed.tbs_certificate.as_ref();
-    let signature = Signature::from_der(&parsed.signature_value.data).unwrap();
-    let rewritten = other_s(&signature).to_der();
-    let twin = seq(&[tbs, &ecdsa_with_sha256(), &bits(rewritten.as_bytes())]);
+    let rewritten = other_s(&parsed.signature_value.data);
+    let twin = seq(&[tbs, algorithm, &bits(&rewritten)]);
+    let webpki = |leaf: &[u8]| support::path::webpki(ca.certificate().der(), leaf, NOW);
+    assert_eq!(webpki(issued.der()), Ok(()));
+    assert_eq!(
+        webpki(&twin),
+        Ok(()),
+        "it is a signature as good as the other"
+    );
 
     assert_ne!(Fingerprint::of_certificate(&twin), issued.fingerprint());
     assert_eq!(TbsSha256::of_tbs(tbs), issued.tbs_sha256());
     let refused = DeviceCertificate::from_der(&twin).unwrap_err();
-    assert_eq!(refused, Error::DeviceCertificate(ProfileRule::HighS));
+    assert_eq!(
+        refused,
+        Error::DeviceCertificate(ProfileRule::HighS { curve })
+    );
 }
 
 #[test]

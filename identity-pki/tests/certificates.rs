@@ -13,8 +13,8 @@ use identity_pki::{
 };
 use support::der::{
     BASIC_CONSTRAINTS, DIGITAL_SIGNATURE, EXT_KEY_USAGE, KEY_USAGE, SUBJECT_ALT_NAME,
-    SUBJECT_KEY_IDENTIFIER, TRUE, client_auth, common_name, extension, integer, octets, oid,
-    p256_algorithm, san_uri, seq, tlv,
+    SUBJECT_KEY_IDENTIFIER, TRUE, client_auth, common_name, ecdsa_with_sha384, extension, integer,
+    octets, oid, p256_algorithm, p384_algorithm, san_uri, seq, tlv,
 };
 use support::leaf::{Leaf, validity};
 
@@ -59,15 +59,15 @@ fn outer(good: fn() -> Leaf) -> Vec<(&'static str, Vec<u8>)> {
             with(|leaf| leaf.serial = integer(&[1; 21])),
         ),
         (
-            "signature_algorithm",
-            with(|leaf| leaf.inner_algorithm = seq(&[&oid("1.2.840.10045.4.3.3")])),
+            "signature_algorithms_differ",
+            with(|leaf| leaf.inner_algorithm = ecdsa_with_sha384()),
         ),
         (
-            "signature_algorithm",
-            with(|leaf| leaf.outer_algorithm = seq(&[&oid("1.2.840.10045.4.3.3")])),
+            "signature_algorithms_differ",
+            with(|leaf| leaf.outer_algorithm = ecdsa_with_sha384()),
         ),
         (
-            "der_trailing_data",
+            "signature_algorithms_differ",
             with(|leaf| leaf.outer_algorithm = seq(&[&oid("1.2.840.10045.4.3.2"), &[5, 0]])),
         ),
         ("time", lasting(start, 0x17, b"270220120000")),
@@ -87,8 +87,8 @@ fn outer(good: fn() -> Leaf) -> Vec<(&'static str, Vec<u8>)> {
             "key_curve",
             with(|leaf| {
                 leaf.spki = seq(&[
-                    &seq(&[&oid("1.2.840.10045.2.1"), &oid("1.3.132.0.34")]),
-                    &support::der::bits(&[4; 97]),
+                    &seq(&[&oid("1.2.840.10045.2.1"), &oid("1.3.132.0.35")]),
+                    &support::der::bits(&[4; 133]),
                 ]);
             }),
         ),
@@ -116,8 +116,27 @@ fn device_cases() -> Vec<(&'static str, Vec<u8>)> {
     ]);
     let ia5 = tlv(0x16, &[b"dev_789".as_slice()]);
     let other_type = seq(&[&tlv(0x31, &[&seq(&[&oid("2.5.4.3"), &ia5])])]);
+    let signed_by = |algorithm: Vec<u8>| {
+        let change = |leaf: &mut Leaf| {
+            leaf.inner_algorithm.clone_from(&algorithm);
+            leaf.outer_algorithm = algorithm;
+        };
+        Leaf::device().with(change).der()
+    };
     let mut cases = outer(Leaf::device);
     cases.extend([
+        (
+            "signature_algorithm",
+            signed_by(seq(&[&oid("1.2.840.113549.1.1.11"), &[5, 0]])),
+        ),
+        (
+            "signature_algorithm",
+            signed_by(seq(&[&oid("1.2.840.10045.4.3.4")])),
+        ),
+        (
+            "der_trailing_data",
+            signed_by(seq(&[&oid("1.2.840.10045.4.3.2"), &[5, 0]])),
+        ),
         ("too_large", vec![0x30; MAX_DEVICE_CERTIFICATE_LEN + 1]),
         (
             "high_s",
@@ -225,13 +244,31 @@ fn device_cases() -> Vec<(&'static str, Vec<u8>)> {
     cases
 }
 
+/// The point whose private key everybody knows: it is one.
+fn p384_generator() -> Vec<u8> {
+    let mut one = [0; 48];
+    one[47] = 1;
+    let key = p384::ecdsa::SigningKey::from_slice(&one).unwrap();
+    let point = key.verifying_key().to_sec1_point(false);
+    point.as_bytes().to_vec()
+}
+
 fn ca_cases() -> Vec<(&'static str, Vec<u8>)> {
     let with = |position, kind: &str, critical, value: &[u8]| {
         let extension = extension(kind, critical, value);
         Leaf::ca().with_extension(position, extension).der()
     };
+    let p384 = |point: &[u8]| {
+        let spki = seq(&[&p384_algorithm(), &support::der::bits(point)]);
+        Leaf::ca().with(|leaf| leaf.spki = spki).der()
+    };
     let mut cases = outer(Leaf::ca);
     cases.extend([
+        ("key_not_on_curve", p384(&[4; 97])),
+        ("key_compressed_point", p384(&[2; 49])),
+        ("key_hybrid_point", p384(&[6; 97])),
+        ("key_point_encoding", p384(&[4; 65])),
+        ("key_generator", p384(&p384_generator())),
         (
             "empty_subject",
             Leaf::ca().with(|leaf| leaf.subject = seq(&[])).der(),
@@ -295,7 +332,10 @@ fn each_ca_certificate_is_refused_for_its_rule() {
     for (code, der) in ca_cases() {
         assert_eq!(ca_rule(&der), code);
     }
-    assert_eq!(covered(&ca_cases()), own(CaRule::codes()));
+    // How it was signed is asked of a CA that is imported alone.
+    let mut rules = own(CaRule::codes());
+    assert!(rules.remove("signature_algorithm") && rules.remove("self_signature"));
+    assert_eq!(covered(&ca_cases()), rules);
 }
 
 #[test]

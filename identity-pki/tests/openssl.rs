@@ -19,6 +19,7 @@ fn main() {
             openssl_verifies_the_chain_within_its_validity_only,
             openssl_and_we_agree_on_serial_and_fingerprint,
             a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte,
+            a_p384_ca_that_openssl_made_issues_certificates_that_openssl_verifies,
             honest_requests_of_openssl_pass,
             openssl_reads_the_key_that_the_signer_writes,
             what_was_issued_reads_back_the_same,
@@ -212,6 +213,44 @@ fn a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte() {
         "ca.pem",
         "device.pem",
     ]);
+}
+
+fn a_p384_ca_that_openssl_made_issues_certificates_that_openssl_verifies() {
+    let openssl = OpenSsl::new();
+    openssl.line("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out ca.key");
+    openssl.line(
+        "req -x509 -new -key ca.key -days 30 -sha384 -out ca.pem -subj /CN=Uploaded \
+         -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
+    let signer = SoftwareSigner::from_pkcs8_pem(&openssl.read("ca.key")).unwrap();
+    let again = signer.to_pkcs8_pem().unwrap();
+    openssl.write("again.key", again.as_bytes());
+    openssl.line("pkey -in again.key -check -noout");
+    let ca = PlatformCa::load(&openssl.read("ca.pem"), Box::new(signer)).unwrap();
+
+    let now = ca.certificate().not_before();
+    let terms = identity_pki::Terms::new(now, Duration::days(20), Duration::ZERO);
+    let issued = ca
+        .issue(&support::csr(), &identity(), &terms, &mut rng())
+        .unwrap();
+    openssl.write("device.pem", issued.pem());
+    let text = openssl.line("x509 -in device.pem -noout -text");
+    assert_eq!(text.matches("ecdsa-with-SHA384").count(), 2, "{text}");
+    assert!(text.contains("NIST CURVE: P-256"), "{text}");
+    openssl.run([
+        "verify",
+        "-x509_strict",
+        "-check_ss_sig",
+        "-purpose",
+        "sslclient",
+        "-attime",
+        &at(now),
+        "-CAfile",
+        "ca.pem",
+        "device.pem",
+    ]);
+    let webpki = support::path::webpki(ca.certificate().der(), issued.der(), now);
+    assert_eq!(webpki, Ok(()));
 }
 
 fn honest_requests_of_openssl_pass() {

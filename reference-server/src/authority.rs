@@ -4,7 +4,9 @@ use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
+};
 use identity_pki::{CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner};
 use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -12,7 +14,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::start::StartError;
 
-/// A P-256 key in memory that signs with aws-lc-rs.
+/// A P-256 or P-384 key in memory that signs with aws-lc-rs.
 pub struct AwsLcSigner {
     key: EcdsaKeyPair,
     spki: Vec<u8>,
@@ -28,8 +30,9 @@ impl AwsLcSigner {
         let unusable = |_| identity_pki::Error::PrivateKey;
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| identity_pki::Error::PrivateKey)?;
-        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, der.secret_pkcs8_der())
+        let read = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der.secret_pkcs8_der());
+        let key = read(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .or_else(|_| read(&ECDSA_P384_SHA384_ASN1_SIGNING))
             .map_err(|_| identity_pki::Error::PrivateKey)?;
         let spki: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(unusable)?;
         let spki = spki.as_ref().to_vec();
@@ -98,7 +101,8 @@ fn load(ca: &CaRecord) -> Result<PlatformCa, identity_pki::Error> {
 
 #[cfg(test)]
 mod tests {
-    use identity_pki::{CA_VALIDITY, Terms};
+    use base64::Engine as _;
+    use identity_pki::{CA_VALIDITY, Curve, Terms};
     use time::macros::datetime;
 
     use super::*;
@@ -124,6 +128,25 @@ mod tests {
         };
         let loaded = load(&record).expect("loaded");
         assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
+    }
+
+    #[test]
+    fn a_p384_key_makes_a_ca_as_well() {
+        let algorithm = &ECDSA_P384_SHA384_ASN1_SIGNING;
+        let key = EcdsaKeyPair::generate(algorithm).expect("key");
+        let der = key.to_pkcs8v1().expect("PKCS#8");
+        let pem = pem("PRIVATE KEY", der.as_ref());
+        let signer = AwsLcSigner::from_pkcs8_pem(&pem).expect("signer");
+        let now = datetime!(2026-11-22 12:00 UTC);
+        let terms = Terms::new(now, CA_VALIDITY, time::Duration::ZERO);
+        let mut rng = crate::clock::entropy();
+        let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng).expect("CA");
+        assert_eq!(ca.certificate().curve(), Curve::P384);
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let body = base64::engine::general_purpose::STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Certificates: honest ones, issued by `identity-pki`, and forged ones under the same CA key.
 
+use aws_lc_rs::digest;
 use getrandom::SysRng;
 use identity_mtls::TrustBundle;
 use identity_pki::{
@@ -7,6 +8,7 @@ use identity_pki::{
     Terms,
 };
 use p256::ecdsa::signature::Signer;
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey;
 use rand_core::UnwrapErr;
@@ -76,8 +78,18 @@ impl Authority {
     }
 
     pub(crate) fn valid_for(validity: Duration) -> Self {
+        Self::of(SoftwareSigner::generate(&mut UnwrapErr(SysRng)), validity)
+    }
+
+    /// A CA whose key is on P-384.
+    pub(crate) fn p384() -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).expect("key");
+        let signer = SoftwareSigner::from_pkcs8_pem(&key.serialize_pem()).expect("signer");
+        Self::of(signer, Duration::days(3650))
+    }
+
+    fn of(signer: SoftwareSigner, validity: Duration) -> Self {
         let mut rng = UnwrapErr(SysRng);
-        let signer = SoftwareSigner::generate(&mut rng);
         let key = CaKey::of(&signer);
         let terms = Terms::new(NOW, validity, Duration::days(1));
         let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng);
@@ -140,6 +152,17 @@ impl Authority {
         Credentials::new(issued.expect("certificate").der().to_vec(), &key)
     }
 
+    /// The same device under the same key, signed by ecdsa-with-SHA384 over P-256.
+    pub(crate) fn signed_by_sha384(&self, device: &Credentials) -> Credentials {
+        let leaf = with_sha384(device.leaf());
+        let tbs = Vec::<Any>::from_der(&leaf).expect("SEQUENCE of three")[0].to_der();
+        let signature = self
+            .issuer
+            .key()
+            .sign_by_sha384(&tbs.expect("TBSCertificate"));
+        device.presenting(vec![with_signature(&leaf.into(), |_| signature)])
+    }
+
     /// What an attacker would have who made this CA's key sign the profile of `device_id` with a
     /// `twist`.
     pub(crate) fn forge(
@@ -153,6 +176,21 @@ impl Authority {
         let leaf = params.signed_by(&key, &self.issuer).expect("certificate");
         Credentials::new(leaf.der().to_vec(), &key)
     }
+}
+
+/// The object identifiers of ecdsa-with-SHA256 and ecdsa-with-SHA384 (RFC 5758 §3.2).
+const SHA256: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+const SHA384: [u8; 10] = [6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+
+fn with_sha384(algorithm_within: &[u8]) -> Vec<u8> {
+    let mut bytes = algorithm_within.to_vec();
+    for start in 0..bytes.len().saturating_sub(SHA256.len() - 1) {
+        let place = &mut bytes[start..start + SHA256.len()];
+        if *place == SHA256 {
+            place.copy_from_slice(&SHA384);
+        }
+    }
+    bytes
 }
 
 fn authority_params(name: &str) -> CertificateParams {
@@ -211,16 +249,36 @@ pub(crate) fn other_s(signature: Signature) -> Signature {
 
 /// The CA's key, which signs with low s as the CA does.
 struct CaKey {
-    key: SigningKey,
+    key: Key,
     public: Vec<u8>,
+}
+
+enum Key {
+    P256(SigningKey),
+    P384(p384::ecdsa::SigningKey),
 }
 
 impl CaKey {
     fn of(signer: &SoftwareSigner) -> Self {
         let pem = signer.to_pkcs8_pem().expect("PEM");
-        let key = SigningKey::from_pkcs8_pem(&pem).expect("P-256 key");
-        let public = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
+        let key = SigningKey::from_pkcs8_pem(&pem).map(Key::P256);
+        let key = key.or_else(|_| p384::ecdsa::SigningKey::from_pkcs8_pem(&pem).map(Key::P384));
+        let key = key.expect("a key of a CA");
+        let public = match &key {
+            Key::P256(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Key::P384(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+        };
         Self { key, public }
+    }
+
+    /// Signs by ecdsa-with-SHA384, whatever the curve.
+    fn sign_by_sha384(&self, message: &[u8]) -> Signature {
+        let Key::P256(key) = &self.key else {
+            panic!("on P-384 that is nothing special");
+        };
+        let hash = digest::digest(&digest::SHA384, message);
+        let signature: Signature = key.sign_prehash(hash.as_ref()).expect("signature");
+        signature.normalize_s()
     }
 }
 
@@ -230,13 +288,24 @@ impl PublicKeyData for CaKey {
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
+        match self.key {
+            Key::P256(_) => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Key::P384(_) => &rcgen::PKCS_ECDSA_P384_SHA384,
+        }
     }
 }
 
 impl rcgen::SigningKey for CaKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature: Signature = self.key.sign(message);
-        Ok(signature.normalize_s().to_der().as_bytes().to_vec())
+        Ok(match &self.key {
+            Key::P256(key) => {
+                let signature: Signature = key.sign(message);
+                signature.normalize_s().to_der().as_bytes().to_vec()
+            }
+            Key::P384(key) => {
+                let signature: p384::ecdsa::Signature = key.sign(message);
+                signature.normalize_s().to_der().as_bytes().to_vec()
+            }
+        })
     }
 }

@@ -4,9 +4,9 @@ use time::OffsetDateTime;
 use crate::certificate::{Certificate, CertificateRule};
 use crate::der::{self, DerError, Element, tag};
 use crate::extension::{self, Extension, KeyUsage};
-use crate::key::{KeyError, KeyRule, P256Spki};
+use crate::key::{CaKey, KeyError, KeyRule};
 use crate::pem::{self, PemRule};
-use crate::{Error, Fingerprint, SerialNumber, SpkiSha256, excerpt, oid, profile};
+use crate::{Curve, Error, Fingerprint, SerialNumber, SpkiSha256, excerpt, oid, profile};
 
 use super::issue::{self, Terms, Validity};
 
@@ -49,6 +49,9 @@ pub enum CaRule {
     /// Constraints on names, which would refuse device identities.
     #[error("name constraints would refuse the devices' URIs (RFC 5280 §4.2.1.10)")]
     NameConstraints,
+    /// A certificate in its own name that another key signed, or that was changed since.
+    #[error("it names itself as its issuer, but its own key did not sign it (RFC 5280 §3.2)")]
+    SelfSignature,
     /// A critical extension that verifiers will not know.
     #[error("extension {oid} is critical and not supported (RFC 5280 §4.2)")]
     CriticalExtension {
@@ -65,6 +68,7 @@ codes! {
         Self::ExtKeyUsage => "ext_key_usage",
         Self::SubjectKeyIdentifier => "subject_key_identifier",
         Self::NameConstraints => "name_constraints",
+        Self::SelfSignature => "self_signature",
         Self::CriticalExtension { .. } => "critical_extension",
     }
     nested {
@@ -89,17 +93,17 @@ impl From<KeyError> for CaRule {
     }
 }
 
-/// A certificate that can be a platform CA's: CA:true, keyCertSign, a P-256 key, signed by ECDSA
-/// with SHA-256, and nothing in it that would make verifiers refuse what it issues.
+/// A certificate that can be a platform CA's: CA:true, keyCertSign, a key on P-256 or P-384, and
+/// nothing in it that would make verifiers refuse what it issues.
 ///
 /// Its bytes are kept as they came, and its subject enters device certificates byte for byte. Who
-/// signed it is not asked: it is a trust anchor (RFC 5280 §6.1.1).
+/// signed it and how is not asked: it is a trust anchor (RFC 5280 §6.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     der: Vec<u8>,
     subject_der: Vec<u8>,
     subject: String,
-    key: P256Spki,
+    key: CaKey,
     key_id: Vec<u8>,
     can_sign_crls: bool,
     serial: SerialNumber,
@@ -162,6 +166,12 @@ impl CaCertificate {
         self.key.sha256()
     }
 
+    /// The curve of the public key, which settles how the CA signs.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.key.curve()
+    }
+
     /// SHA-256 of the DER.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
@@ -205,8 +215,19 @@ impl CaCertificate {
         self.can_sign_crls
     }
 
-    pub(super) const fn key(&self) -> P256Spki {
-        self.key
+    pub(super) fn check_valid_at(&self, now: OffsetDateTime) -> Result<(), Error> {
+        if self.is_valid_at(now) {
+            return Ok(());
+        }
+        Err(Error::CaNotValid {
+            now,
+            not_before: self.not_before(),
+            not_after: self.not_after(),
+        })
+    }
+
+    pub(super) const fn key(&self) -> &CaKey {
+        &self.key
     }
 }
 
@@ -216,11 +237,12 @@ fn parse(der: &[u8]) -> Result<CaCertificate, CaRule> {
         return Err(CaRule::EmptySubject);
     }
     let (key_id, usage) = check_extensions(&certificate.extensions)?;
+    let key = CaKey::parse(&certificate.spki)?;
     Ok(CaCertificate {
         der: der.to_vec(),
         subject_der: certificate.subject.raw.to_vec(),
         subject: subject_text(&certificate.subject)?,
-        key: P256Spki::parse(&certificate.spki)?,
+        key,
         key_id: key_id.to_vec(),
         can_sign_crls: usage.can_sign_crls(),
         serial: certificate.serial,
@@ -311,7 +333,7 @@ fn attribute_name(kind: const_oid::ObjectIdentifier) -> String {
 
 /// The `TBSCertificate` of a new CA: CA:true without subordinates, keyCertSign and cRLSign.
 pub(super) fn self_signed_tbs(
-    key: &P256Spki,
+    key: &CaKey,
     common_name: &str,
     terms: &Terms,
     rng: &mut (impl CryptoRng + ?Sized),
@@ -321,10 +343,11 @@ pub(super) fn self_signed_tbs(
     let subject = write_subject(common_name, &hex::encode(generation))?;
     Ok(issue::write_tbs(&issue::Fields {
         serial: SerialNumber::generate(rng),
+        curve: key.curve(),
         issuer: &subject,
         validity: terms.validity()?,
         subject: &subject,
-        key,
+        key: key.as_bytes(),
         extensions: &write_extensions(key),
     }))
 }
@@ -348,10 +371,10 @@ fn write_subject(common_name: &str, generation: &str) -> Result<Vec<u8>, Error> 
     ]))
 }
 
-fn write_extensions(key: &P256Spki) -> Vec<u8> {
+fn write_extensions(key: &CaKey) -> Vec<u8> {
     let no_subordinates = der::tlv(tag::INTEGER, &[&[0]]);
     let constraints = der::sequence(&[&der::boolean(true), &no_subordinates]);
-    let key_id = der::octet_string(&profile::key_identifier(key));
+    let key_id = der::octet_string(&profile::key_identifier(key.point()));
     der::sequence(&[
         &extension::write(oid::BASIC_CONSTRAINTS, true, &constraints),
         &extension::write(oid::KEY_USAGE, true, &KeyUsage::CA.to_der()),

@@ -4,11 +4,11 @@ use crate::certificate::write_time;
 use crate::der::{self, tag};
 use crate::key::P256Spki;
 use crate::{
-    CaCertificate, DeviceCertificate, DeviceIdentity, Error, Fingerprint, SerialNumber,
-    SigningError, SpkiSha256, TbsSha256, ecdsa, oid, pem, profile,
+    CaCertificate, Curve, DeviceCertificate, DeviceIdentity, Error, Fingerprint, SerialNumber,
+    SpkiSha256, TbsSha256, pem, profile,
 };
 
-use super::recheck;
+use super::{recheck, signed};
 
 /// When a certificate or a CRL is issued and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +30,9 @@ impl Terms {
         }
     }
 
-    /// Whether a CA may issue now.
-    pub(super) fn check_ca(&self, ca: &CaCertificate) -> Result<(), Error> {
-        if ca.is_valid_at(self.now) {
-            return Ok(());
-        }
-        Err(Error::CaNotValid {
-            now: self.now,
-            not_before: ca.not_before(),
-            not_after: ca.not_after(),
-        })
+    /// When it is issued.
+    pub(super) const fn now(&self) -> OffsetDateTime {
+        self.now
     }
 
     pub(super) fn validity(&self) -> Result<Validity, Error> {
@@ -88,6 +81,7 @@ pub(super) struct Validity {
 pub struct UnsignedCertificate {
     pub(super) tbs: Vec<u8>,
     pub(super) issuer: Vec<u8>,
+    pub(super) issuer_curve: Curve,
     pub(super) authority_key_id: Vec<u8>,
     pub(super) serial: SerialNumber,
     pub(super) validity: Validity,
@@ -103,20 +97,22 @@ impl UnsignedCertificate {
         serial: SerialNumber,
         terms: &Terms,
     ) -> Result<Self, Error> {
-        terms.check_ca(ca)?;
+        ca.check_valid_at(terms.now)?;
         let mut validity = terms.validity()?;
         validity.not_after = validity.not_after.min(ca.not_after());
         let tbs = write_tbs(&Fields {
             serial,
+            curve: ca.curve(),
             issuer: ca.subject_der(),
             validity,
             subject: &profile::subject(identity),
-            key: &key,
+            key: key.as_bytes(),
             extensions: &profile::write_extensions(identity, &key, ca.subject_key_id()),
         });
         Ok(Self {
             tbs,
             issuer: ca.subject_der().to_vec(),
+            issuer_curve: ca.curve(),
             authority_key_id: ca.subject_key_id().to_vec(),
             serial,
             validity,
@@ -125,10 +121,17 @@ impl UnsignedCertificate {
         })
     }
 
-    /// The `TBSCertificate` in DER, to be signed by ecdsa-with-SHA256.
+    /// The `TBSCertificate` in DER, to be signed by the algorithm of [`curve`](Self::curve).
     #[must_use]
     pub fn tbs(&self) -> &[u8] {
         &self.tbs
+    }
+
+    /// The curve of the CA's key, and by it the algorithm: ecdsa-with-SHA256 on P-256,
+    /// ecdsa-with-SHA384 on P-384.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.issuer_curve
     }
 
     /// The serial number, for the issuance ledger.
@@ -146,10 +149,10 @@ impl UnsignedCertificate {
     ///
     /// # Errors
     ///
-    /// [`Error::Signing`] when the bytes are no P-256 signature, [`Error::Issued`] and
+    /// [`Error::Signing`] when the bytes are no signature over the CA's curve, [`Error::Issued`] and
     /// [`Error::DeviceCertificate`] when the result is not what was meant.
     pub fn complete(self, signature: &[u8]) -> Result<IssuedCertificate, Error> {
-        let der = assemble(&self.tbs, signature)?;
+        let der = signed::assemble(self.issuer_curve, &self.tbs, signature)?;
         recheck::compare(&der, &self)?;
         let facts = DeviceCertificate::from_der(&der)?;
         Ok(IssuedCertificate { der, facts })
@@ -222,10 +225,13 @@ impl IssuedCertificate {
 /// What goes into a `TBSCertificate`; names and extensions are encoded already.
 pub(super) struct Fields<'a> {
     pub(super) serial: SerialNumber,
+    /// The issuer's.
+    pub(super) curve: Curve,
     pub(super) issuer: &'a [u8],
     pub(super) validity: Validity,
     pub(super) subject: &'a [u8],
-    pub(super) key: &'a P256Spki,
+    /// The `SubjectPublicKeyInfo`.
+    pub(super) key: &'a [u8],
     pub(super) extensions: &'a [u8],
 }
 
@@ -238,25 +244,13 @@ pub(super) fn write_tbs(fields: &Fields<'_>) -> Vec<u8> {
     der::sequence(&[
         &der::explicit(0, &der::tlv(tag::INTEGER, &[&[2]])), // v3
         &der::tlv(tag::INTEGER, &[minimal(fields.serial.as_bytes())]),
-        &signature_algorithm(),
+        &fields.curve.signature_algorithm(),
         fields.issuer,
         &validity,
         fields.subject,
-        fields.key.as_bytes(),
+        fields.key,
         &der::explicit(3, fields.extensions),
     ])
-}
-
-/// `Certificate` or `CertificateList` (RFC 5280 §§4.1, 5.1), with the signature in its low-s form.
-pub(super) fn assemble(tbs: &[u8], signature: &[u8]) -> Result<Vec<u8>, SigningError> {
-    let signature = ecdsa::to_low_s(signature)
-        .ok_or_else(|| SigningError::new("the signature is no ECDSA-Sig-Value over P-256"))?;
-    let signature = der::tlv(tag::BIT_STRING, &[&[0], &signature]);
-    Ok(der::sequence(&[tbs, &signature_algorithm(), &signature]))
-}
-
-pub(super) fn signature_algorithm() -> Vec<u8> {
-    der::sequence(&[&der::object_identifier(oid::ECDSA_WITH_SHA256)])
 }
 
 /// The contents octets of an INTEGER from those of any width whose highest bit is clear.

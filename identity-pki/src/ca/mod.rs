@@ -3,10 +3,12 @@
 
 mod certificate;
 mod crl;
+mod import;
 mod issue;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod recheck;
+mod signed;
 mod signer;
 
 pub use certificate::{CaCertificate, CaRule, MAX_CA_CERTIFICATE_LEN};
@@ -17,12 +19,10 @@ pub use pkcs11::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, T
 pub use recheck::Difference;
 pub use signer::{CaSigner, SigningError, SoftwareSigner};
 
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
 use rand_core::CryptoRng;
 use time::Duration;
 
-use crate::key::P256Spki;
+use crate::key::CaKey;
 use crate::{DeviceIdentity, Error, SerialNumber, ValidatedCsr};
 
 /// How long a CA that the platform generates is valid: ten years (§9.2.1).
@@ -81,9 +81,13 @@ impl PlatformCa {
     ) -> Result<Self, Error> {
         let key = signer_key(&*signer)?;
         let tbs = certificate::self_signed_tbs(&key, common_name, terms, rng)?;
-        let der = issue::assemble(&tbs, &signer.sign(&tbs)?)?;
-        let certificate = CaCertificate::from_der(&der)?;
-        Self::new(certificate, signer)
+        let signature = signer.sign(&tbs)?;
+        check_possession(&key, &tbs, &signature)?;
+        let der = signed::assemble(key.curve(), &tbs, &signature)?;
+        Ok(Self {
+            certificate: CaCertificate::from_der(&der)?,
+            signer,
+        })
     }
 
     /// Puts a CA certificate and its signer together.
@@ -105,13 +109,13 @@ impl PlatformCa {
     /// [`Error::CaKeyMismatch`] and [`Error::Signing`].
     pub fn new(certificate: CaCertificate, signer: Box<dyn CaSigner>) -> Result<Self, Error> {
         let key = signer_key(&*signer)?;
-        if key != certificate.key() {
+        if key != *certificate.key() {
             return Err(Error::CaKeyMismatch {
                 certificate: certificate.key().sha256(),
                 signer: key.sha256(),
             });
         }
-        check_possession(&key, &signer.sign(LOAD_CHALLENGE)?)?;
+        check_possession(&key, LOAD_CHALLENGE, &signer.sign(LOAD_CHALLENGE)?)?;
         Ok(Self {
             certificate,
             signer,
@@ -160,15 +164,17 @@ impl PlatformCa {
     }
 }
 
-fn signer_key(signer: &dyn CaSigner) -> Result<P256Spki, Error> {
-    P256Spki::from_der(signer.spki_der())
-        .map_err(|_| SigningError::new("the signer's key is not an uncompressed P-256 key").into())
+fn signer_key(signer: &dyn CaSigner) -> Result<CaKey, Error> {
+    CaKey::from_der(signer.spki_der()).map_err(|_| {
+        SigningError::new("the signer's key is not an uncompressed P-256 or P-384 key").into()
+    })
 }
 
-fn check_possession(key: &P256Spki, signature: &[u8]) -> Result<(), SigningError> {
-    let verified = VerifyingKey::from_sec1_bytes(key.point()).and_then(|key| {
-        let signature = Signature::from_der(signature)?;
-        key.verify(LOAD_CHALLENGE, &signature)
-    });
-    verified.map_err(|_| SigningError::new("the signer's signature does not verify by its own key"))
+fn check_possession(key: &CaKey, message: &[u8], signature: &[u8]) -> Result<(), SigningError> {
+    if key.verifies(message, signature) {
+        return Ok(());
+    }
+    Err(SigningError::new(
+        "the signer's signature does not verify by its own key",
+    ))
 }

@@ -45,7 +45,7 @@ fn difference(der: &[u8], meant: &UnsignedCertificate) -> Option<Difference> {
     };
     let validity = certificate.validity();
     let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == oid::ECDSA_WITH_SHA256.as_bytes()
+        algorithm.algorithm.as_bytes() == meant.issuer_curve.signature_oid().as_bytes()
             && algorithm.parameters.is_none()
     };
     let fields = [
@@ -132,7 +132,7 @@ fn is_meant(extension: &X509Extension<'_>, meant: &UnsignedCertificate) -> bool 
                 && names.general_names == [GeneralName::URI(&meant.identity.san_uri())]
         }
         ParsedExtension::SubjectKeyIdentifier(id) => {
-            !extension.critical && id.0 == crate::profile::key_identifier(&meant.key)
+            !extension.critical && id.0 == crate::profile::key_identifier(meant.key.point())
         }
         ParsedExtension::AuthorityKeyIdentifier(authority) => {
             !extension.critical
@@ -151,9 +151,9 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::ca::{issue, signer::CaSigner as _};
+    use crate::ca::{signed, signer::CaSigner as _};
     use crate::{
-        CA_VALIDITY, CsrPolicy, DeviceId, ECDSA_P256_SHA256, PlatformCa, SerialNumber,
+        CA_VALIDITY, CsrPolicy, Curve, DeviceId, ECDSA_P256_SHA256, PlatformCa, SerialNumber,
         SoftwareSigner, TenantId, Terms, der,
     };
 
@@ -175,7 +175,7 @@ mod tests {
 
     fn sign(tbs: &[u8]) -> Vec<u8> {
         let signer = SoftwareSigner::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
-        issue::assemble(tbs, &signer.sign(tbs).unwrap()).unwrap()
+        signed::assemble(Curve::P256, tbs, &signer.sign(tbs).unwrap()).unwrap()
     }
 
     /// Replaces the one occurrence of some bytes.

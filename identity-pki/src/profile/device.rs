@@ -5,7 +5,9 @@ use crate::certificate::{Certificate, CertificateRule};
 use crate::der::{self, DerError, Element, tag};
 use crate::extension::{self, Extension, KeyUsage};
 use crate::key::{KeyError, KeyRule, P256Spki};
-use crate::{DeviceIdentity, Error, Fingerprint, SerialNumber, SpkiSha256, TbsSha256, ecdsa, oid};
+use crate::{
+    Curve, DeviceIdentity, Error, Fingerprint, SerialNumber, SpkiSha256, TbsSha256, ecdsa, oid,
+};
 
 /// The longest device certificate, in bytes of DER. Ours have about 600.
 pub const MAX_DEVICE_CERTIFICATE_LEN: usize = 4096;
@@ -20,9 +22,12 @@ pub enum ProfileRule {
     /// The public key.
     #[error(transparent)]
     Key(#[from] KeyRule),
-    /// A signature that is no P-256 signature with the lower s.
-    #[error("the signature is not a P-256 signature with s at most n/2, as the CA writes it")]
-    HighS,
+    /// A signature that is none over its algorithm's curve with the lower s.
+    #[error("the signature is not one over {curve} with s at most n/2, as the CA writes it")]
+    HighS {
+        /// The curve that the signature algorithm implies.
+        curve: Curve,
+    },
     /// A basic constraint that is missing, not critical, or of a CA.
     #[error("BasicConstraints is not CA:false and critical (RFC 5280 §4.2.1.9)")]
     BasicConstraints,
@@ -63,7 +68,7 @@ pub enum ProfileRule {
 
 codes! {
     ProfileRule {
-        Self::HighS => "high_s",
+        Self::HighS { .. } => "high_s",
         Self::BasicConstraints => "basic_constraints",
         Self::KeyUsage => "key_usage",
         Self::ExtKeyUsage => "ext_key_usage",
@@ -99,6 +104,7 @@ impl From<KeyError> for ProfileRule {
 /// | field | value |
 /// |---|---|
 /// | key | ECDSA P-256 |
+/// | signature | ecdsa-with-SHA256 under a P-256 CA, ecdsa-with-SHA384 under a P-384 CA; low s |
 /// | subject | CN = the device id |
 /// | `SubjectAltName` | one URI, `urn:link:tenant:{tenant_id}:device:{device_id}` |
 /// | `KeyUsage` (critical) | digitalSignature |
@@ -117,6 +123,7 @@ pub struct DeviceCertificate {
     spki_sha256: SpkiSha256,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
+    issuer_curve: Curve,
 }
 
 impl DeviceCertificate {
@@ -132,9 +139,12 @@ impl DeviceCertificate {
 
     pub(crate) fn parse(der: &[u8]) -> Result<Self, ProfileRule> {
         let certificate = Certificate::parse(der, MAX_DEVICE_CERTIFICATE_LEN)?;
+        let issuer_curve = certificate.signing_curve()?;
         let key = P256Spki::parse(&certificate.spki)?;
-        if !ecdsa::is_low_s(certificate.signature) {
-            return Err(ProfileRule::HighS);
+        if !ecdsa::is_low_s(issuer_curve, certificate.signature) {
+            return Err(ProfileRule::HighS {
+                curve: issuer_curve,
+            });
         }
         let identity = check_extensions(&certificate.extensions)?;
         if certificate.subject.raw != subject(&identity) {
@@ -150,6 +160,7 @@ impl DeviceCertificate {
             spki_sha256: key.sha256(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
+            issuer_curve,
         })
     }
 
@@ -193,6 +204,16 @@ impl DeviceCertificate {
     #[must_use]
     pub const fn not_after(&self) -> OffsetDateTime {
         self.not_after
+    }
+
+    /// The curve that its issuer's key has to be on, by the signature algorithm.
+    ///
+    /// Libraries for path validation also take ecdsa-with-SHA384 from a key on P-256, which no CA of
+    /// ours signs by, and the low s that is required here is that of this curve: whoever verified
+    /// the path compares it with [`CaCertificate::curve`](crate::CaCertificate::curve).
+    #[must_use]
+    pub const fn issuer_curve(&self) -> Curve {
+        self.issuer_curve
     }
 }
 
@@ -280,15 +301,15 @@ pub(crate) fn write_extensions(
         &extension::write(
             oid::SUBJECT_KEY_IDENTIFIER,
             false,
-            &der::octet_string(&key_identifier(key)),
+            &der::octet_string(&key_identifier(key.point())),
         ),
         &extension::authority_key_identifier(authority_key_id),
     ])
 }
 
-/// The leftmost 160 bits of the SHA-256 of the public key (RFC 7093 §2, method 1).
-pub(crate) fn key_identifier(key: &P256Spki) -> [u8; 20] {
-    let digest: [u8; 32] = Sha256::digest(key.point()).into();
+/// The leftmost 160 bits of the SHA-256 of the public key, which is `point` (RFC 7093 §2, method 1).
+pub(crate) fn key_identifier(point: &[u8]) -> [u8; 20] {
+    let digest: [u8; 32] = Sha256::digest(point).into();
     let mut identifier = [0; 20];
     identifier
         .iter_mut()

@@ -72,6 +72,14 @@ pub fn ecdsa_with_sha256() -> Vec<u8> {
     seq(&[&oid("1.2.840.10045.4.3.2")])
 }
 
+pub fn ecdsa_with_sha384() -> Vec<u8> {
+    seq(&[&oid("1.2.840.10045.4.3.3")])
+}
+
+pub fn p384_algorithm() -> Vec<u8> {
+    seq(&[&oid("1.2.840.10045.2.1"), &oid("1.3.132.0.34")])
+}
+
 pub fn p256_algorithm() -> Vec<u8> {
     seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")])
 }

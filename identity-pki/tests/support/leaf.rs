@@ -13,6 +13,8 @@ use super::der::{
 /// The parts of a certificate, each as its encoding.
 #[derive(Clone, Debug)]
 pub struct Leaf {
+    /// Who signs it.
+    pub issuer: SigningKey,
     pub version: Vec<u8>,
     pub serial: Vec<u8>,
     pub inner_algorithm: Vec<u8>,
@@ -25,10 +27,10 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    fn new(subject: &str, extensions: Vec<Vec<u8>>) -> Self {
-        let key = SigningKey::generate_from_rng(&mut super::rng());
+    fn new(key: &SigningKey, issuer: SigningKey, subject: &str, extensions: Vec<Vec<u8>>) -> Self {
         let point = key.verifying_key().to_sec1_point(false);
         Self {
+            issuer,
             version: tlv(0xa0, &[&integer(&[2])]),
             serial: integer(&[1]),
             inner_algorithm: ecdsa_with_sha256(),
@@ -44,6 +46,8 @@ impl Leaf {
     /// A device's certificate as the profile asks for it.
     pub fn device() -> Self {
         Self::new(
+            &SigningKey::generate_from_rng(&mut super::rng()),
+            SigningKey::generate_from_rng(&mut super::rng()),
             "dev_789",
             vec![
                 extension(BASIC_CONSTRAINTS, true, &seq(&[])),
@@ -58,9 +62,12 @@ impl Leaf {
         )
     }
 
-    /// A CA's certificate.
+    /// A CA's certificate, which it signs itself.
     pub fn ca() -> Self {
+        let key = SigningKey::generate_from_rng(&mut super::rng());
         Self::new(
+            &key,
+            key.clone(),
             "A CA",
             vec![
                 extension(BASIC_CONSTRAINTS, true, &seq(&[&TRUE])),
@@ -105,8 +112,7 @@ impl Leaf {
                 extensions
             },
         ]);
-        let issuer = SigningKey::generate_from_rng(&mut super::rng());
-        let signature: Signature = issuer.sign(&tbs);
+        let signature: Signature = self.issuer.sign(&tbs);
         let low = signature.normalize_s();
         let signature = if self.high_s { other_s(&low) } else { low };
         let signature = signature.to_der();

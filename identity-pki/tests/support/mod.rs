@@ -5,6 +5,7 @@
 
 pub mod der;
 pub mod leaf;
+pub mod path;
 pub mod request;
 pub mod tree;
 
@@ -17,6 +18,8 @@ use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
     IssuedCertificate, PlatformCa, SoftwareSigner, TenantId, Terms, ValidatedCsr,
 };
+use p384::elliptic_curve::Generate as _;
+use p384::pkcs8::{EncodePrivateKey as _, LineEnding};
 use rand_core::UnwrapErr;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -42,6 +45,13 @@ pub fn device_terms() -> Terms {
 pub fn ca() -> PlatformCa {
     let signer = Box::new(SoftwareSigner::generate(&mut rng()));
     PlatformCa::generate(signer, "Link Identity Device CA", &ca_terms(), &mut rng()).unwrap()
+}
+
+/// A key on P-384, as an uploaded CA may have.
+pub fn p384_signer() -> SoftwareSigner {
+    let key = p384::ecdsa::SigningKey::generate_from_rng(&mut rng());
+    let pem = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    SoftwareSigner::from_pkcs8_pem(&pem).unwrap()
 }
 
 pub fn identity() -> DeviceIdentity {

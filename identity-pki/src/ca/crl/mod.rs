@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 
 use crate::certificate::write_time;
 use crate::der::{self, tag};
-use crate::{Error, Terms, extension, oid, pem};
+use crate::{Curve, Error, Terms, extension, oid, pem};
 
-use super::{PlatformCa, issue};
+use super::{PlatformCa, issue, signed};
 
 impl PlatformCa {
     /// Signs a list of the certificates that are revoked: [`prepare_crl`](Self::prepare_crl), a
@@ -90,10 +90,11 @@ impl PlatformCa {
         if !ca.can_sign_crls() {
             return Err(Error::CaCannotSignCrls);
         }
-        terms.check_ca(ca)?;
+        ca.check_valid_at(terms.now())?;
         let update = terms.validity()?;
         let fields = Fields {
             issuer: ca.subject_der().to_vec(),
+            issuer_curve: ca.curve(),
             this_update: update.not_before,
             next_update: update.not_after,
             entries: entry::collapse(entries),
@@ -111,6 +112,7 @@ impl PlatformCa {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fields {
     issuer: Vec<u8>,
+    issuer_curve: Curve,
     this_update: OffsetDateTime,
     next_update: OffsetDateTime,
     entries: Vec<RevokedCertificate>,
@@ -129,10 +131,17 @@ pub struct UnsignedCrl {
 }
 
 impl UnsignedCrl {
-    /// The `TBSCertList` in DER, to be signed as a certificate is.
+    /// The `TBSCertList` in DER, to be signed by the algorithm of [`curve`](Self::curve).
     #[must_use]
     pub fn tbs(&self) -> &[u8] {
         &self.tbs
+    }
+
+    /// The curve of the CA's key, and by it the algorithm: ecdsa-with-SHA256 on P-256,
+    /// ecdsa-with-SHA384 on P-384.
+    #[must_use]
+    pub const fn curve(&self) -> Curve {
+        self.fields.issuer_curve
     }
 
     /// What is revoked, sorted by serial number, each certificate once.
@@ -151,7 +160,7 @@ impl UnsignedCrl {
     /// [`Error::Signing`] when the bytes are no signature of the CA's kind, and
     /// [`Error::IssuedCrl`] when the result is not what was meant.
     pub fn complete(self, signature: &[u8]) -> Result<Crl, Error> {
-        let der = issue::assemble(&self.tbs, signature)?;
+        let der = signed::assemble(self.fields.issuer_curve, &self.tbs, signature)?;
         recheck::compare(&der, &self)?;
         Ok(Crl {
             der,
@@ -210,7 +219,7 @@ fn write_tbs(fields: &Fields) -> Vec<u8> {
     let number = extension::write(oid::CRL_NUMBER, false, &number);
     der::sequence(&[
         &der::tlv(tag::INTEGER, &[&[1]]), // v2
-        &issue::signature_algorithm(),
+        &fields.issuer_curve.signature_algorithm(),
         &fields.issuer,
         &write_time(fields.this_update),
         &write_time(fields.next_update),

@@ -4,7 +4,7 @@
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Extension, X509Version};
 
-use crate::{Error, SerialNumber, oid};
+use crate::{Error, SerialNumber};
 
 use super::{Fields, RevokedCertificate, UnsignedCrl};
 
@@ -43,7 +43,7 @@ fn difference(der: &[u8], meant: &UnsignedCrl) -> Option<CrlDifference> {
     };
     let (list, meant_tbs, meant) = (&crl.tbs_cert_list, &meant.tbs, &meant.fields);
     let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == oid::ECDSA_WITH_SHA256.as_bytes()
+        algorithm.algorithm.as_bytes() == meant.issuer_curve.signature_oid().as_bytes()
             && algorithm.parameters.is_none()
     };
     let fields = [
@@ -130,8 +130,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::ca::{issue, signer::CaSigner as _};
-    use crate::{CrlNumber, PlatformCa, RevocationReason, SoftwareSigner, Terms, der};
+    use crate::ca::{signed, signer::CaSigner as _};
+    use crate::{CrlNumber, Curve, PlatformCa, RevocationReason, SoftwareSigner, Terms, der};
 
     /// A CRL of two entries and what was meant by it.
     fn issued() -> (Vec<u8>, UnsignedCrl) {
@@ -155,7 +155,7 @@ mod tests {
 
     fn sign(tbs: &[u8]) -> Vec<u8> {
         let signer = SoftwareSigner::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
-        issue::assemble(tbs, &signer.sign(tbs).unwrap()).unwrap()
+        signed::assemble(Curve::P256, tbs, &signer.sign(tbs).unwrap()).unwrap()
     }
 
     #[test]
