@@ -8,6 +8,8 @@ mod support;
 use identity_pki::{
     CsrPolicy, DeviceCertificate, ECDSA_P256_SHA256, Fingerprint, PlatformCa, SoftwareSigner,
 };
+use support::der::{DIGITAL_SIGNATURE, KEY_USAGE, extension, seq, tlv};
+use support::request::Request;
 use support::{NOW, OpenSsl, SKEW, ca, identity, issue, rng};
 use time::Duration;
 
@@ -21,6 +23,8 @@ fn main() {
             a_ca_that_openssl_made_issues_under_its_own_name_byte_for_byte,
             a_p384_ca_that_openssl_made_issues_certificates_that_openssl_verifies,
             honest_requests_of_openssl_pass,
+            openssl_verifies_the_requests_that_the_gate_accepts,
+            openssl_walks_what_is_issued_to_its_last_byte,
             openssl_reads_the_key_that_the_signer_writes,
             what_was_issued_reads_back_the_same,
         ],
@@ -285,6 +289,53 @@ fn honest_requests_of_openssl_pass() {
         openssl.run(request.into_iter().chain(added));
         let csr = CsrPolicy::new(ECDSA_P256_SHA256).check_pem(&openssl.read("r.pem"));
         assert_eq!(csr.unwrap().spki_der(), spki, "{list:?}");
+    }
+}
+
+fn openssl_verifies_the_requests_that_the_gate_accepts() {
+    let openssl = OpenSsl::new();
+    let password = tlv(0x0c, &[b"hunter2"]);
+    let usage = extension(KEY_USAGE, true, &DIGITAL_SIGNATURE);
+    let plain = Request::new();
+    for request in [
+        plain.clone(),
+        plain.clone().with(|request| request.subject = seq(&[])),
+        plain
+            .with_attribute("1.2.840.113549.1.9.7", &[&password])
+            .with_extensions(&[&usage]),
+    ] {
+        let der = request.der();
+        let csr = CsrPolicy::new(ECDSA_P256_SHA256).check_der(&der).unwrap();
+        openssl.write("r.der", &der);
+        let answer = openssl.line("req -inform DER -in r.der -verify -noout -pubkey");
+        assert!(answer.contains("verify OK"), "{answer}");
+        openssl.write("r.pub", answer);
+        openssl.line("pkey -pubin -in r.pub -outform DER -out r.spki");
+        let spki = std::fs::read(openssl.path("r.spki")).unwrap();
+        assert_eq!(csr.spki_der(), spki);
+    }
+}
+
+fn openssl_walks_what_is_issued_to_its_last_byte() {
+    let openssl = OpenSsl::new();
+    let ca = ca();
+    for der in [issue(&ca).der(), ca.certificate().der()] {
+        openssl.write("c.der", der);
+        let lines = openssl.line("asn1parse -inform DER -in c.der -i");
+        assert!(!lines.to_lowercase().contains("error"), "{lines}");
+        let outer = lines.lines().next().unwrap_or_default();
+        let contents = format!("hl=4 l={:4}", der.len() - 4);
+        assert!(outer.contains(&contents), "{outer:?}, not {contents:?}");
+        // Each element's own length and offset add up, or the next would not be where it is.
+        let last = lines.lines().last().unwrap_or_default();
+        let number = |after: &str| -> usize {
+            let (_, rest) = last.split_once(after).unwrap();
+            let rest = rest.trim_start();
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+            digits.unwrap_or_default().parse().unwrap()
+        };
+        let offset: usize = last.split(':').next().unwrap().trim().parse().unwrap();
+        assert_eq!(offset + number("hl=") + number(" l="), der.len());
     }
 }
 

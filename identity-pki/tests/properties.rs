@@ -184,3 +184,20 @@ proptest! {
         let _ = DeviceCertificate::from_der(&bytes);
     }
 }
+
+/// The same for every byte, instead of drawn ones: each bit of it turned, and all of them.
+#[test]
+fn no_byte_of_an_accepted_request_can_change() {
+    let usage = extension(KEY_USAGE, true, &DIGITAL_SIGNATURE);
+    let honest = Request::new().with_extensions(&[&usage]).der();
+    let policy = CsrPolicy::new(ECDSA_P256_SHA256);
+    policy.check_der(&honest).expect("it is honest");
+    for position in 0..honest.len() {
+        for change in (0..8).map(|bit| 1 << bit).chain([0xff]) {
+            let mut der = honest.clone();
+            der[position] ^= change;
+            let verdict = policy.check_der(&der);
+            assert!(verdict.is_err(), "byte {position}, {change:#04x}");
+        }
+    }
+}

@@ -6,6 +6,7 @@
 
 mod encodings;
 mod extensions;
+mod hostile;
 mod keys;
 #[path = "../support/mod.rs"]
 mod support;
@@ -48,11 +49,17 @@ fn cases() -> Vec<Case> {
     };
     add(CsrCategory::Malformed, encodings::texts());
     add(CsrCategory::Malformed, encodings::encodings());
+    add(CsrCategory::Malformed, hostile::texts());
+    add(CsrCategory::Malformed, hostile::forms());
+    add(CsrCategory::Malformed, hostile::key_forms());
     add(CsrCategory::Malformed, vec![refused_key()]);
     add(CsrCategory::Algorithm, keys::keys());
     add(CsrCategory::Algorithm, keys::signature_algorithms());
+    add(CsrCategory::Algorithm, hostile::keys());
+    add(CsrCategory::Algorithm, hostile::signature_algorithms());
     add(CsrCategory::Extensions, extensions::attributes());
     add(CsrCategory::Extensions, extensions::extensions());
+    add(CsrCategory::Extensions, hostile::extensions());
     add(CsrCategory::Signature, keys::signatures());
     cases
 }
