@@ -63,13 +63,13 @@ fn the_stock_verifier_accepts_what_the_profile_refuses() {
                 .push(ExtendedKeyUsagePurpose::ServerAuth);
         }),
         ("for no purpose in particular", |p| {
-            p.extended_key_usages.clear()
+            p.extended_key_usages.clear();
         }),
         ("may sign certificates", |p| {
-            p.key_usages = vec![KeyUsagePurpose::KeyCertSign]
+            p.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         }),
         ("may not sign", |p| {
-            p.key_usages = vec![KeyUsagePurpose::KeyEncipherment]
+            p.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
         }),
         ("no key usage", |p| p.key_usages.clear()),
         ("no basic constraints", |p| p.is_ca = IsCa::NoCa),
@@ -82,7 +82,7 @@ fn the_stock_verifier_accepts_what_the_profile_refuses() {
             p.subject_alt_names = vec![uri("https://a.example")];
         }),
         ("another common name", |p| {
-            p.distinguished_name = common_name("dev_2")
+            p.distinguished_name = common_name("dev_2");
         }),
         ("an unknown extension", |p| {
             let unknown = CustomExtension::from_oid_content(&[1, 3, 9, 1], vec![5, 0]);

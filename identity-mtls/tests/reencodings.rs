@@ -30,8 +30,10 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tree::{Node, length};
 use x509_cert::der::pem::LineEnding;
 
-/// Ways to write an element of this tag and these contents other than DER's.
-const TWISTS: [(&str, fn(u8, &[u8]) -> Vec<u8>); 11] = [
+/// Writes an element of a tag and contents in another way than DER's.
+type Twist = fn(u8, &[u8]) -> Vec<u8>;
+
+const TWISTS: [(&str, Twist); 11] = [
     ("a length in one octet more", |tag, contents| {
         let octets = match length(contents.len()).as_slice() {
             [short] => vec![0x81, *short],
@@ -98,7 +100,7 @@ fn reencodings(
     let paths = whole.paths().into_iter().filter(|path| at(path));
     let mut found: Vec<(String, CertificateDer<'static>)> = paths
         .flat_map(|path| {
-            let twisted = |(name, twist): (&str, fn(u8, &[u8]) -> Vec<u8>)| {
+            let twisted = |(name, twist): (&str, Twist)| {
                 let der = whole.encode_with(&path, &|tag, contents| twist(tag, contents));
                 (format!("{name} at {path:?}"), der.into())
             };

@@ -205,7 +205,7 @@ fn the_bytes_that_were_checked_are_the_bytes_that_were_signed() {
     );
 }
 
-/// OpenBao CVE-2025-54998 and -55003: lock-out and one-time use were evaded by spelling a code in
+/// `OpenBao` CVE-2025-54998 and -55003: lock-out and one-time use were evaded by spelling a code in
 /// other case or with spaces. Here there is one form to count, look up and use.
 #[test]
 fn a_pairing_code_cannot_be_tried_twice_by_case_or_spaces() {

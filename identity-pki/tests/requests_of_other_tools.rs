@@ -26,7 +26,7 @@ fn der_of(text: &str) -> Vec<u8> {
 
 /// The verdicts on the text, if it is one, and on the DER inside. What is refused, and why:
 ///
-/// - `NEW CERTIFICATE REQUEST` (GnuTLS, NSS, Java, `openssl -newhdr`) and words around the block: the
+/// - `NEW CERTIFICATE REQUEST` (`certtool`, NSS, Java, `openssl -newhdr`) and words around the block: the
 ///   gate takes the one label of RFC 7468 §7 that its generators must write, and nothing beside it.
 /// - keytool always asks for a subject key identifier, which is the CA's to choose.
 /// - Mbed TLS 2.28 writes NULL parameters behind ecdsa-with-SHA256, which RFC 5758 §3.2 forbids.
