@@ -2,11 +2,15 @@
 //! the writer, and compared with what was meant.
 
 use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Extension, X509Version};
+use x509_parser::prelude::{FromDer as _, X509Extension};
 
 use crate::{Error, SerialNumber};
 
+use super::read::List;
 use super::{Fields, RevokedCertificate, UnsignedCrl};
+
+/// The version of a CRL with extensions, as it is encoded (RFC 5280 §5.1.2.1).
+const V2: u32 = 1;
 
 /// The field in which a CRL differs from what was meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +42,20 @@ pub(super) fn compare(der: &[u8], meant: &UnsignedCrl) -> Result<(), Error> {
 }
 
 fn difference(der: &[u8], meant: &UnsignedCrl) -> Option<CrlDifference> {
-    let Ok((&[], crl)) = CertificateRevocationList::from_der(der) else {
+    let Some(list) = List::read(der) else {
         return Some(CrlDifference::Encoding);
     };
-    let (list, meant_tbs, meant) = (&crl.tbs_cert_list, &meant.tbs, &meant.fields);
+    let (meant_tbs, meant) = (&meant.tbs, &meant.fields);
     let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
         algorithm.algorithm.as_bytes() == meant.issuer_curve.signature_oid().as_bytes()
             && algorithm.parameters.is_none()
     };
     let fields = [
-        (CrlDifference::TbsCertList, list.as_ref() == meant_tbs),
-        (
-            CrlDifference::Version,
-            list.version == Some(X509Version::V2),
-        ),
+        (CrlDifference::TbsCertList, list.tbs == meant_tbs),
+        (CrlDifference::Version, list.version == V2),
         (
             CrlDifference::SignatureAlgorithm,
-            ecdsa(&list.signature) && ecdsa(&crl.signature_algorithm),
+            list.algorithms.iter().all(ecdsa),
         ),
         (CrlDifference::Issuer, list.issuer.as_raw() == meant.issuer),
         (
@@ -63,26 +64,33 @@ fn difference(der: &[u8], meant: &UnsignedCrl) -> Option<CrlDifference> {
         ),
         (
             CrlDifference::NextUpdate,
-            list.next_update.map(|time| time.timestamp())
-                == Some(meant.next_update.unix_timestamp()),
+            list.next_update.timestamp() == meant.next_update.unix_timestamp(),
         ),
         (
             CrlDifference::RevokedCertificates,
-            list.revoked_certificates.len() == meant.entries.len()
-                && list
-                    .revoked_certificates
-                    .iter()
-                    .zip(&meant.entries)
-                    .all(|(found, meant)| is_meant(found, meant)),
+            // Without entries the list of them is absent (RFC 5280 §5.1.2.6).
+            list.entries.is_none() == meant.entries.is_empty()
+                && are_revoked(list.entries.unwrap_or_default(), &meant.entries),
         ),
         (
             CrlDifference::Extensions,
-            are_meant(list.extensions(), meant),
+            are_meant(&list.extensions, meant),
         ),
     ];
     fields
         .into_iter()
         .find_map(|(field, same)| (!same).then_some(field))
+}
+
+/// Whether these entries, side by side, are those that were meant.
+fn are_revoked(mut entries: &[u8], meant: &[RevokedCertificate]) -> bool {
+    for meant in meant {
+        match x509_parser::revocation_list::RevokedCertificate::from_der(entries) {
+            Ok((rest, found)) if is_meant(&found, meant) => entries = rest,
+            _ => return false,
+        }
+    }
+    entries.is_empty()
 }
 
 fn is_meant(
@@ -215,8 +223,10 @@ mod tests {
             difference(&signed, &UnsignedCrl { tbs, ..meant })
         };
         assert_eq!(changed(fields), None);
-        // The version is left out, which means v1.
-        assert_eq!(changed(&fields[3..]), Some(CrlDifference::Version));
+        // The version is left out, which means v1, or is another.
+        assert_eq!(changed(&fields[3..]), Some(CrlDifference::Encoding));
+        let v3 = [&[2, 1, 2], &fields[3..]].concat();
+        assert_eq!(changed(&v3), Some(CrlDifference::Version));
         // Another extension follows.
         let (rest, extensions) = fields.split_at(fields.len() - 49);
         let mut extensions = extensions.to_vec();
@@ -225,6 +235,14 @@ mod tests {
         extensions[3] += 10;
         let another = changed(&[rest, &extensions].concat());
         assert_eq!(another, Some(CrlDifference::Extensions));
+        // Another algorithm outside than inside.
+        let outer = der::Reader::new(&der).any().unwrap().contents.to_vec();
+        let position = meant.tbs.len() + 11;
+        assert_eq!(outer[position], 2, "the last arc of ecdsa-with-SHA256");
+        let other = [&outer[..position], &[3], &outer[position + 1..]].concat();
+        let other = der::sequence(&[&other]);
+        let algorithm = difference(&other, &meant);
+        assert_eq!(algorithm, Some(CrlDifference::SignatureAlgorithm));
         let longer = [&der[..], &[0]].concat();
         assert_eq!(difference(&longer, &meant), Some(CrlDifference::Encoding));
     }
