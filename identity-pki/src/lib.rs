@@ -43,7 +43,7 @@
 //! |---|---|
 //! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
 //! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
-//! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module |
+//! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module, by the vendor's library; the one thing here that does I/O |
 //! | `serde` | `Serialize` and `Deserialize` of the ids |
 //!
 //! Without features the crate is identifiers and digests alone: [`TenantId`], [`DeviceId`],
