@@ -95,7 +95,7 @@ pub use ca::{
     RevokedCertificate, SigningError, SoftwareSigner, Terms, UnsignedCertificate, UnsignedCrl,
 };
 #[cfg(feature = "pkcs11")]
-pub use ca::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, TokenId, TokenPin};
+pub use ca::{KeyName, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, TokenId, TokenPin};
 #[cfg(feature = "x509")]
 pub use certificate::CertificateRule;
 #[cfg(feature = "x509")]

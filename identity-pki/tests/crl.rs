@@ -212,9 +212,14 @@ proptest! {
     }
 }
 
-/// What webpki says of a device's certificate when it asks the list at `at`.
-fn verify(device: &[u8], crl: &Crl, at: OffsetDateTime) -> Result<(), webpki::Error> {
-    let anchor = CertificateDer::from(CA.certificate().der());
+/// What webpki says of a certificate of `ca` when it asks the list at `at`.
+fn verify(
+    ca: &PlatformCa,
+    device: &[u8],
+    crl: &Crl,
+    at: OffsetDateTime,
+) -> Result<(), webpki::Error> {
+    let anchor = CertificateDer::from(ca.certificate().der());
     let anchors = [anchor_from_trusted_cert(&anchor).unwrap()];
     let device = CertificateDer::from(device);
     let crl = BorrowedCertRevocationList::from_der(crl.der()).unwrap();
@@ -240,18 +245,21 @@ fn verify(device: &[u8], crl: &Crl, at: OffsetDateTime) -> Result<(), webpki::Er
 
 #[test]
 fn webpki_takes_the_good_device_and_refuses_the_revoked_one() {
-    let (good, revoked) = (issue(&CA), issue(&CA));
-    let reason = RevocationReason::Superseded;
-    let crl = crl([RevokedCertificate::new(revoked.serial(), NOW, reason).unwrap()]);
-    assert_eq!(verify(good.der(), &crl, NOW), Ok(()));
-    let refused = verify(revoked.der(), &crl, NOW);
-    assert_eq!(refused, Err(webpki::Error::CertRevoked));
+    let p384 = Box::new(support::p384_signer());
+    let p384 = PlatformCa::generate(p384, "CA", &ca_terms(), &mut rng()).unwrap();
+    for ca in [&*CA, &p384] {
+        let (good, revoked) = (issue(ca), issue(ca));
+        let reason = RevocationReason::Superseded;
+        let entry = RevokedCertificate::new(revoked.serial(), NOW, reason).unwrap();
+        let crl = ca.issue_crl(CrlNumber::from(1), &terms(), [entry]).unwrap();
+        assert_eq!(verify(ca, good.der(), &crl, NOW), Ok(()));
+        let refused = verify(ca, revoked.der(), &crl, NOW);
+        assert_eq!(refused, Err(webpki::Error::CertRevoked));
 
-    let late = verify(good.der(), &crl, crl.next_update() + Duration::SECOND);
-    assert!(
-        matches!(late, Err(webpki::Error::CrlExpired { .. })),
-        "{late:?}"
-    );
+        let late = crl.next_update() + Duration::SECOND;
+        let late = verify(ca, good.der(), &crl, late).unwrap_err();
+        assert!(matches!(late, webpki::Error::CrlExpired { .. }), "{late:?}");
+    }
 }
 
 #[test]
@@ -259,7 +267,7 @@ fn the_list_of_another_ca_says_nothing() {
     let good = issue(&CA);
     let other = ca();
     let crl = other.issue_crl(CrlNumber::from(1), &terms(), []).unwrap();
-    let refused = verify(good.der(), &crl, NOW);
+    let refused = verify(&CA, good.der(), &crl, NOW);
     assert_eq!(refused, Err(webpki::Error::UnknownRevocationStatus));
 }
 
@@ -287,7 +295,9 @@ fn a_key_service_signs_between_the_two_steps() {
     let unsigned = ca.prepare_crl(CrlNumber::from(1), &terms(), []).unwrap();
     let signature = service.sign(unsigned.tbs()).unwrap();
     assert!(unsigned.clone().complete(&signature).is_ok());
-    for garbage in [&[][..], &[0x30, 0], &signature[1..]] {
+    let by_another = SoftwareSigner::generate(&mut rng()).sign(unsigned.tbs());
+    let by_another = by_another.unwrap();
+    for garbage in [&[][..], &[0x30, 0], &signature[1..], &by_another] {
         let refused = unsigned.clone().complete(garbage).unwrap_err();
         assert!(matches!(refused, Error::Signing(_)), "{refused}");
     }

@@ -9,7 +9,7 @@ use identity_pki::{
     Crl, CrlNumber, Error, IssuedCertificate, PlatformCa, RevocationReason, RevokedCertificate,
     SoftwareSigner, Terms,
 };
-use support::{NOW, OpenSsl, SKEW, ca, issue};
+use support::{NOW, OpenSsl, SKEW, ca, ca_terms, issue, rng};
 use time::{Duration, OffsetDateTime};
 
 fn main() {
@@ -96,20 +96,24 @@ fn the_list_that_openssl_prints_is_what_was_meant() {
 fn openssl_verifies_the_signature_by_the_ca_that_signed_and_no_other() {
     let openssl = OpenSsl::new();
     files(&openssl);
-    let verified = openssl.line("crl -in crl.pem -noout -verify -CAfile ca.pem");
-    assert!(verified.contains("verify OK"), "{verified}");
+    let p384 = Box::new(support::p384_signer());
+    let p384 = PlatformCa::generate(p384, "CA", &ca_terms(), &mut rng()).unwrap();
+    let crl = p384.issue_crl(CrlNumber::from(1), &terms(), []).unwrap();
+    openssl.write("p384.pem", p384.certificate().pem());
+    openssl.write("p384.crl", crl.pem());
     openssl.write("other.pem", ca().certificate().pem());
-    let by_another = [
-        "crl",
-        "-in",
-        "crl.pem",
-        "-noout",
-        "-verify",
-        "-CAfile",
-        "other.pem",
-    ];
-    let (_, said) = openssl.try_run(by_another);
-    assert!(!said.contains("verify OK"), "{said}");
+    for (crl, ca, verifies) in [
+        ("crl.pem", "ca.pem", true),
+        ("p384.crl", "p384.pem", true),
+        ("crl.pem", "other.pem", false),
+        ("crl.pem", "p384.pem", false),
+    ] {
+        let verify = ["crl", "-in", crl, "-noout", "-verify", "-CAfile", ca];
+        let (_, said) = openssl.try_run(verify);
+        assert_eq!(said.contains("verify OK"), verifies, "{said}");
+    }
+    let text = openssl.line("crl -in p384.crl -noout -text");
+    assert_eq!(text.matches("ecdsa-with-SHA384").count(), 2, "{text}");
 }
 
 fn openssl_takes_the_good_device_and_refuses_the_revoked_one() {

@@ -17,7 +17,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use identity_pki::{
-    CaSigner as _, CrlNumber, Error, KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token,
+    CaSigner as _, CrlNumber, Curve, Error, KeyName, Pkcs11Reason, Pkcs11Signer, Pkcs11Token,
     PlatformCa, Terms, TokenId, TokenPin,
 };
 use support::{NOW, OpenSsl, SKEW, ca_terms, issue, rng};
@@ -34,6 +34,7 @@ const TEST: &str = "IDENTITY_PKI_PKCS11_TEST";
 fn main() {
     let tests = support::tests![
         a_key_made_in_the_token_signs_a_ca_its_devices_and_its_lists,
+        a_p384_key_signs_as_well,
         the_private_key_never_leaves_the_token,
         a_session_that_a_new_start_of_the_module_ended_is_opened_again,
         a_session_that_the_end_of_the_module_ended_is_opened_again,
@@ -101,7 +102,7 @@ fn token_with(pin: &str) -> Pkcs11Token {
 
 fn generate() -> Pkcs11Signer {
     make_token(TOKEN);
-    Pkcs11Signer::generate(token(), LABEL, &[1], NamedCurve::P256).unwrap()
+    Pkcs11Signer::generate(token(), LABEL, &[1], Curve::P256).unwrap()
 }
 
 fn ca() -> PlatformCa {
@@ -199,6 +200,14 @@ fn a_key_made_in_the_token_signs_a_ca_its_devices_and_its_lists() {
         let again = PlatformCa::load(&ca.certificate().pem(), signer).unwrap();
         openssl_verifies(&again);
     }
+}
+
+fn a_p384_key_signs_as_well() {
+    make_token(TOKEN);
+    let signer = Pkcs11Signer::generate(token(), LABEL, &[1], Curve::P384).unwrap();
+    let ca = PlatformCa::generate(Box::new(signer), "CA", &ca_terms(), &mut rng()).unwrap();
+    assert_eq!(ca.certificate().curve(), Curve::P384);
+    openssl_verifies(&ca);
 }
 
 fn the_private_key_never_leaves_the_token() {
@@ -392,14 +401,14 @@ fn keys_that_cannot_serve_are_refused() {
 fn a_name_that_is_taken_makes_no_second_key() {
     generate();
     for (label, id) in [(LABEL, 2), ("ca-2027", 1), (LABEL, 1)] {
-        let refused = Pkcs11Signer::generate(token(), label, &[id], NamedCurve::P256);
+        let refused = Pkcs11Signer::generate(token(), label, &[id], Curve::P256);
         let key = KeyName::label_and_id(label, [id]);
         let refused = refused.unwrap_err();
         assert_eq!(refused, Error::Pkcs11(Pkcs11Reason::KeyExists { key }));
     }
     let session = Neighbour::new().session();
     assert_eq!(objects(&session, ObjectClass::PRIVATE_KEY).len(), 1);
-    Pkcs11Signer::generate(token(), "ca-2027", &[2], NamedCurve::P256).unwrap();
+    Pkcs11Signer::generate(token(), "ca-2027", &[2], Curve::P256).unwrap();
 }
 
 fn a_token_that_is_not_there_is_named() {
@@ -430,7 +439,7 @@ fn of_two_tokens_with_one_label_the_serial_number_names_the_one() {
     for id in [serial, TokenId::Slot(neighbour.slot.id())] {
         let name = format!("{id:?}");
         let token = Pkcs11Token::new(MODULE, id, TokenPin::new(PIN.to_owned()));
-        Pkcs11Signer::generate(token, &name, name.as_bytes(), NamedCurve::P256).unwrap();
+        Pkcs11Signer::generate(token, &name, name.as_bytes(), Curve::P256).unwrap();
     }
     let session = neighbour.session();
     assert_eq!(objects(&session, ObjectClass::PRIVATE_KEY).len(), 2);

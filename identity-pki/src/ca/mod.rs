@@ -15,7 +15,7 @@ pub use certificate::{CaCertificate, CaRule, MAX_CA_CERTIFICATE_LEN};
 pub use crl::{Crl, CrlDifference, CrlNumber, RevocationReason, RevokedCertificate, UnsignedCrl};
 pub use issue::{IssuedCertificate, Terms, UnsignedCertificate};
 #[cfg(feature = "pkcs11")]
-pub use pkcs11::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, TokenId, TokenPin};
+pub use pkcs11::{KeyName, Pkcs11Reason, Pkcs11Signer, Pkcs11Token, TokenId, TokenPin};
 pub use recheck::Difference;
 pub use signer::{CaSigner, SigningError, SoftwareSigner};
 

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 
 use crate::certificate::write_time;
 use crate::der::{self, tag};
+use crate::key::CaKey;
 use crate::{Curve, Error, Terms, extension, oid, pem};
 
 use super::{PlatformCa, issue, signed};
@@ -95,7 +96,7 @@ impl PlatformCa {
         let update = terms.validity()?;
         let fields = Fields {
             issuer: ca.subject_der().to_vec(),
-            issuer_curve: ca.curve(),
+            issuer_key: ca.key().clone(),
             this_update: update.not_before,
             next_update: update.not_after,
             entries: entry::collapse(entries),
@@ -113,7 +114,7 @@ impl PlatformCa {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fields {
     issuer: Vec<u8>,
-    issuer_curve: Curve,
+    issuer_key: CaKey,
     this_update: OffsetDateTime,
     next_update: OffsetDateTime,
     entries: Vec<RevokedCertificate>,
@@ -142,7 +143,7 @@ impl UnsignedCrl {
     /// ecdsa-with-SHA384 on P-384.
     #[must_use]
     pub const fn curve(&self) -> Curve {
-        self.fields.issuer_curve
+        self.fields.issuer_key.curve()
     }
 
     /// What is revoked, sorted by serial number, each certificate once.
@@ -153,16 +154,19 @@ impl UnsignedCrl {
 
     /// Adds the signature, an `ECDSA-Sig-Value` in DER, in its low-s form whatever the signer gave.
     ///
-    /// The list is then read back by an independent parser, and compared with what was meant field
-    /// by field and entry by entry, before anyone gets it. Time and memory grow as the number of
-    /// entries does: about 150 bytes an entry at the peak.
+    /// The signature is verified, since a list that does not verify shuts every device out. Then
+    /// the list is read back by an independent parser, and compared with what was meant field by
+    /// field and entry by entry, before anyone gets it. Time and memory grow as the number of entries
+    /// does: about 150 bytes an entry at the peak.
     ///
     /// # Errors
     ///
-    /// [`Error::Signing`] when the bytes are no signature of the CA's kind, and
+    /// [`Error::Signing`] when the bytes are no signature of the list by the CA's key, and
     /// [`Error::IssuedCrl`] when the result is not what was meant.
     pub fn complete(self, signature: &[u8]) -> Result<Crl, Error> {
-        let der = signed::assemble(self.fields.issuer_curve, &self.tbs, signature)?;
+        let key = &self.fields.issuer_key;
+        super::check_possession(key, &self.tbs, signature)?;
+        let der = signed::assemble(key.curve(), &self.tbs, signature)?;
         recheck::compare(&der, &self)?;
         Ok(Crl {
             der,
@@ -221,7 +225,7 @@ fn write_tbs(fields: &Fields) -> Vec<u8> {
     let number = extension::write(oid::CRL_NUMBER, false, &number);
     der::sequence(&[
         &der::tlv(tag::INTEGER, &[&[1]]), // v2
-        &fields.issuer_curve.signature_algorithm(),
+        &fields.issuer_key.curve().signature_algorithm(),
         &fields.issuer,
         &write_time(fields.this_update),
         &write_time(fields.next_update),

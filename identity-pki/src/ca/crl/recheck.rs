@@ -47,7 +47,7 @@ fn difference(der: &[u8], meant: &UnsignedCrl) -> Option<CrlDifference> {
     };
     let (meant_tbs, meant) = (&meant.tbs, &meant.fields);
     let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == meant.issuer_curve.signature_oid().as_bytes()
+        algorithm.algorithm.as_bytes() == meant.issuer_key.curve().signature_oid().as_bytes()
             && algorithm.parameters.is_none()
     };
     let fields = [

@@ -4,19 +4,18 @@
 //! serve: a token that is found by its label, one login, `CKM_ECDSA` over a hash that is made here,
 //! and a public key object beside the private one.
 
-mod curve;
+mod encoding;
 mod reason;
 mod session;
 mod token;
 
-pub use curve::NamedCurve;
 pub use reason::Pkcs11Reason;
 pub use token::{KeyName, Pkcs11Token, TokenId, TokenPin};
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use crate::{CaSigner, Error, SigningError};
+use crate::{CaSigner, Curve, Error, SigningError};
 
 use session::OpenKey;
 
@@ -24,7 +23,7 @@ use session::OpenKey;
 ///
 /// ```no_run
 /// use identity_pki::{
-///     CA_VALIDITY, KeyName, NamedCurve, Pkcs11Signer, Pkcs11Token, PlatformCa, Terms, TokenId,
+///     CA_VALIDITY, Curve, KeyName, Pkcs11Signer, Pkcs11Token, PlatformCa, Terms, TokenId,
 ///     TokenPin,
 /// };
 /// # use time::{Duration, macros::datetime};
@@ -38,7 +37,7 @@ use session::OpenKey;
 /// };
 ///
 /// // Once: the key is made in the token and never leaves it.
-/// let signer = Pkcs11Signer::generate(token()?, "ca-2026", &[1], NamedCurve::P256)?;
+/// let signer = Pkcs11Signer::generate(token()?, "ca-2026", &[1], Curve::P256)?;
 /// let terms = Terms::new(now, CA_VALIDITY, Duration::minutes(5));
 /// let ca = PlatformCa::generate(Box::new(signer), "Device CA", &terms, &mut rng)?;
 /// let certificate = ca.certificate().pem();
@@ -64,7 +63,7 @@ use session::OpenKey;
 pub struct Pkcs11Signer {
     token: Pkcs11Token,
     key: KeyName,
-    curve: NamedCurve,
+    curve: Curve,
     spki: Vec<u8>,
     connection: Mutex<Connection>,
 }
@@ -108,7 +107,7 @@ impl Pkcs11Signer {
         token: Pkcs11Token,
         label: &str,
         id: &[u8],
-        curve: NamedCurve,
+        curve: Curve,
     ) -> Result<Self, Error> {
         session::generate(&token, label, id, curve)?;
         Self::open(token, KeyName::label_and_id(label, id))
@@ -160,9 +159,9 @@ impl CaSigner for Pkcs11Signer {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let digest = self.curve.digest(message);
+        let digest = encoding::digest(self.curve, message);
         self.sign_digest(&digest)
-            .and_then(|signature| self.curve.sig_value(&signature))
+            .and_then(|signature| encoding::sig_value(self.curve, &signature))
             .map_err(|reason| SigningError::new(reason.to_string()))
     }
 }

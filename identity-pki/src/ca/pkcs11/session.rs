@@ -11,7 +11,9 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 
-use super::{KeyName, NamedCurve, Pkcs11Reason, Pkcs11Token, TokenId};
+use crate::Curve;
+
+use super::{KeyName, Pkcs11Reason, Pkcs11Token, TokenId, encoding};
 
 /// The modules of this process. `C_Initialize` counts for the whole process, so each is loaded once;
 /// and none is unloaded, since some have threads of their own.
@@ -82,7 +84,7 @@ fn log_in(token: &Pkcs11Token, access: Access) -> Result<Session, Pkcs11Reason> 
 pub(super) struct OpenKey {
     session: Session,
     private: ObjectHandle,
-    pub(super) curve: NamedCurve,
+    pub(super) curve: Curve,
     pub(super) spki: Vec<u8>,
 }
 
@@ -101,8 +103,8 @@ impl OpenKey {
         else {
             return Err(Pkcs11Reason::Curve);
         };
-        let curve = NamedCurve::from_parameters(parameters)?;
-        let spki = curve.spki(point)?;
+        let curve = encoding::curve(parameters)?;
+        let spki = encoding::spki(curve, point)?;
         Ok(Self {
             session,
             private,
@@ -192,7 +194,7 @@ pub(super) fn generate(
     token: &Pkcs11Token,
     label: &str,
     id: &[u8],
-    curve: NamedCurve,
+    curve: Curve,
 ) -> Result<(), Pkcs11Reason> {
     let session = log_in(token, Access::ReadWrite)?;
     let names = [
@@ -212,7 +214,7 @@ pub(super) fn generate(
         Attribute::Token(true),
         Attribute::Private(false),
         Attribute::Verify(true),
-        Attribute::EcParams(curve.parameters()),
+        Attribute::EcParams(encoding::parameters(curve)),
     ];
     let private = [
         Attribute::Token(true),
