@@ -69,15 +69,12 @@ pub(crate) fn decode_base64(text: &str, limit: usize) -> Result<Vec<u8>, PemRule
 
 /// One block, which ends in a newline.
 pub(crate) fn encode(label: &'static str, der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
-    for (position, character) in base64.chars().enumerate() {
-        if position > 0 && position % LINE_LEN == 0 {
-            text.push('\n');
-        }
-        text.push(character);
+    for line in der.chunks(LINE_LEN / 4 * 3) {
+        STANDARD.encode_string(line, &mut text);
+        text.push('\n');
     }
-    text.push_str(&format!("\n-----END {label}-----\n"));
+    text.push_str(&format!("-----END {label}-----\n"));
     text
 }
 
