@@ -13,13 +13,9 @@ use criterion::Criterion;
 use getrandom::SysRng;
 use identity_bench::paired::{self, Spread};
 use identity_bench::report::{self, Bar};
-use identity_bench::signer::AwsLcSigner;
-use identity_pki::{
-    CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, PlatformCa, TenantId, Terms,
-};
+use identity_bench::{clock, fleet};
+use identity_pki::{CsrPolicy, DeviceIdentity, PlatformCa, Terms};
 use rand_core::UnwrapErr;
-use rcgen::{CertificateParams, KeyPair};
-use time::macros::datetime;
 use webpki::aws_lc_rs::ECDSA_P256_SHA256;
 
 /// One device's request and the CA that answers it.
@@ -32,21 +28,13 @@ struct Issuance {
 
 impl Issuance {
     fn new() -> Self {
-        let now = datetime!(2026-11-22 12:00 UTC);
-        let skew = time::Duration::minutes(5);
-        let key = KeyPair::generate().expect("device key");
-        let csr = CertificateParams::default().serialize_request(&key);
-        let terms = Terms::new(now, CA_VALIDITY, skew);
-        let signer = Box::new(AwsLcSigner::generate());
-        let ca = PlatformCa::generate(signer, "Bench CA", &terms, &mut UnwrapErr(SysRng));
+        let (identity, _, csr) = fleet::request();
+        let (ca, terms) = fleet::authority(clock::now());
         Self {
-            csr: csr.expect("CSR").der().to_vec(),
-            ca: ca.expect("CA"),
-            identity: DeviceIdentity::new(
-                TenantId::new("acme").expect("tenant id"),
-                DeviceId::new("dev_789").expect("device id"),
-            ),
-            terms: Terms::new(now, DEVICE_VALIDITY, skew),
+            csr,
+            ca,
+            identity,
+            terms,
         }
     }
 

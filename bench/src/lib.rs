@@ -5,6 +5,9 @@
 //! on them, and [`paired`] the ratios that the bars are about. `just bench` runs all of them and
 //! prints their rows at the end.
 
+pub mod clock;
+pub mod fleet;
+pub mod memory_handshake;
 pub mod paired;
 pub mod report;
 pub mod signer;

@@ -2,11 +2,14 @@
 //!
 //! The sides take turns in short blocks, and each turn of all sides gives one figure, such as the
 //! ratio of two. The median of these is the result: a disturbance spoils the turn that it falls
-//! into, and a slow drift (frequency, a neighbour's load) is in both sides of every turn.
+//! into, and a slow drift (frequency, a neighbour's load) is in both sides of every turn. Blocks are
+//! timed by what the thread used of its processor, so that another program's turn counts for nobody.
 
 use std::time::{Duration, Instant};
 
-/// How long one side runs before the next one does: long beside the clock's resolution, short beside
+use crate::clock::thread_cpu_time;
+
+/// How long one side runs before the next one does: long beside a look at the clock, short beside
 /// anything that disturbs.
 const BLOCK: Duration = Duration::from_millis(4);
 
@@ -33,17 +36,17 @@ pub fn turns<const N: usize>(mut sides: [&mut dyn FnMut(); N], time: Duration) -
 
 /// Nanoseconds of one call, over `calls` of them.
 fn block(side: &mut dyn FnMut(), calls: u32) -> f64 {
-    let start = Instant::now();
+    let start = thread_cpu_time();
     for _ in 0..calls {
         side();
     }
-    start.elapsed().as_nanos() as f64 / f64::from(calls)
+    (thread_cpu_time() - start).as_nanos() as f64 / f64::from(calls)
 }
 
 fn calls_in_a_block(side: &mut dyn FnMut(), warm_up: Duration) -> u32 {
-    let start = Instant::now();
+    let start = thread_cpu_time();
     let mut calls = 0_u32;
-    while start.elapsed() < warm_up {
+    while thread_cpu_time() - start < warm_up {
         side();
         calls += 1;
     }
