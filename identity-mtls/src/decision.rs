@@ -7,7 +7,7 @@ use identity_pki::{
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, OtherError};
 use rustls_pki_types::CertificateDer;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::trust::Authority;
@@ -107,6 +107,15 @@ pub enum Refusal {
     /// No denylist was published yet, so nobody knows whether the certificate is denied.
     #[error("no denylist is published yet")]
     NoDenylist,
+    /// The denylist is beyond an [age limit](crate::AgeLimit) that refuses, so nobody knows whether
+    /// the certificate was denied since.
+    #[error("the denylist is {age} old; {limit} is the most that is accepted")]
+    StaleDenylist {
+        /// How old it was at the time of the decision; negative for a list from the future.
+        age: Duration,
+        /// The oldest that is accepted, in either direction.
+        limit: Duration,
+    },
 }
 
 impl From<Refusal> for CertificateError {
@@ -124,7 +133,7 @@ impl From<Refusal> for CertificateError {
             },
             Refusal::CaNotValid { .. } => Self::Expired,
             Refusal::Denied { .. } => Self::Revoked,
-            Refusal::NoDenylist => Self::UnknownRevocationStatus,
+            Refusal::NoDenylist | Refusal::StaleDenylist { .. } => Self::UnknownRevocationStatus,
             Refusal::Handshaking
             | Refusal::Resumed
             | Refusal::AnotherHandshake
@@ -174,7 +183,7 @@ impl<'a> PresentedChain<'a> {
 ///
 /// In this order: length of the chain (by [`PresentedChain`]), device profile (which limits the leaf
 /// to 4 KiB before it parses any), nothing foreign beside the leaf, validity of the leaf, exactly
-/// one link to a CA of `trust`, validity of that CA, denylist. Only a certificate that is in order
+/// one link to a CA of `trust`, validity of that CA, denylist, its age. Only a certificate that is in order
 /// in every other respect is called [denied](Refusal::Denied).
 ///
 /// `algorithms` are those of the caller's `CryptoProvider`.

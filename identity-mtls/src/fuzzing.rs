@@ -149,7 +149,8 @@ pub fn denylist(bytes: &[u8]) {
             _ => {}
         }
         for entry in (0..=u8::MAX).step_by(7).map(digest) {
-            assert_eq!(denylist.contains(&entry), model.denies(&entry));
+            let is_denied = denylist.denies(&entry, OffsetDateTime::UNIX_EPOCH);
+            assert_eq!(is_denied, model.denies(&entry));
         }
     }
 }
@@ -168,8 +169,10 @@ fn digest(number: u8) -> TbsSha256 {
 struct Model {
     /// The authoritative list.
     committed: BTreeSet<TbsSha256>,
-    /// The reload that counts, and its place in the order of things.
+    /// What the reload read that counts, and where in the order of things it began.
     published: Option<(usize, BTreeSet<TbsSha256>)>,
+    /// Where in that order it was published.
+    published_at: usize,
     added: Vec<(usize, TbsSha256)>,
     places: usize,
 }
@@ -186,14 +189,13 @@ impl Model {
     }
 
     fn publish(&mut self, place: usize, read: BTreeSet<TbsSha256>) -> bool {
-        let is_later = self
-            .published
-            .as_ref()
-            .is_none_or(|(last, _)| place > *last);
-        if is_later {
+        // Of reloads that overlap the first to be published counts.
+        let is_first = place > self.published_at;
+        if is_first {
             self.published = Some((place, read));
+            self.published_at = self.next();
         }
-        is_later
+        is_first
     }
 
     fn denies(&self, entry: &TbsSha256) -> bool {

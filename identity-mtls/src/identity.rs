@@ -92,7 +92,7 @@ impl VerifiedDevice {
     }
 
     /// Decides again on what can change after the chain was verified: validity of leaf and CA,
-    /// whether the CA is still accepted, and the denylist.
+    /// whether the CA is still accepted, the denylist, and whether that is recent enough.
     ///
     /// # Errors
     ///
@@ -112,15 +112,13 @@ impl VerifiedDevice {
                 now,
             });
         }
-        if denylist
-            .ok_or(Refusal::NoDenylist)?
-            .contains(&self.0.tbs_sha256)
-        {
+        let denylist = denylist.ok_or(Refusal::NoDenylist)?;
+        if denylist.contains(&self.0.tbs_sha256) {
             return Err(Refusal::Denied {
                 identity: self.0.identity.clone(),
                 tbs_sha256: self.0.tbs_sha256,
             });
         }
-        Ok(())
+        denylist.check_age(now)
     }
 }

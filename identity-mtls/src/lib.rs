@@ -11,8 +11,9 @@
 //!   [`TrustBundle`], validity, denylist.
 //! - [`DeviceCertVerifier`]: the same as a rustls verifier, with TLS alerts to match. Clients may
 //!   stay anonymous; a certificate that they do send has to be right.
-//! - [`Denylist`]: snapshots that readers see without a lock. It fails closed before the first one,
-//!   and is keyed by the hash of what the CA signed, which nobody can re-encode.
+//! - [`Denylist`]: snapshots that readers see without a lock. It fails closed before the first one
+//!   and when the last one is too old, and is keyed by the hash of what the CA signed, which nobody
+//!   can re-encode.
 //! - [`DeviceAcceptor`]: from a TCP connection to a connection of a known device. Handshakes have a
 //!   time limit and a cap, and no source can use up the places of the others.
 //! - [`server_config()`] and [`DeviceTls`]: TLS 1.2 and 1.3 without any session resumption, since a
@@ -129,7 +130,7 @@ mod verifier;
 #[cfg(feature = "acceptor")]
 pub use acceptor::{Accepted, DeviceAcceptor, HandshakeLimits, NotAccepted};
 pub use decision::{PresentedChain, Refusal, decide};
-pub use denylist::{Denylist, DenylistSnapshot, Reload};
+pub use denylist::{AgeLimit, CatchUp, Denylist, DenylistSnapshot, Reload};
 pub use device_tls::{DeviceTls, Handshake};
 pub use error::Error;
 pub use identity::VerifiedDevice;

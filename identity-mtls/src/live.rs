@@ -65,7 +65,8 @@ impl LiveConnections {
         let connection = OpenConnection { device, closing };
         // Within the lock: a publication that this look misses is followed by a `re_decide` that
         // finds the connection.
-        if self.denylist.contains(&tbs_sha256) {
+        let denylist = self.denylist.snapshot();
+        if denylist.is_none_or(|denylist| denylist.contains(&tbs_sha256)) {
             connection.close();
         }
         open.by_id.insert(id, connection);
@@ -90,7 +91,7 @@ impl LiveConnections {
     }
 
     /// Tells the connections to close whose certificate is now denied or expired, or whose CA is no
-    /// longer accepted or valid, and returns how many were not told before.
+    /// longer accepted or valid, or all of them when the denylist is too old to say, and returns how many were not told before.
     pub fn re_decide(&self, now: OffsetDateTime, trust: &TrustBundle) -> usize {
         let denylist = self.denylist.snapshot();
         self.close_where(|device| device.recheck(now, trust, denylist.as_deref()).is_err())

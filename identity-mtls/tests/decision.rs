@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use fleet::certificates::{Authority, Credentials, common_name, other_s, uri, with_signature};
 use fleet::{NOW, identity, provider, trust};
 use identity_mtls::{
-    DenylistSnapshot, PresentedChain, Refusal, TrustBundle, VerifiedDevice, decide,
+    AgeLimit, DenylistSnapshot, PresentedChain, Refusal, TrustBundle, VerifiedDevice, decide,
 };
 use identity_pki::{Curve, ProfileRule, Terms};
 use proptest::prelude::{any, prop, prop_assert, proptest};
@@ -234,7 +234,10 @@ fn validity_includes_both_ends_of_the_leaf() {
     let terms = Terms::new(NOW, Duration::days(90), Duration::minutes(5));
     let device = authority.device_on("dev_1", &terms);
     let trust = authority.trust();
-    let at = |now| verdict(&device.chain, now, &trust, Some(&nothing_denied()));
+    let at = |now| {
+        let denylist = DenylistSnapshot::new([], now);
+        verdict(&device.chain, now, &trust, Some(&denylist))
+    };
     let (first, last) = (NOW - Duration::minutes(5), NOW + Duration::days(90));
 
     assert!(at(first).is_ok());
@@ -276,7 +279,7 @@ fn under_an_expired_ca_nobody_is_a_device() {
         &device.chain,
         now,
         &authority.trust(),
-        Some(&nothing_denied()),
+        Some(&DenylistSnapshot::new([], now)),
     );
     let refusal = refusal.expect_err("the CA has expired");
     assert!(matches!(refusal, Refusal::CaNotValid { .. }), "{refusal:?}");
@@ -293,6 +296,36 @@ fn without_a_denylist_nobody_is_a_device() {
         None,
     );
     assert_eq!(refusal, Err(Refusal::NoDenylist));
+}
+
+#[test]
+fn under_a_denylist_beyond_its_age_limit_nobody_is_a_device() {
+    let authority = Authority::new();
+    let device = authority.device("dev_1");
+    let at = |denylist: &DenylistSnapshot, now| {
+        verdict(&device.chain, now, &authority.trust(), Some(denylist))
+    };
+    let (limit, late) = (Duration::hours(1), NOW + Duration::hours(2));
+    let refusing = nothing_denied();
+    let accepted = at(&refusing, NOW + limit).expect("at the default limit");
+    let refusal = at(&refusing, late).expect_err("beyond it");
+    let age = Duration::hours(2);
+    assert_eq!(refusal, Refusal::StaleDenylist { age, limit });
+    assert_eq!(
+        CertificateError::from(refusal.clone()),
+        CertificateError::UnknownRevocationStatus
+    );
+    let rechecked = accepted.recheck(late, &authority.trust(), Some(&refusing));
+    assert_eq!(rechecked, Err(refusal));
+
+    let serving = nothing_denied().with_age_limit(AgeLimit::serve_beyond(limit));
+    assert!(serving.is_stale(late));
+    assert!(at(&serving, late).is_ok());
+
+    // What is denied for certain is called so at any age.
+    let denied = DenylistSnapshot::new([device.certificate().tbs_sha256()], NOW);
+    let refusal = at(&denied, late).expect_err("denied");
+    assert!(matches!(refusal, Refusal::Denied { .. }), "{refusal:?}");
 }
 
 #[test]

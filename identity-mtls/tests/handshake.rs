@@ -18,6 +18,7 @@ use identity_mtls::{
     Denylist, DeviceCertVerifier, LiveConnections, Refusal, RefusalObserver, TrustBundle,
 };
 use rustls::{AlertDescription, CertificateError};
+use time::Duration;
 
 async fn server(authority: &Authority, denylist: &Arc<Denylist>) -> Server {
     let live = LiveConnections::new(Arc::clone(denylist));
@@ -213,6 +214,24 @@ async fn before_the_first_denylist_every_device_is_refused() {
     assert_refused(&mut server, &device, AlertDescription::UnknownCA).await;
 
     assert!(denylist.begin_reload(fleet::NOW).publish([]));
+    for version in TLS_VERSIONS {
+        let (heard, _) = server.meet(server.client(version, Some(&device))).await;
+        assert_eq!(heard.expect("served"), identity("dev_1").san_uri());
+    }
+}
+
+#[tokio::test]
+async fn under_a_denylist_beyond_its_age_limit_every_device_is_refused() {
+    let authority = Authority::new();
+    let device = authority.device("dev_1");
+    let denylist = Arc::new(Denylist::new());
+    let hours_ago = fleet::NOW - Duration::hours(2);
+    assert!(denylist.begin_reload(hours_ago).publish([]));
+    let mut server = server(&authority, &denylist).await;
+    assert_refused(&mut server, &device, AlertDescription::UnknownCA).await;
+
+    let catch_up = denylist.begin_catch_up(fleet::NOW).expect("published");
+    catch_up.publish([]);
     for version in TLS_VERSIONS {
         let (heard, _) = server.meet(server.client(version, Some(&device))).await;
         assert_eq!(heard.expect("served"), identity("dev_1").san_uri());

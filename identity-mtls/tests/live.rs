@@ -13,7 +13,7 @@ use fleet::certificates::{Authority, Credentials};
 use fleet::network::{Server, TLS_VERSIONS, read_line};
 use fleet::{NOW, denylist, identity, provider, trust, verifier};
 use identity_mtls::{Denylist, LiveConnections, PresentedChain, VerifiedDevice, decide};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio::io::AsyncReadExt;
 
 /// `credentials` after the decision.
@@ -127,10 +127,12 @@ fn expiry_and_a_ca_that_is_no_longer_trusted_close_too() {
 
     let guard = live.register(verified(&authority, &credentials, &denylist));
     let last = credentials.certificate().not_after();
+    caught_up(&denylist, last);
     assert_eq!(live.re_decide(last, &trusted), 0);
     assert_eq!(live.re_decide(last + Duration::SECOND, &trusted), 1);
     drop(guard);
 
+    caught_up(&denylist, NOW);
     let guard = live.register(verified(&authority, &credentials, &denylist));
     assert_eq!(
         live.re_decide(NOW, &trust(&[&Authority::new(), &authority])),
@@ -138,4 +140,25 @@ fn expiry_and_a_ca_that_is_no_longer_trusted_close_too() {
     );
     assert_eq!(live.re_decide(NOW, &trust(&[&Authority::new()])), 1);
     assert!(guard.is_closed());
+}
+
+#[test]
+fn a_denylist_beyond_its_age_limit_closes_all() {
+    let authority = Authority::new();
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let trusted = authority.trust();
+    let guard = live.register(verified(&authority, &authority.device("dev_1"), &denylist));
+
+    let late = NOW + Duration::hours(2);
+    caught_up(&denylist, late);
+    assert_eq!(live.re_decide(late, &trusted), 0);
+    assert_eq!(live.re_decide(late + Duration::hours(2), &trusted), 1);
+    assert!(guard.is_closed());
+}
+
+/// Nothing was denied up to `now`.
+fn caught_up(denylist: &Denylist, now: OffsetDateTime) {
+    let catch_up = denylist.begin_catch_up(now).expect("published");
+    catch_up.publish([]);
 }

@@ -32,8 +32,8 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use identity_mtls::tower::DeviceIdentityLayer;
 use identity_mtls::{
-    Denylist, DeviceCertVerifier, LiveConnections, ServerCert, ServerCertStore, TrustBundle,
-    VerifiedDevice, server_config,
+    AgeLimit, Denylist, DeviceCertVerifier, LiveConnections, ServerCert, ServerCertStore,
+    TrustBundle, VerifiedDevice, server_config,
 };
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
@@ -68,8 +68,10 @@ impl Service {
         let ca = PlatformCa::generate(signer, "Example Device CA", &terms, &mut entropy())?;
 
         // A denylist refuses everybody until it is first published. This one begins empty; a real
-        // service reads its database between the two calls.
-        let denylist = Arc::new(Denylist::new());
+        // service reads its database between the two calls, and catches up with it from then on.
+        // Nobody else denies anything here, so the list may grow old.
+        let may_grow_old = AgeLimit::serve_beyond(time::Duration::MAX);
+        let denylist = Arc::new(Denylist::with_age_limit(may_grow_old));
         denylist.begin_reload(OffsetDateTime::now_utc()).publish([]);
 
         let trust = TrustBundle::new([ca.certificate().clone()])?;
@@ -115,6 +117,11 @@ impl Service {
         }
         connection.await
     }
+
+    fn is_denied(&self, device: &VerifiedDevice) -> bool {
+        let now = OffsetDateTime::now_utc();
+        self.denylist.denies(&device.tbs_sha256(), now)
+    }
 }
 
 fn routes(service: Arc<Service>) -> Router {
@@ -134,9 +141,7 @@ async fn refuse_denied(
     next: Next,
 ) -> Result<Response, Refusal> {
     match device {
-        Some(Extension(device)) if service.denylist.contains(&device.tbs_sha256()) => {
-            Err(no_certificate())
-        }
+        Some(Extension(device)) if service.is_denied(&device) => Err(no_certificate()),
         Some(_) | None => Ok(next.run(request).await),
     }
 }
