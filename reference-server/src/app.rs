@@ -84,7 +84,7 @@ impl App {
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
     ) -> Result<Arc<Self>, StartError> {
-        let denylist = Arc::new(Denylist::new());
+        let denylist = Arc::new(Denylist::with_age_limit(crate::denials::AGE_LIMIT));
         let offered = Offered::default();
         let (time, denied) = (Arc::clone(&clock), Arc::clone(&denylist));
         let tls = Tls::load(&*store, time, denied, offered.clone()).await?;

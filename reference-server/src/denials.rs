@@ -1,23 +1,32 @@
 //! The denylist of handshakes, copied from the store.
 
+use identity_mtls::AgeLimit;
+use identity_pki::TbsSha256;
 use identity_store::{DeniedCertificate, Result};
+use time::Duration;
 
 use crate::App;
 
 /// How many rows are read at once.
 const BATCH: u32 = 10_000;
 
-/// Reads the whole list, publishes it, and returns where it ends.
+/// Beyond a minute, which is sixty reads that failed, metrics call the list stale and handshakes go
+/// on: each request of a device reads its status from the database, and is refused when that cannot
+/// be read. Refusing handshakes would only tell the fleet that its certificates are bad.
+pub const AGE_LIMIT: AgeLimit = AgeLimit::serve_beyond(Duration::MINUTE);
+
+/// Reads the whole list, publishes it, and returns where it ends; `None` when another reload was
+/// published meanwhile.
 ///
 /// # Errors
 ///
 /// As the store's; what was published before stays.
-pub async fn reload(app: &App) -> Result<i64> {
+pub async fn reload(app: &App) -> Result<Option<i64>> {
     let reload = app.denylist.begin_reload(app.clock.now());
-    let rows = read_after(app, 0).await?;
-    reload.publish(rows.iter().map(|row| row.tbs_sha256));
+    let (denied, end) = read_after(app, 0).await?;
+    let is_published = reload.publish(denied);
     re_decide(app);
-    Ok(rows.last().map_or(0, |row| row.sequence))
+    Ok(is_published.then_some(end))
 }
 
 /// Denies certificates at once that this process just had denied in the store, and closes the
@@ -28,19 +37,23 @@ pub fn publish(app: &App, denied: &[DeniedCertificate]) -> usize {
     app.live.close_where(|device| meant(device.tbs_sha256()))
 }
 
-/// Publishes what was denied beyond `after`, by any replica, and returns where the list ends now.
+/// Publishes what was denied beyond `after`, where the last published read ended, by any replica;
+/// that renews the list's age. Returns where the list ends now.
 ///
 /// # Errors
 ///
 /// As the store's.
-pub async fn catch_up(app: &App, after: i64) -> Result<i64> {
-    let rows = read_after(app, after).await?;
-    let Some(last) = rows.last() else {
-        return Ok(after);
+pub async fn catch_up(app: &App, after: i64) -> Result<Option<i64>> {
+    let Some(catch_up) = app.denylist.begin_catch_up(app.clock.now()) else {
+        return reload(app).await;
     };
-    app.denylist.add(rows.iter().map(|row| row.tbs_sha256));
-    re_decide(app);
-    Ok(last.sequence)
+    let (denied, end) = read_after(app, after).await?;
+    let is_news = !denied.is_empty();
+    catch_up.publish(denied);
+    if is_news {
+        re_decide(app);
+    }
+    Ok(Some(end))
 }
 
 /// Closes the connections of devices that are no longer accepted: denied, expired, or of a CA that
@@ -49,14 +62,15 @@ pub fn re_decide(app: &App) -> usize {
     app.live.re_decide(app.clock.now(), &app.tls.trust())
 }
 
-async fn read_after(app: &App, mut after: i64) -> Result<Vec<DeniedCertificate>> {
-    let mut all = Vec::new();
+/// What was denied beyond `after`, and where that ends.
+async fn read_after(app: &App, after: i64) -> Result<(Vec<TbsSha256>, i64)> {
+    let (mut denied, mut end) = (Vec::new(), after);
     loop {
-        let rows = app.store.denials(after, BATCH).await?;
+        let rows = app.store.denials(end, BATCH).await?;
         let Some(last) = rows.last() else {
-            return Ok(all);
+            return Ok((denied, end));
         };
-        after = last.sequence;
-        all.extend(rows);
+        end = last.sequence;
+        denied.extend(rows.iter().map(|row| row.tbs_sha256));
     }
 }

@@ -147,9 +147,11 @@ async fn version() -> Json<Version> {
 /// Metrics in Prometheus' text format, on the metrics listener only.
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     metrics::gauge!("device_connections").set(app.live.len() as f64);
-    if let Some(age) = app.denylist.age(app.clock.now()) {
+    let now = app.clock.now();
+    if let Some(age) = app.denylist.age(now) {
         metrics::gauge!("denylist_age_seconds").set(age.as_seconds_f64());
     }
+    metrics::gauge!("denylist_stale").set(f64::from(u8::from(app.denylist.is_stale(now))));
     let text = app
         .metrics
         .as_ref()

@@ -13,7 +13,7 @@ const TURNS_PER_LOOK: u32 = 10;
 /// certificates expired.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_secs(1));
-    // Where the list ended when it was last read.
+    // Where the list ended when it was last read and published.
     let mut end = None;
     for turn in (0..TURNS_PER_RELOAD).cycle() {
         if !pace.turn().await {
@@ -23,7 +23,7 @@ pub(super) async fn run(app: Arc<App>) {
             Some(after) if turn > 0 => denials::catch_up(&app, after).await,
             _ => denials::reload(&app).await,
         };
-        end = log_failure("denials", read).or(end);
+        end = log_failure("denials", read).flatten().or(end);
         if turn.is_multiple_of(TURNS_PER_LOOK) {
             denials::re_decide(&app);
         }
