@@ -65,6 +65,9 @@ pub(super) fn sig_value(curve: Curve, signature: &[u8]) -> Result<Vec<u8>, Pkcs1
 
 #[cfg(test)]
 mod tests {
+    use p256::ecdsa::signature::Signer as _;
+    use p256::elliptic_curve::Generate as _;
+
     use super::*;
 
     const CURVES: [(Curve, usize); 2] = [(Curve::P256, 32), (Curve::P384, 48)];
@@ -95,6 +98,22 @@ mod tests {
         let p521 = const_oid::ObjectIdentifier::new_unwrap("1.3.132.0.35");
         for refused in [&der::object_identifier(p521)[..], &[0x30, 0], &[5, 0], &[]] {
             assert_eq!(curve(refused), Err(Pkcs11Reason::Curve));
+        }
+    }
+
+    #[test]
+    fn a_signature_is_encoded_as_other_libraries_do() {
+        let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+        let p256 = p256::ecdsa::SigningKey::generate_from_rng(&mut rng);
+        let p384 = p384::ecdsa::SigningKey::generate_from_rng(&mut rng);
+        // One number in 256 begins with a zero octet, one in two has its highest bit set.
+        for message in 0..=u8::MAX {
+            let signature: p256::ecdsa::Signature = p256.sign(&[message]);
+            let der = sig_value(Curve::P256, &signature.to_bytes()).unwrap();
+            assert_eq!(der, signature.to_der().as_bytes());
+            let signature: p384::ecdsa::Signature = p384.sign(&[message]);
+            let der = sig_value(Curve::P384, &signature.to_bytes()).unwrap();
+            assert_eq!(der, signature.to_der().as_bytes());
         }
     }
 

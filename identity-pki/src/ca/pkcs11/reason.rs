@@ -193,6 +193,8 @@ mod tests {
         let locked = Error::Pkcs11(RvError::PinLocked, Function::Login);
         let code = "CKR_PIN_LOCKED".to_owned();
         assert_eq!(Pkcs11Reason::of(locked), Pkcs11Reason::Pin { code });
+        let broken = Error::NullFunctionPointer;
+        assert_eq!(Pkcs11Reason::of(broken), Pkcs11Reason::Malformed);
     }
 
     #[test]

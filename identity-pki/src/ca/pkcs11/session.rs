@@ -73,7 +73,7 @@ fn log_in(token: &Pkcs11Token, access: Access) -> Result<Session, Pkcs11Reason> 
     };
     let session = session.map_err(Pkcs11Reason::of)?;
     match session.login(UserType::User, Some(token.pin.expose())) {
-        // A process logs in once, for all its sessions with the token (PKCS #11 §5.6.7).
+        // A process logs in once, for all its sessions with the token (PKCS #11 §5.6, `C_Login`).
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
         Err(error) => Err(Pkcs11Reason::of(error)),
     }
