@@ -35,7 +35,8 @@ foreign:
 
 # The fuzz targets compile; their corpora are replayed by `cargo test`.
 fuzz-build:
-    cargo check --manifest-path fuzz/Cargo.toml --locked
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
+    cargo check --manifest-path fuzz/Cargo.toml --lib --bins --examples --locked
 
 # Each library's README is the front page of its documentation.
 readmes:
@@ -49,9 +50,12 @@ publishable:
         (cd $crate && RUSTC_BOOTSTRAP=1 cargo check-external-types) || exit 1; \
     done
 
-# For example: just fuzz csr_der 60
+# For example: just fuzz csr_der 60. What the run finds worth keeping stays out of the repository.
 fuzz target seconds:
-    cd fuzz && cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+    mkdir -p fuzz/target/grown/{{target}}
+    cd fuzz && cargo +nightly fuzz run {{target}} target/grown/{{target}} \
+        corpus/{{ if target == "csr_differential" { "csr_der" } else { target } }} -- \
+        -dict=x509.dict -max_total_time={{seconds}}
 
 # The benches and their helpers compile and are in order; nothing is timed.
 bench-build:

@@ -1,6 +1,6 @@
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
-use crate::der::{Element, tag};
+use crate::der::{DerError, DerRule, Element, tag};
 use crate::extension::{self, Extension, KeyUsage};
 use crate::key::P256Spki;
 use crate::{DeviceIdentity, SpkiSha256, oid, pem};
@@ -124,10 +124,8 @@ impl<'a> CsrPolicy<'a> {
                         self.check_extension(&extension)?;
                     }
                 }
-                oid::CHALLENGE_PASSWORD => {
-                    only_value(attribute)?;
-                }
-                oid::UNSTRUCTURED_NAME => {}
+                oid::CHALLENGE_PASSWORD => check_text(&only_value(attribute)?)?,
+                oid::UNSTRUCTURED_NAME => attribute.values.iter().try_for_each(check_text)?,
                 oid::MICROSOFT_EXTENSION_REQUEST => {
                     return Err(CsrReason::MicrosoftExtensionRequest);
                 }
@@ -182,6 +180,22 @@ fn only_value<'a>(attribute: &Attribute<'a>) -> Result<Element<'a>, CsrReason> {
             oid: attribute.oid.to_string(),
             values: values.len(),
         }),
+    }
+}
+
+/// `DirectoryString` or `IA5String` (RFC 2985 §§5.2.2, 5.4.1): ignored, but no place to hide in.
+fn check_text(value: &Element<'_>) -> Result<(), DerError> {
+    match value.tag {
+        tag::UTF8_STRING
+        | tag::PRINTABLE_STRING
+        | tag::TELETEX_STRING
+        | tag::IA5_STRING
+        | tag::UNIVERSAL_STRING
+        | tag::BMP_STRING => Ok(()),
+        found => Err(value.error(DerRule::UnexpectedTag {
+            expected: tag::UTF8_STRING,
+            found,
+        })),
     }
 }
 

@@ -12,6 +12,9 @@ use crate::support::der::{
 use crate::support::request::Request;
 use crate::{Refusal, check, check_pem};
 
+const PASSWORD: &str = "1.2.840.113549.1.9.7";
+const UNSTRUCTURED_NAME: &str = "1.2.840.113549.1.9.2";
+
 pub(crate) fn keys() -> Vec<Refusal> {
     let point = Request::new().point();
     let with = |algorithm: &[u8]| check(&Request::new().with_spki(algorithm, &point).der());
@@ -266,6 +269,8 @@ pub(crate) fn forms() -> Vec<Refusal> {
                 .der(),
         )
     };
+    let text =
+        |kind: &str, value: &[u8]| check(&Request::new().with_attribute(kind, &[value]).der());
     let usage = oid(KEY_USAGE);
     let wrapped = octets(&DIGITAL_SIGNATURE);
     vec![
@@ -334,6 +339,15 @@ pub(crate) fn forms() -> Vec<Refusal> {
         (
             "der_bit_string",
             extended(seq(&[&extension(KEY_USAGE, true, &[0x03, 0x00])])),
+        ),
+        (
+            "der_unexpected_tag",
+            text(PASSWORD, &seq(&[&oid("2.5.4.3")])),
+        ),
+        ("der_unexpected_tag", text(PASSWORD, &octets(b"secret"))),
+        (
+            "der_unexpected_tag",
+            text(UNSTRUCTURED_NAME, &tlv(0x31, &[])),
         ),
         ("der_truncated", check(&tlv(0x30, &[]))),
         ("der_unexpected_tag", check(&octets(&honest.der()))),
