@@ -109,7 +109,7 @@ fn element_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Revocations, reloads and clean-up in the order that `bytes` say, two for each step. The denylist
+/// Revocations, reloads, catching up and clean-up in the order that `bytes` say, two for each step. The denylist
 /// denies exactly what a model of it does.
 pub fn denylist(bytes: &[u8]) {
     let denylist = Denylist::new();
@@ -120,7 +120,7 @@ pub fn denylist(bytes: &[u8]) {
             continue;
         };
         let entry = digest(argument);
-        match operation % 5 {
+        match operation % 7 {
             // A revocation is committed, and then made known.
             0 => {
                 model.committed.insert(entry);
@@ -139,12 +139,23 @@ pub fn denylist(bytes: &[u8]) {
             3 | 4 if !reloads.is_empty() => {
                 let chosen = usize::from(argument) % reloads.len();
                 let (reload, place, read_at_once) = reloads.swap_remove(chosen);
-                let read = match operation % 5 {
+                let read = match operation % 7 {
                     3 => read_at_once,
                     _ => model.committed.clone(),
                 };
                 let taken = reload.publish(read.iter().copied());
                 assert_eq!(taken, model.publish(place, read));
+            }
+            // Another writer commits a revocation, of which nobody tells us.
+            5 => {
+                model.committed.insert(entry);
+            }
+            // We read what others committed.
+            6 => {
+                if let Some(catch_up) = denylist.begin_catch_up(OffsetDateTime::UNIX_EPOCH) {
+                    catch_up.publish(model.committed.iter().copied());
+                    model.catch_up();
+                }
             }
             _ => {}
         }
@@ -186,6 +197,12 @@ impl Model {
     fn add(&mut self, entry: TbsSha256) {
         let place = self.next();
         self.added.push((place, entry));
+    }
+
+    fn catch_up(&mut self) {
+        let place = self.next();
+        let read = self.committed.iter().map(|entry| (place, *entry));
+        self.added.extend(read);
     }
 
     fn publish(&mut self, place: usize, read: BTreeSet<TbsSha256>) -> bool {

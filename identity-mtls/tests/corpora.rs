@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use identity_mtls::{Refusal, fuzzing};
 use platform::PLATFORM;
+use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use rustls::crypto::aws_lc_rs;
 
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -65,5 +66,14 @@ fn client_certificate() {
 fn denylist() {
     for (_, input) in corpus("denylist") {
         fuzzing::denylist(&input);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_denylist_denies_what_its_model_denies(steps in prop::collection::vec(any::<u8>(), 0..200)) {
+        fuzzing::denylist(&steps);
     }
 }
