@@ -6,6 +6,7 @@
 //! prints their rows at the end.
 
 pub mod clock;
+pub mod counting;
 pub mod fleet;
 pub mod memory_handshake;
 pub mod paired;
