@@ -3,7 +3,10 @@
 mod differential;
 mod mutate;
 mod platform;
-#[allow(dead_code, reason = "the tests of identity-pki have a use for all of it")]
+#[allow(
+    dead_code,
+    reason = "the tests of identity-pki have a use for all of it"
+)]
 #[path = "../../identity-pki/tests/support/tree.rs"]
 mod tree;
 mod unsigned;
