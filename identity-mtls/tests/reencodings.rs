@@ -91,7 +91,7 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag], &length(contents.len())[..], &contents].concat()
 }
 
-/// Each twist at each node that `at` picks, and what rearranges the signature's numbers.
+/// Each twist at each node that `at` picks, and the text of it.
 fn reencodings(
     leaf: &CertificateDer<'static>,
     at: impl Fn(&[usize]) -> bool,
@@ -107,10 +107,14 @@ fn reencodings(
             TWISTS.map(twisted)
         })
         .collect();
-    found.push(("the other s".to_owned(), with_signature(leaf, other_s)));
     found.push(("PEM".to_owned(), pem(leaf).into()));
     found.retain(|(_, der)| der != leaf);
     found
+}
+
+/// The signature's other form, for a leaf that a CA on P-256 signed.
+fn with_the_other_s(leaf: &CertificateDer<'static>) -> (String, CertificateDer<'static>) {
+    ("the other s".to_owned(), with_signature(leaf, other_s))
 }
 
 fn pem(der: &[u8]) -> Vec<u8> {
@@ -137,17 +141,35 @@ fn unsigned(path: &[usize]) -> bool {
 fn no_reencoding_of_a_revoked_certificate_is_accepted() {
     let authority = Authority::new();
     let device = authority.device("dev_1");
+    let mut all = reencodings(device.leaf(), |_| true);
+    all.push(with_the_other_s(device.leaf()));
+    none_is_accepted(&authority, &device, all);
+}
+
+/// `identity-pki` tests the other s on this curve.
+#[test]
+fn no_reencoding_of_a_revoked_certificate_of_a_p384_ca_is_accepted() {
+    let authority = Authority::p384();
+    let device = authority.device("dev_1");
+    let all = reencodings(device.leaf(), |_| true);
+    none_is_accepted(&authority, &device, all);
+}
+
+fn none_is_accepted(
+    authority: &Authority,
+    device: &Credentials,
+    all: Vec<(String, CertificateDer<'static>)>,
+) {
     let nothing = DenylistSnapshot::new([], NOW);
     let revoked = DenylistSnapshot::new([device.certificate().tbs_sha256()], NOW);
-    assert!(verdict(&authority, device.leaf(), &nothing).is_ok());
-    let refusal = verdict(&authority, device.leaf(), &revoked).expect_err("revoked");
+    assert!(verdict(authority, device.leaf(), &nothing).is_ok());
+    let refusal = verdict(authority, device.leaf(), &revoked).expect_err("revoked");
     assert!(matches!(refusal, Refusal::Denied { .. }));
 
-    let all = reencodings(device.leaf(), |_| true);
     assert!(all.len() > 300, "{}", all.len());
     for (name, leaf) in all {
         for denylist in [&nothing, &revoked] {
-            let refusal = verdict(&authority, &leaf, denylist).expect_err(&name);
+            let refusal = verdict(authority, &leaf, denylist).expect_err(&name);
             // With other bytes below the signature it is another certificate, which nobody issued.
             let expected = matches!(
                 refusal,
@@ -171,6 +193,7 @@ fn the_stock_verifier_takes_another_spelling() {
     let now = UnixTime::since_unix_epoch(now);
     let accepted: BTreeSet<String> = reencodings(device.leaf(), |_| true)
         .into_iter()
+        .chain([with_the_other_s(device.leaf())])
         .filter(|(_, leaf)| stock.verify_client_cert(leaf, &[], now).is_ok())
         .map(|(name, _)| name)
         .collect();
@@ -196,7 +219,9 @@ async fn no_reencoding_of_a_revoked_certificate_gets_through_a_handshake() {
     let live = LiveConnections::new(denylist.clone());
     let mut server = Server::start(&verifier(&authority, &denylist), &live).await;
     is_refused(&mut server, &device, "as it was issued").await;
-    for (name, leaf) in reencodings(device.leaf(), unsigned) {
+    let mut all = reencodings(device.leaf(), unsigned);
+    all.push(with_the_other_s(device.leaf()));
+    for (name, leaf) in all {
         let rewritten = device.presenting(vec![leaf]);
         is_refused(&mut server, &rewritten, &name).await;
     }
