@@ -139,14 +139,42 @@ pub(crate) fn authority_key_identifier(key_id: &[u8]) -> Vec<u8> {
 pub(crate) struct BasicConstraints {
     pub(crate) ca: bool,
     pub(crate) has_path_len: bool,
+    /// A path length that RFC 5280 does not know: `INTEGER (0..MAX)`.
+    pub(crate) has_negative_path_len: bool,
 }
 
 pub(crate) fn basic_constraints(value: Element<'_>) -> Result<BasicConstraints, DerError> {
     let mut fields = value.expect(tag::SEQUENCE)?.reader();
     let ca = fields.default_false()?;
-    let has_path_len = fields.optional(tag::INTEGER)?.is_some();
+    let path_len = fields.optional(tag::INTEGER)?;
     fields.finish()?;
-    Ok(BasicConstraints { ca, has_path_len })
+    let is_negative = |length: Element<'_>| length.contents.first().is_some_and(|b| b & 0x80 != 0);
+    Ok(BasicConstraints {
+        ca,
+        has_path_len: path_len.is_some(),
+        has_negative_path_len: path_len.is_some_and(is_negative),
+    })
+}
+
+/// Whether `NameConstraints` (RFC 5280 §4.2.1.10) are about mail addresses, hosts and IP addresses
+/// alone, in the form that RFC 5280 gives them: without minimum and maximum, no list empty.
+pub(crate) fn constrains_hosts_only(value: Element<'_>) -> Result<bool, DerError> {
+    const HOSTS: [u8; 3] = [tag::context(1), tag::context(2), tag::context(7)];
+    let mut fields = value.expect(tag::SEQUENCE)?.reader();
+    let mut hosts_only = !fields.is_empty();
+    for number in [0, 1] {
+        let Some(subtrees) = fields.optional(tag::context_constructed(number))? else {
+            continue;
+        };
+        let mut subtrees = subtrees.reader();
+        hosts_only &= !subtrees.is_empty();
+        while !subtrees.is_empty() {
+            let mut subtree = subtrees.element(tag::SEQUENCE)?.reader();
+            hosts_only &= HOSTS.contains(&subtree.any()?.tag) && subtree.is_empty();
+        }
+    }
+    fields.finish()?;
+    Ok(hosts_only)
 }
 
 /// `KeyUsage` (RFC 5280 §4.2.1.3): bit 0, digitalSignature, is the highest.

@@ -46,8 +46,8 @@
 //! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module, by the vendor's library; the one thing here that does I/O |
 //! | `serde` | `Serialize` and `Deserialize` of the ids |
 //!
-//! Without features the crate is identifiers and digests alone: [`TenantId`], [`DeviceId`],
-//! [`DeviceIdentity`], [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`].
+//! Without features the crate is identifiers and digests, [`TenantId`], [`DeviceId`], [`DeviceIdentity`],
+//! [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`], and the life of CAs, [`CaRotation`].
 
 #[cfg(feature = "x509")]
 #[macro_use]
@@ -86,6 +86,7 @@ mod pairing_code;
 mod pem;
 #[cfg(feature = "x509")]
 mod profile;
+mod rotation;
 mod serial;
 
 #[cfg(feature = "x509")]
@@ -121,6 +122,7 @@ pub use profile::{
     DeviceCertificate, MAX_DEVICE_CERTIFICATE_LEN, ProfileRule, ServerCertificate,
     ServerCertificateRule, ServerCertificateWarning,
 };
+pub use rotation::{CaRotation, CaState, RotationRule};
 pub use serial::SerialNumber;
 
 #[cfg(feature = "x509")]

@@ -88,6 +88,39 @@ impl FromStr for SerialNumber {
 mod tests {
     use super::*;
 
+    /// A generator that answers one byte for ever.
+    struct Only(u8);
+
+    impl rand_core::TryRng for Only {
+        type Error = std::convert::Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(u32::from_be_bytes([self.0; 4]))
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(u64::from_be_bytes([self.0; 8]))
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+            bytes.fill(self.0);
+            Ok(())
+        }
+    }
+
+    impl rand_core::TryCryptoRng for Only {}
+
+    #[test]
+    fn all_of_the_159_bits_of_a_serial_number_are_drawn() {
+        let ones = SerialNumber::generate(&mut Only(0xff));
+        let bits: u32 = ones.as_bytes().iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!((bits, ones.as_bytes()[0]), (159, 0x7f));
+        let zeros = SerialNumber::generate(&mut Only(0));
+        assert_eq!(zeros, SerialNumber::from_der_contents(&[1]).unwrap());
+        let pattern = SerialNumber::generate(&mut Only(0x5a));
+        assert_eq!(pattern.as_bytes(), &[0x5a; 20]);
+    }
+
     #[test]
     fn der_contents_are_positive_minimal_and_at_most_twenty_octets() {
         let longest = [0x7f; 20];

@@ -151,8 +151,28 @@ fn a_ca_issues_within_its_validity_only() {
         let refused = issue(now).unwrap_err();
         assert!(matches!(refused, Error::CaNotValid { .. }), "{refused}");
     }
-    assert_eq!(issue(last - Duration::DAY).unwrap().not_after(), last);
-    assert_eq!(issue(first).unwrap().not_before(), first - SKEW);
+    assert!(issue(first).is_ok() && issue(last).is_ok());
+}
+
+#[test]
+fn a_certificate_is_never_valid_outside_the_validity_of_its_ca() {
+    let ca = ca();
+    let issue = |now| {
+        let terms = Terms::new(now, DEVICE_VALIDITY, SKEW);
+        ca.issue(&csr(), &identity(), &terms, &mut rng()).unwrap()
+    };
+    let (first, last) = (ca.certificate().not_before(), ca.certificate().not_after());
+    assert_eq!(issue(last - Duration::DAY).not_after(), last);
+    // Backdated into the time before the CA, nobody would accept it then.
+    assert_eq!(issue(first).not_before(), first);
+    assert_eq!(issue(first + SKEW / 2).not_before(), first);
+}
+
+#[test]
+fn a_certificate_is_backdated_for_verifiers_whose_clocks_are_late() {
+    let terms = Terms::new(NOW + Duration::DAY, DEVICE_VALIDITY, SKEW);
+    let issued = ca().issue(&csr(), &identity(), &terms, &mut rng()).unwrap();
+    assert_eq!(issued.not_before(), NOW + Duration::DAY - SKEW);
 }
 
 #[test]

@@ -299,6 +299,19 @@ fn ca_cases() -> Vec<(&'static str, Vec<u8>)> {
             with(9, NAME_CONSTRAINTS, false, &seq(&[])),
         ),
         ("critical_extension", with(9, UNKNOWN, true, &[5, 0])),
+        (
+            "critical_extension",
+            with(2, SUBJECT_KEY_IDENTIFIER, true, &octets(&[7; 20])),
+        ),
+        (
+            "path_length",
+            with(
+                0,
+                BASIC_CONSTRAINTS,
+                true,
+                &seq(&[&TRUE, &integer(&[0xff])]),
+            ),
+        ),
     ]);
     cases
 }

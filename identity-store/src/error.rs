@@ -1,4 +1,5 @@
 use identity_challenge::{AdmissionRefusal, Refusal};
+use identity_pki::RotationRule;
 
 /// Everything that a store refuses or fails at.
 #[derive(Debug, thiserror::Error)]
@@ -167,9 +168,9 @@ pub enum Conflict {
     /// run of the same request answered it.
     #[error("the request was answered by another run of it")]
     RequestAnswered,
-    /// A CA certificate of that fingerprint is stored already.
-    #[error("that CA certificate is stored already")]
-    CaExists,
+    /// The platform's CAs are not in states that allow it, such as one that is stored already.
+    #[error(transparent)]
+    CaRotation(#[from] RotationRule),
 }
 
 /// The result of a storage operation.

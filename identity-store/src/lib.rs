@@ -48,6 +48,7 @@
 
 mod attempt;
 mod audit_chain;
+mod ca_rotation;
 #[cfg(feature = "testing")]
 pub mod conformance;
 #[cfg(feature = "sqlite")]

@@ -86,10 +86,7 @@ pub async fn active(store: &dyn Store) -> Result<Option<PlatformCa>, StartError>
 /// [`StartError`] when the store fails or holds a certificate that cannot be used.
 pub async fn accepted(store: &dyn Store) -> Result<Vec<CaCertificate>, StartError> {
     let cas = store.cas().await?;
-    let accepted = cas.iter().filter(|ca| match ca.state {
-        CaState::Prepared | CaState::Active | CaState::Retiring => true,
-        CaState::Retired => false,
-    });
+    let accepted = cas.iter().filter(|ca| ca.state.is_trusted());
     let certificates = accepted.map(|ca| CaCertificate::from_pem(&ca.certificate_pem));
     Ok(certificates.collect::<Result<_, _>>()?)
 }

@@ -37,6 +37,9 @@ pub enum CaRule {
     /// Not a CA.
     #[error("BasicConstraints is not CA:true and critical (RFC 5280 §4.2.1.9)")]
     NotCa,
+    /// A path length below zero, by which OpenSSL takes the whole certificate for invalid.
+    #[error("the path length of BasicConstraints is negative (RFC 5280 §4.2.1.9)")]
+    PathLength,
     /// A key that may not sign certificates.
     #[error("KeyUsage is not there or lacks keyCertSign (RFC 5280 §4.2.1.3)")]
     KeyUsage,
@@ -46,8 +49,14 @@ pub enum CaRule {
     /// No key identifier to point at.
     #[error("the subject key identifier is missing (RFC 5280 §4.2.1.2)")]
     SubjectKeyIdentifier,
-    /// Constraints on names, which would refuse device identities.
-    #[error("name constraints would refuse the devices' URIs (RFC 5280 §4.2.1.10)")]
+    /// Constraints on names of the kinds that device certificates have, a URI and a directory name,
+    /// or on kinds that verifiers disagree about. rustls-webpki refuses every URI under any
+    /// constraint on URIs, so that the whole fleet would be locked out. Constraints on hosts, IP and
+    /// mail addresses are harmless, and pass.
+    #[error(
+        "the name constraints are not on hosts, IP and mail addresses alone, so the devices' names \
+         may be refused (RFC 5280 §4.2.1.10)"
+    )]
     NameConstraints,
     /// A certificate in its own name that another key signed, or that was changed since.
     #[error("it names itself as its issuer, but its own key did not sign it (RFC 5280 §3.2)")]
@@ -64,6 +73,7 @@ codes! {
     CaRule {
         Self::EmptySubject => "empty_subject",
         Self::NotCa => "not_ca",
+        Self::PathLength => "path_length",
         Self::KeyUsage => "key_usage",
         Self::ExtKeyUsage => "ext_key_usage",
         Self::SubjectKeyIdentifier => "subject_key_identifier",
@@ -260,14 +270,18 @@ fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<(&'a [u8], KeyUs
         let value = extension.value;
         match extension.oid {
             oid::BASIC_CONSTRAINTS => {
-                is_ca = extension.critical && extension::basic_constraints(value)?.ca;
+                let constraints = extension::basic_constraints(value)?;
+                if constraints.has_negative_path_len {
+                    return Err(CaRule::PathLength);
+                }
+                is_ca = extension.critical && constraints.ca;
             }
             oid::KEY_USAGE => usage = Some(KeyUsage::parse(value)?),
             oid::EXT_KEY_USAGE => {
                 for_clients = extension::ext_key_usage(value)?.contains(&oid::CLIENT_AUTH);
             }
-            oid::NAME_CONSTRAINTS => return Err(CaRule::NameConstraints),
-            oid::SUBJECT_KEY_IDENTIFIER => {
+            oid::NAME_CONSTRAINTS => check_name_constraints(value)?,
+            oid::SUBJECT_KEY_IDENTIFIER if !extension.critical => {
                 key_id = Some(value.expect(tag::OCTET_STRING)?.contents);
             }
             unknown if extension.critical => {
@@ -291,6 +305,12 @@ fn check_extensions<'a>(extensions: &[Extension<'a>]) -> Result<(&'a [u8], KeyUs
         Some(key_id) if (1..=64).contains(&key_id.len()) => Ok((key_id, usage)),
         _ => Err(CaRule::SubjectKeyIdentifier),
     }
+}
+
+/// Constraints on names that no device certificate has let all of them pass.
+fn check_name_constraints(value: Element<'_>) -> Result<(), CaRule> {
+    let harmless = extension::constrains_hosts_only(value)?;
+    harmless.then_some(()).ok_or(CaRule::NameConstraints)
 }
 
 /// `CN=…, serialNumber=…`: for people, in the order of the certificate, without escapes.

@@ -99,6 +99,7 @@ impl UnsignedCertificate {
     ) -> Result<Self, Error> {
         ca.check_valid_at(terms.now)?;
         let mut validity = terms.validity()?;
+        validity.not_before = validity.not_before.max(ca.not_before());
         validity.not_after = validity.not_after.min(ca.not_after());
         let tbs = write_tbs(&Fields {
             serial,

@@ -131,6 +131,9 @@ impl PlatformCa {
     /// Issues the certificate of device `identity` for the key of `csr`: [`prepare`](Self::prepare),
     /// a signature, and [`UnsignedCertificate::complete`].
     ///
+    /// It is valid as `terms` say, but never outside the CA's own validity: under a CA that is
+    /// younger than the backdating, or about to expire, it begins later or ends sooner.
+    ///
     /// # Errors
     ///
     /// As those two, and [`Error::Signing`] when the signer fails.

@@ -28,7 +28,6 @@ pub struct Leaf {
 
 impl Leaf {
     fn new(key: &SigningKey, issuer: SigningKey, subject: &str, extensions: Vec<Vec<u8>>) -> Self {
-        let point = key.verifying_key().to_sec1_point(false);
         Self {
             issuer,
             version: tlv(0xa0, &[&integer(&[2])]),
@@ -37,10 +36,15 @@ impl Leaf {
             outer_algorithm: ecdsa_with_sha256(),
             validity: validity(0x17, b"261122115500Z", 0x17, b"270220120000Z"),
             subject: common_name(subject),
-            spki: seq(&[&p256_algorithm(), &bits(point.as_bytes())]),
+            spki: Self::spki(key),
             extensions,
             high_s: false,
         }
+    }
+
+    pub fn spki(key: &SigningKey) -> Vec<u8> {
+        let point = key.verifying_key().to_sec1_point(false);
+        seq(&[&p256_algorithm(), &bits(point.as_bytes())])
     }
 
     /// A device's certificate as the profile asks for it.

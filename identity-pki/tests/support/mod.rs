@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine as _;
 use getrandom::SysRng;
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
@@ -45,6 +46,11 @@ pub fn device_terms() -> Terms {
 pub fn ca() -> PlatformCa {
     let signer = Box::new(SoftwareSigner::generate(&mut rng()));
     PlatformCa::generate(signer, "Link Identity Device CA", &ca_terms(), &mut rng()).unwrap()
+}
+
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
 }
 
 /// A key on P-384, as an uploaded CA may have.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use identity_pki::Fingerprint;
+use identity_pki::{Fingerprint, RotationRule};
 use tokio::task::JoinSet;
 
 use super::fixtures::{World, at};
@@ -93,9 +93,20 @@ pub async fn a_ca_is_stored_once(world: World) {
         fingerprint: ca.fingerprint,
         ..newer
     };
+    let known = Conflict::CaRotation(RotationRule::Known {
+        fingerprint: ca.fingerprint,
+    });
     world
-        .conflicts(world.change(), Conflict::CaExists, async |change| {
+        .conflicts(world.change(), known, async |change| {
             world.store.add_ca(change, again).await
+        })
+        .await;
+    let retired = world.ca(3, CaState::Retired);
+    let state = retired.state;
+    let not_new = Conflict::CaRotation(RotationRule::NewState { state });
+    world
+        .conflicts(world.change(), not_new, async |change| {
+            world.store.add_ca(change, retired).await
         })
         .await;
     let active = (ca.fingerprint, CaState::Active);

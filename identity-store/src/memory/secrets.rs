@@ -1,9 +1,10 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use crate::ca_rotation::rotation;
 use crate::{
-    CaRecord, CaState, Change, Conflict, Error, Event, NamedSecret, Result, SecretBytes,
-    SecretStore, ServerCertRecord,
+    CaRecord, CaState, Change, Event, NamedSecret, Result, SecretBytes, SecretStore,
+    ServerCertRecord,
 };
 
 #[async_trait]
@@ -34,12 +35,11 @@ impl SecretStore for MemoryStore {
     async fn add_ca(&self, change: Change, ca: CaRecord) -> Result<CaState> {
         self.commit(change, |tx| {
             let cas = &mut tx.state.cas;
-            if cas.iter().any(|known| known.fingerprint == ca.fingerprint) {
-                return Err(Error::Conflict(Conflict::CaExists));
-            }
-            if ca.state == CaState::Active {
-                for before in cas.iter_mut().filter(|ca| ca.state == CaState::Active) {
-                    before.state = CaState::Retiring;
+            let before = rotation(cas.iter().map(|ca| (ca.fingerprint, ca.state)))?;
+            let after = before.add(ca.fingerprint, ca.state)?;
+            for (fingerprint, state) in after.changes_since(&before) {
+                for known in cas.iter_mut().filter(|ca| ca.fingerprint == fingerprint) {
+                    known.state = state;
                 }
             }
             let state = ca.state;

@@ -32,12 +32,13 @@ pub use device::{
 };
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
+pub use identity_pki::CaState;
 pub use operator::{
     LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role, Session,
     SessionTokenHash,
 };
 pub use page::{Cursor, Page, PageRequest};
-pub use secret::{CaRecord, CaState, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
+pub use secret::{CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,

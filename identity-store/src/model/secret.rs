@@ -1,5 +1,4 @@
-use identity_pki::Fingerprint;
-use serde::{Deserialize, Serialize};
+use identity_pki::{CaState, Fingerprint};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -86,20 +85,6 @@ pub struct ServerCertRecord {
     pub private_key: PrivateKeyPem,
     /// When the leaf expires.
     pub not_after: OffsetDateTime,
-}
-
-/// Where a CA is in its life (contract §11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CaState {
-    /// Trusted, not signing yet.
-    Prepared,
-    /// Signing. At most one CA is.
-    Active,
-    /// Trusted, no longer signing.
-    Retiring,
-    /// No longer trusted.
-    Retired,
 }
 
 /// A platform CA.

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use identity_pki::Fingerprint;
+use identity_pki::{CaRotation, Fingerprint};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
@@ -9,9 +9,10 @@ use super::column::{Columns, ms, word};
 use super::fault::{Fault, Step};
 use super::tx::{ChangeTx, Tx};
 use super::{Shared, SqliteStore};
+use crate::ca_rotation::rotation;
 use crate::crypter::Place;
 use crate::{
-    CaRecord, CaState, Chain, Change, Conflict, Event, NamedSecret, PrivateKeyPem, Result,
+    CaRecord, CaState, Chain, Change, Error, Event, NamedSecret, PrivateKeyPem, Result,
     SecretBytes, SecretStore, ServerCertRecord,
 };
 
@@ -25,11 +26,9 @@ const INSERT: &str = "
     INSERT INTO platform_secrets (position, kind, fingerprint, state, cert_pem, secret, not_after,
                                   uploaded_by, created_at)
     SELECT coalesce(max(position), 0) + 1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM platform_secrets";
-const EXISTS: &str = "SELECT 1 FROM platform_secrets WHERE kind = ?1 AND fingerprint = ?2";
 const DELETE: &str = "DELETE FROM platform_secrets WHERE kind = ?1";
-const RETIRE: &str = "
-    UPDATE platform_secrets SET state = 'retiring'
-    WHERE kind = 'platform_ca' AND state = 'active'";
+const SET_STATE: &str = "
+    UPDATE platform_secrets SET state = ?3 WHERE kind = ?1 AND fingerprint = ?2";
 
 /// A row of `platform_secrets` to write.
 struct NewRow<'a> {
@@ -136,21 +135,31 @@ async fn put_server_cert(tx: &mut ChangeTx<'_>, cert: &ServerCertRecord) -> Step
     Ok(is_first)
 }
 
-async fn ca_exists(tx: &mut ChangeTx<'_>, fingerprint: &Fingerprint) -> Step<bool> {
-    let row = sqlx::query(EXISTS)
+async fn ca_states(tx: &mut ChangeTx<'_>) -> Step<CaRotation> {
+    let rows = of_kind(tx.conn(), PLATFORM_CA).await?;
+    let states = rows.iter().map(|row| {
+        let columns = Columns::of(row, "platform_secrets");
+        Ok((columns.parse("fingerprint")?, columns.word("state")?))
+    });
+    Ok(rotation(states.collect::<Result<Vec<_>>>()?)?)
+}
+
+async fn set_state(tx: &mut ChangeTx<'_>, ca: Fingerprint, state: CaState) -> Step<()> {
+    sqlx::query(SET_STATE)
         .bind(PLATFORM_CA)
-        .bind(fingerprint.to_string())
-        .fetch_optional(tx.conn())
+        .bind(ca.to_string())
+        .bind(word(&state)?)
+        .execute(tx.conn())
         .await?;
-    Ok(row.is_some())
+    Ok(())
 }
 
 async fn add_ca(tx: &mut ChangeTx<'_>, ca: &CaRecord) -> Step<CaState> {
-    if ca_exists(tx, &ca.fingerprint).await? {
-        return Err(Conflict::CaExists.into());
-    }
-    if ca.state == CaState::Active {
-        sqlx::query(RETIRE).execute(tx.conn()).await?;
+    let before = ca_states(tx).await?;
+    let after = before.add(ca.fingerprint, ca.state).map_err(Error::from)?;
+    for (fingerprint, state) in after.changes_since(&before) {
+        // The new CA has no row yet, and is inserted in its state.
+        set_state(tx, fingerprint, state).await?;
     }
     let by = tx.change.actor.id().to_owned();
     let row = NewRow {

@@ -16,12 +16,12 @@ pub trait SecretStore: Send + Sync {
     /// All platform CAs, newest first.
     async fn cas(&self) -> Result<Vec<CaRecord>>;
 
-    /// Adds a CA as `active`, which makes the one before `retiring`, or as `prepared`.
-    /// Event: `platform_ca_generated`.
+    /// Adds a CA as [`CaRotation::add`](identity_pki::CaRotation::add) decides: as `active`, which
+    /// makes the one before `retiring`, or as `prepared`. Event: `platform_ca_generated`.
     ///
     /// # Errors
     ///
-    /// [`Conflict::CaExists`](crate::Conflict::CaExists).
+    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
     async fn add_ca(&self, change: Change, ca: CaRecord) -> Result<CaState>;
 
     /// The secret of that name; where there is none yet, `fresh` becomes it. Of any number of

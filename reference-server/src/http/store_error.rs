@@ -41,7 +41,7 @@ fn conflict(conflict: Conflict) -> Problem {
         Conflict::TenantExists
         | Conflict::UserExists
         | Conflict::OperatorExists
-        | Conflict::CaExists
+        | Conflict::CaRotation(_)
         | Conflict::DeviceClassFixed
         | Conflict::AttemptInProgress
         | Conflict::AttemptEnded => ErrorCode::Conflict,
