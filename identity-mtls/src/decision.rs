@@ -207,7 +207,7 @@ pub fn decide(
     check_validity(certificate.not_before(), certificate.not_after(), now)?;
     let issuer = issuer_of(chain.leaf, now, trust, algorithms)?;
     check_signature_algorithm(&certificate, &issuer.certificate)?;
-    let device = VerifiedDevice::from_verified(&certificate, issuer.fingerprint);
+    let device = VerifiedDevice::from_verified(&certificate, issuer);
     device.recheck(now, trust, denylist)?;
     Ok(device)
 }

@@ -6,6 +6,7 @@ use identity_pki::{
 use time::OffsetDateTime;
 
 use crate::decision::check_validity;
+use crate::trust::Authority;
 use crate::{DenylistSnapshot, Refusal, TrustBundle};
 
 /// A device whose certificate was [decided on](crate::decide): the proof that a caller is who it
@@ -26,20 +27,22 @@ struct Facts {
     issuer: Fingerprint,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
+    expires_at: OffsetDateTime,
 }
 
 impl VerifiedDevice {
     /// The device of a leaf that obeys the profile and that `issuer` was found to have signed.
-    pub(crate) fn from_verified(leaf: &DeviceCertificate, issuer: Fingerprint) -> Self {
+    pub(crate) fn from_verified(leaf: &DeviceCertificate, issuer: &Authority) -> Self {
         Self(Arc::new(Facts {
             identity: leaf.identity().clone(),
             serial: leaf.serial(),
             fingerprint: leaf.fingerprint(),
             tbs_sha256: leaf.tbs_sha256(),
             spki_sha256: leaf.spki_sha256(),
-            issuer,
+            issuer: issuer.fingerprint,
             not_before: leaf.not_before(),
             not_after: leaf.not_after(),
+            expires_at: leaf.not_after().min(issuer.certificate.not_after()),
         }))
     }
 
@@ -89,6 +92,12 @@ impl VerifiedDevice {
     #[must_use]
     pub fn not_after(&self) -> OffsetDateTime {
         self.0.not_after
+    }
+
+    /// The last moment at which both the certificate and its CA are valid.
+    #[must_use]
+    pub fn expires_at(&self) -> OffsetDateTime {
+        self.0.expires_at
     }
 
     /// Decides again on what can change after the chain was verified: validity of leaf and CA,

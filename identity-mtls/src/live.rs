@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +12,9 @@ use crate::{Denylist, TrustBundle, VerifiedDevice};
 ///
 /// Each connection's task [registers](Self::register) after the handshake, keeps the guard for as
 /// long as the connection lives, and ends it when [`LiveConnection::closed`] resolves. The
-/// application calls [`re_decide`](Self::re_decide) after each publication of the denylist, after
-/// each change of the accepted CAs, and from time to time for expiry.
+/// application calls [`re_decide`](Self::re_decide) after each publication of the denylist and after
+/// each change of the accepted CAs, and [`close_expired`](Self::close_expired) when the
+/// [next expiry](Self::next_expiry) has passed.
 ///
 /// It is cheap to clone; clones are the same registry.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct LiveConnections {
 struct OpenConnections {
     next_id: u64,
     by_id: HashMap<u64, OpenConnection>,
+    /// Those that were not told to close, in the order in which they expire.
+    by_expiry: BTreeSet<(OffsetDateTime, u64)>,
 }
 
 #[derive(Debug)]
@@ -62,12 +65,15 @@ impl LiveConnections {
         let mut open = lock(&self.open);
         let id = open.next_id;
         open.next_id += 1;
+        let expires_at = device.expires_at();
         let connection = OpenConnection { device, closing };
         // Within the lock: a publication that this look misses is followed by a `re_decide` that
         // finds the connection.
         let denylist = self.denylist.snapshot();
         if denylist.is_none_or(|denylist| denylist.contains(&tbs_sha256)) {
             connection.close();
+        } else {
+            open.by_expiry.insert((expires_at, id));
         }
         open.by_id.insert(id, connection);
         LiveConnection {
@@ -82,12 +88,38 @@ impl LiveConnections {
     ///
     /// `is_meant` must not use the registry.
     pub fn close_where(&self, is_meant: impl Fn(&VerifiedDevice) -> bool) -> usize {
-        lock(&self.open)
-            .by_id
-            .values()
-            .filter(|connection| is_meant(&connection.device))
-            .filter(|connection| connection.close())
-            .count()
+        let mut open = lock(&self.open);
+        let OpenConnections {
+            by_id, by_expiry, ..
+        } = &mut *open;
+        let meant = by_id.iter().filter(|(_, open)| is_meant(&open.device));
+        let told = meant.filter(|(id, open)| {
+            by_expiry.remove(&(open.device.expires_at(), **id));
+            open.close()
+        });
+        told.count()
+    }
+
+    /// Tells the connections to close whose certificate, or whose CA, is expired at `now`, and returns
+    /// how many those are. It looks at those alone, so it may be called often.
+    pub fn close_expired(&self, now: OffsetDateTime) -> usize {
+        let mut open = lock(&self.open);
+        let mut told = 0;
+        while let Some((expires_at, id)) = open.by_expiry.first().copied()
+            && expires_at < now
+        {
+            open.by_expiry.pop_first();
+            told += usize::from(open.by_id.get(&id).is_some_and(OpenConnection::close));
+        }
+        told
+    }
+
+    /// The last moment at which none of the connections that were not told to close is expired;
+    /// `None` when there is none. The next one that is registered may expire sooner.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<OffsetDateTime> {
+        let open = lock(&self.open);
+        open.by_expiry.first().map(|(expires_at, _)| *expires_at)
     }
 
     /// Tells the connections to close whose certificate is now denied or expired, or whose CA is no
@@ -134,7 +166,11 @@ impl LiveConnection {
 
 impl Drop for LiveConnection {
     fn drop(&mut self) {
-        lock(&self.open).by_id.remove(&self.id);
+        let mut open = lock(&self.open);
+        if let Some(closed) = open.by_id.remove(&self.id) {
+            open.by_expiry
+                .remove(&(closed.device.expires_at(), self.id));
+        }
     }
 }
 

@@ -87,7 +87,8 @@ impl App {
         let denylist = Arc::new(Denylist::with_age_limit(crate::denials::AGE_LIMIT));
         let offered = Offered::default();
         let (time, denied) = (Arc::clone(&clock), Arc::clone(&denylist));
-        let tls = Tls::load(&*store, time, denied, offered.clone()).await?;
+        let live = LiveConnections::new(Arc::clone(&denylist));
+        let tls = Tls::load(&*store, time, denied, offered.clone(), live.clone()).await?;
         let key = store
             .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
             .await?;
@@ -95,7 +96,7 @@ impl App {
             tokens: Tokens::load(issuer(&config, address, &tls), &key)?,
             pairing_pepper: pairing_pepper(&*store).await?,
             sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
-            live: LiveConnections::new(Arc::clone(&denylist)),
+            live,
             ca: ArcSwapOption::new(crate::authority::active(&*store).await?.map(Arc::new)),
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
@@ -129,7 +130,6 @@ impl App {
         let active = crate::authority::active(&*self.store).await?;
         self.tls.reload(&*self.store).await?;
         self.ca.store(active.map(Arc::new));
-        self.live.re_decide(self.clock.now(), &self.tls.trust());
         Ok(())
     }
 }

@@ -1,38 +1,21 @@
-//! TLS of the API listener: none before the first server certificate, and from then on one immutable
-//! configuration for each connection, swapped whole when the accepted CAs change.
+//! TLS of the API listener: none before the first server certificate, and from then on an acceptor
+//! whose certificate is replaced in place, and whose accepted CAs are swapped whole.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use identity_mtls::{
-    Denylist, DeviceCertVerifier, ServerCert, ServerCertStore, TrustBundle, server_config,
+    Denylist, DeviceAcceptor, DeviceCertVerifier, DeviceTls, HandshakeLimits, LiveConnections,
+    ServerCert, ServerCertStore, TrustBundle,
 };
 use identity_pki::{ServerCertificate, SpkiSha256};
 use identity_store::{ServerCertRecord, Store};
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 
 use crate::authority;
 use crate::clock::{Clock, TlsTime};
 use crate::start::StartError;
 use crate::superseded::Offered;
-
-/// What a connection that is accepted now gets.
-pub struct Acceptance {
-    /// Its TLS configuration.
-    pub config: Arc<ServerConfig>,
-    /// Decides who is at its other end.
-    pub verifier: Arc<DeviceCertVerifier>,
-}
-
-impl fmt::Debug for Acceptance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptance")
-            .field("verifier", &self.verifier)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The TLS side of the server.
 #[derive(Debug)]
@@ -54,7 +37,7 @@ struct Parts {
 #[derive(Debug)]
 struct Https {
     certificate: Arc<ServerCertStore>,
-    acceptance: ArcSwap<Acceptance>,
+    acceptor: DeviceAcceptor,
 }
 
 /// The crypto provider of the process: aws-lc-rs.
@@ -65,7 +48,7 @@ pub fn provider() -> CryptoProvider {
 
 impl Tls {
     /// Sets up HTTPS if the store holds a server certificate, with the CAs that it holds. Denied
-    /// certificates that come are noted in `offered`.
+    /// certificates that come are noted in `offered`, devices that connect in `live`.
     ///
     /// # Errors
     ///
@@ -75,6 +58,7 @@ impl Tls {
         clock: Arc<dyn Clock>,
         denylist: Arc<Denylist>,
         offered: Offered,
+        live: LiveConnections,
     ) -> Result<Self, StartError> {
         let parts = Parts {
             provider: Arc::new(provider()),
@@ -87,10 +71,11 @@ impl Tls {
             None => None,
             Some(record) => {
                 let certificate = Arc::new(ServerCertStore::new(parts.stored(&record)?));
-                let acceptance = parts.acceptance(&certificate, trust.clone())?;
+                let tls = parts.device_tls(&certificate, trust.clone())?;
+                let acceptor = DeviceAcceptor::new(tls, live, HandshakeLimits::default());
                 Some(Https {
                     certificate,
-                    acceptance: ArcSwap::from_pointee(acceptance),
+                    acceptor,
                 })
             }
         };
@@ -107,12 +92,10 @@ impl Tls {
         self.https.is_some()
     }
 
-    /// What the next connection gets; `None` over plain HTTP.
+    /// Accepts connections over HTTPS; `None` over plain HTTP.
     #[must_use]
-    pub fn acceptance(&self) -> Option<Arc<Acceptance>> {
-        self.https
-            .as_ref()
-            .map(|https| https.acceptance.load_full())
+    pub fn acceptor(&self) -> Option<&DeviceAcceptor> {
+        self.https.as_ref().map(|https| &https.acceptor)
     }
 
     /// The name of the server certificate's key, which no device may have.
@@ -147,8 +130,9 @@ impl Tls {
         )
     }
 
-    /// Takes up the server certificate and the CAs that the store holds now. A process that serves
-    /// plain HTTP goes on doing so.
+    /// Takes up the server certificate and the CAs that the store holds now, and closes the
+    /// connections of devices whose CA is no longer accepted. A process that serves plain HTTP goes on
+    /// doing so.
     ///
     /// # Errors
     ///
@@ -157,11 +141,13 @@ impl Tls {
         let trust = TrustBundle::new(authority::accepted(store).await?)?;
         if let (Some(https), Some(record)) = (&self.https, store.server_cert().await?) {
             let certificate = self.parts.stored(&record)?;
-            let acceptance = self.parts.acceptance(&https.certificate, trust.clone())?;
+            let tls = self.parts.device_tls(&https.certificate, trust.clone())?;
+            self.trust.store(Arc::new(trust));
             https.certificate.replace(certificate);
-            https.acceptance.store(Arc::new(acceptance));
+            https.acceptor.replace(tls);
+        } else {
+            self.trust.store(Arc::new(trust));
         }
-        self.trust.store(Arc::new(trust));
         Ok(())
     }
 }
@@ -183,21 +169,19 @@ impl Parts {
         )?)
     }
 
-    fn acceptance(
+    fn device_tls(
         &self,
         certificate: &Arc<ServerCertStore>,
         trust: TrustBundle,
-    ) -> Result<Acceptance, StartError> {
+    ) -> Result<DeviceTls, StartError> {
         let denylist = Arc::clone(&self.denylist);
-        let verifier = DeviceCertVerifier::new(&self.provider, trust, denylist)
+        let devices = DeviceCertVerifier::new(&self.provider, trust, denylist)
             .with_observer(self.offered.clone());
-        let verifier = Arc::new(verifier);
-        let config = server_config(
+        Ok(DeviceTls::new(
             Arc::clone(&self.provider),
             Arc::new(TlsTime(Arc::clone(&self.clock))),
             Arc::clone(certificate) as _,
-            Arc::clone(&verifier),
-        )?;
-        Ok(Acceptance { config, verifier })
+            Arc::new(devices),
+        )?)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use identity_mtls::VerifiedDevice;
+use identity_mtls::{Refusal, VerifiedDevice};
 use identity_pki::DeviceIdentity;
 use identity_store::{Actor, DeviceStanding, DeviceStatus, TenantStatus};
 
@@ -14,7 +14,7 @@ use super::{ErrorCode, Problem};
 use crate::App;
 
 /// A device that may act: paired, with the certificate of this connection as its active one, of an
-/// active tenant. Read from the database for this very request.
+/// active tenant. Decided for this very request: the certificate again, and the rest by the database.
 #[derive(Debug, Clone)]
 pub struct DeviceCaller {
     /// The certificate of the connection.
@@ -41,7 +41,11 @@ impl FromRequestParts<Arc<App>> for DeviceCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = standing(parts, app, ErrorCode::CallerNotPaired).await?;
+        let certificate = presented(parts, app)?;
+        if recheck(app, &certificate).is_err() {
+            return Err(not_paired(ErrorCode::CallerNotPaired));
+        }
+        let caller = standing(certificate, app, ErrorCode::CallerNotPaired).await?;
         if caller.standing.active_serial != Some(caller.certificate.serial()) {
             return Err(not_paired(ErrorCode::CallerNotPaired));
         }
@@ -60,7 +64,12 @@ impl FromRequestParts<Arc<App>> for RenewingDevice {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        standing(parts, app, ErrorCode::CallerRevoked)
+        let certificate = presented(parts, app)?;
+        match recheck(app, &certificate) {
+            Ok(()) | Err(Refusal::Denied { .. }) => {}
+            Err(_) => return Err(not_paired(ErrorCode::CallerRevoked)),
+        }
+        standing(certificate, app, ErrorCode::CallerRevoked)
             .await
             .map(Self)
     }
@@ -83,14 +92,32 @@ pub fn require_mtls(app: &App) -> Result<(), Problem> {
     }
 }
 
-async fn standing(parts: &Parts, app: &App, unpaired: ErrorCode) -> Result<DeviceCaller, Problem> {
+/// The certificate of the connection.
+fn presented(parts: &Parts, app: &App) -> Result<VerifiedDevice, Problem> {
     require_mtls(app)?;
-    let Some(certificate) = parts.extensions.get::<VerifiedDevice>().cloned() else {
-        return Err(Problem::new(
-            ErrorCode::ClientCertRequired,
-            "Connect with the certificate that pairing gave to the device.",
-        ));
-    };
+    parts
+        .extensions
+        .get::<VerifiedDevice>()
+        .cloned()
+        .ok_or_else(|| {
+            Problem::new(
+                ErrorCode::ClientCertRequired,
+                "Connect with the certificate that pairing gave to the device.",
+            )
+        })
+}
+
+/// A connection may outlive its certificate by the time that closing it takes.
+fn recheck(app: &App, certificate: &VerifiedDevice) -> Result<(), Refusal> {
+    let denylist = app.denylist.snapshot();
+    certificate.recheck(app.clock.now(), &app.tls.trust(), denylist.as_deref())
+}
+
+async fn standing(
+    certificate: VerifiedDevice,
+    app: &App,
+    unpaired: ErrorCode,
+) -> Result<DeviceCaller, Problem> {
     let standing = app
         .store
         .device_standing(certificate.identity(), app.clock.now())

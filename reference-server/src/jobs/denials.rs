@@ -6,8 +6,6 @@ use crate::{App, denials};
 
 /// How many turns lie between two reads of the whole list, which forget what was purged.
 const TURNS_PER_RELOAD: u32 = 600;
-/// How many turns lie between two looks at connections whose certificates expired.
-const TURNS_PER_LOOK: u32 = 10;
 
 /// Takes up what other replicas denied, within a second, and closes the connections of devices whose
 /// certificates expired.
@@ -24,8 +22,6 @@ pub(super) async fn run(app: Arc<App>) {
             _ => denials::reload(&app).await,
         };
         end = log_failure("denials", read).flatten().or(end);
-        if turn.is_multiple_of(TURNS_PER_LOOK) {
-            denials::re_decide(&app);
-        }
+        app.live.close_expired(app.clock.now());
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use identity_mtls::tower::DeviceIdentityLayer;
-use identity_mtls::{LiveConnection, VerifiedDevice};
+use identity_mtls::{Accepted, LiveConnection, VerifiedDevice};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -40,14 +40,14 @@ const MAX_RESETS: usize = 32;
 
 /// The protocol that both ends agreed on. Nothing is guessed from the first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+enum Protocol {
     Http1,
     Http2,
 }
 
 impl Protocol {
     /// By ALPN (RFC 7301); a client without it speaks HTTP/1.1.
-    pub(super) fn negotiated(alpn: Option<&[u8]>) -> Self {
+    fn negotiated(alpn: Option<&[u8]>) -> Self {
         if alpn == Some(b"h2") {
             Self::Http2
         } else {
@@ -62,6 +62,7 @@ pub(super) struct Connection {
     protocol: Protocol,
     peer: Peer,
     device: Option<VerifiedDevice>,
+    live: Option<LiveConnection>,
 }
 
 enum Stream {
@@ -76,20 +77,18 @@ impl Connection {
             protocol: Protocol::Http1,
             peer,
             device: None,
+            live: None,
         }
     }
 
-    pub(super) fn secure(
-        stream: TlsStream<TcpStream>,
-        protocol: Protocol,
-        peer: Peer,
-        device: Option<VerifiedDevice>,
-    ) -> Self {
+    pub(super) fn secure(accepted: Accepted<TcpStream>, peer: Peer) -> Self {
+        let (_, tls) = accepted.stream.get_ref();
         Self {
-            stream: Stream::Secure(Box::new(stream)),
-            protocol,
+            protocol: Protocol::negotiated(tls.alpn_protocol()),
+            stream: Stream::Secure(Box::new(accepted.stream)),
             peer,
-            device,
+            device: accepted.device,
+            live: accepted.live,
         }
     }
 
@@ -100,8 +99,8 @@ impl Connection {
             protocol,
             peer,
             device,
+            live,
         } = self;
-        let live = device.clone().map(|device| app.live.register(device));
         let requested = Arc::new(AtomicBool::new(false));
         let service = {
             let requested = Arc::clone(&requested);

@@ -1,26 +1,23 @@
-//! The accept loop: TLS handshakes next to one another, bounded in number and time.
+//! The accept loop: handshakes run next to one another, and wait their turn in
+//! [`DeviceAcceptor`](identity_mtls::DeviceAcceptor).
 
 mod connection;
 mod request_body;
 
-use std::io;
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use identity_mtls::NotAccepted;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::App;
 use crate::http::Peer;
-use connection::{Connection, Protocol};
+use connection::Connection;
 
-/// How many handshakes run at once; further clients wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 256;
-const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// How long running requests may take to finish once the server is to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 /// How long to wait when the process has no file descriptor left for a new connection.
@@ -37,24 +34,17 @@ pub enum Transport {
 
 /// Serves `routes` until the server is to stop, then lets running requests finish.
 pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transport: Transport) {
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let connections = TaskTracker::new();
     loop {
-        let (permit, stream, peer) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             biased;
             () = app.shutdown.cancelled() => break,
-            next = next_connection(&handshakes, &listener) => match next {
-                Ok(next) => next,
-                Err(AcquireError { .. }) => break,
-            },
+            accepted = accept(&listener) => accepted,
         };
         let (app, routes) = (Arc::clone(&app), routes.clone());
         connections.spawn(async move {
-            let established = establish(&app, stream, peer, transport).await;
-            drop(permit);
-            match established {
-                Ok(connection) => connection.serve(&app, routes).await,
-                Err(error) => tracing::debug!(%peer, %error, "no connection was established"),
+            if let Some(connection) = establish(&app, stream, peer, transport).await {
+                connection.serve(&app, routes).await;
             }
         });
     }
@@ -71,16 +61,6 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
     }
 }
 
-/// The next connection, once there is room for its handshake.
-async fn next_connection(
-    handshakes: &Arc<Semaphore>,
-    listener: &TcpListener,
-) -> Result<(OwnedSemaphorePermit, TcpStream, SocketAddr), AcquireError> {
-    let permit = Arc::clone(handshakes).acquire_owned().await?;
-    let (stream, peer) = accept(listener).await;
-    Ok((permit, stream, peer))
-}
-
 /// The next connection. Failures to accept concern one connection, or a shortage that passes.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
@@ -94,37 +74,45 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Why a connection did not come about.
-#[derive(Debug, thiserror::Error)]
-enum NotEstablished {
-    #[error("the TLS handshake failed: {0}")]
-    Handshake(#[from] io::Error),
-    #[error("the TLS handshake took too long")]
-    TooSlow,
-    #[error("the device is refused: {0}")]
-    Refused(#[from] identity_mtls::Refusal),
-}
-
+/// A connection on which requests can come, unless its handshake fails or the server stops first.
 async fn establish(
     app: &App,
     stream: TcpStream,
     peer: SocketAddr,
     transport: Transport,
-) -> Result<Connection, NotEstablished> {
-    stream.set_nodelay(true)?;
-    let acceptance = match transport {
-        Transport::Api => app.tls.acceptance(),
+) -> Option<Connection> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "the connection is gone already");
+        return None;
+    }
+    let acceptor = match transport {
+        Transport::Api => app.tls.acceptor(),
         Transport::Plain => None,
     };
-    let Some(acceptance) = acceptance else {
-        return Ok(Connection::plain(stream, Peer(peer)));
+    let Some(acceptor) = acceptor else {
+        return Some(Connection::plain(stream, Peer(peer)));
     };
-    let acceptor = TlsAcceptor::from(Arc::clone(&acceptance.config));
-    let stream = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream))
-        .await
-        .map_err(|_| NotEstablished::TooSlow)??;
-    let (_, tls) = stream.get_ref();
-    let device = acceptance.verifier.device(tls, app.clock.now())?;
-    let protocol = Protocol::negotiated(tls.alpn_protocol());
-    Ok(Connection::secure(stream, protocol, Peer(peer), device))
+    tokio::select! {
+        accepted = acceptor.accept(stream, peer.ip()) => match accepted {
+            Ok(accepted) => Some(Connection::secure(accepted, Peer(peer))),
+            Err(not_accepted) => {
+                record(peer, &not_accepted);
+                None
+            }
+        },
+        () = app.shutdown.cancelled() => None,
+    }
+}
+
+fn record(peer: SocketAddr, not_accepted: &NotAccepted) {
+    let reason = match not_accepted {
+        NotAccepted::Overloaded => "overloaded",
+        NotAccepted::TooSlow => "too_slow",
+        NotAccepted::Refused(_) => "refused",
+        // The enum may grow.
+        NotAccepted::Handshake(_) | _ => "handshake",
+    };
+    metrics::counter!("connections_not_accepted_total", "reason" => reason).increment(1);
+    let source = not_accepted.source().map(ToString::to_string);
+    tracing::debug!(%peer, error = %not_accepted, source, "a connection was not accepted");
 }

@@ -6,6 +6,7 @@
 )]
 
 mod calls;
+mod flood;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod pairing;

@@ -88,3 +88,17 @@ async fn a_device_cannot_flood_the_audit_trail_with_renewals_that_fail() {
     }
     assert_eq!(world.audited("cert_renewal_failed").await.len(), 10);
 }
+
+#[tokio::test]
+async fn a_certificate_that_expires_on_an_open_connection_is_refused_at_once() {
+    let world = world().await;
+    let device = world.scanner("dev_1").await;
+    device.caller.get("/v1/devices/self").await.expect(200);
+    world
+        .clock
+        .advance(std::time::Duration::from_secs(91 * 24 * 60 * 60));
+    // Or the connection is closed already, and a new one does not come about.
+    if let Ok(answer) = device.caller.try_get("/v1/devices/self").await {
+        assert_eq!(answer.status(), 401);
+    }
+}
