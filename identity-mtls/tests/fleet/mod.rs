@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod certificates;
+pub(crate) mod counting;
 pub(crate) mod network;
 
 use std::sync::Arc;
