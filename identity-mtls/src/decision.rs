@@ -205,7 +205,7 @@ pub fn decide(
         });
     }
     check_validity(certificate.not_before(), certificate.not_after(), now)?;
-    let issuer = issuer_of(chain.leaf, now, trust, algorithms)?;
+    let issuer = issuer_of(&certificate, chain.leaf, now, trust, algorithms)?;
     check_signature_algorithm(&certificate, &issuer.certificate)?;
     let device = VerifiedDevice::from_verified(&certificate, issuer);
     device.recheck(now, trust, denylist)?;
@@ -238,17 +238,28 @@ fn check_signature_algorithm(
         .ok_or(Refusal::SignatureAlgorithm { leaf, ca })
 }
 
+/// Of several CAs with the name that a leaf gives, so many are tried: each costs a check of a
+/// signature. Those with the key identifier that the leaf gives come first.
+const MAX_TRIED_AUTHORITIES: usize = 4;
+
 /// The CA of `trust` whose key signed `leaf` itself.
 fn issuer_of<'t>(
+    certificate: &DeviceCertificate,
     leaf: &CertificateDer<'_>,
     now: OffsetDateTime,
     trust: &'t TrustBundle,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<&'t Authority, Refusal> {
     let leaf = EndEntityCert::try_from(leaf).map_err(path_refusal)?;
-    let mut refusal = Refusal::UnknownIssuer;
     let named = |authority: &&Authority| authority.is_named(leaf.issuer());
-    for authority in trust.authorities().iter().filter(named) {
+    let meant = |authority: &&Authority| {
+        certificate.authority_key_id() == Some(authority.certificate.subject_key_id())
+    };
+    let authorities = || trust.authorities().iter().filter(named);
+    let first = authorities().filter(meant);
+    let then = authorities().filter(|authority| !meant(authority));
+    let mut refusal = Refusal::UnknownIssuer;
+    for authority in first.chain(then).take(MAX_TRIED_AUTHORITIES) {
         // No intermediates: the one link is from the leaf to this CA.
         let path = leaf.verify_for_usage(
             algorithms.all,

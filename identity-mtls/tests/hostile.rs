@@ -203,7 +203,7 @@ fn a_long_chain_is_refused_before_any_signature_is_verified() {
 }
 
 #[test]
-fn of_many_cas_with_one_name_only_the_one_that_the_leaf_means_is_tried() {
+fn of_many_cas_with_one_name_the_one_that_the_leaf_means_is_tried_first_and_few_others() {
     let authorities: Vec<_> = (0..20).map(|_| Authority::named("Same")).collect();
     let watched = Watched::new(trust(&authorities.iter().collect::<Vec<_>>()));
     for authority in &authorities {
@@ -212,12 +212,15 @@ fn of_many_cas_with_one_name_only_the_one_that_the_leaf_means_is_tried() {
     }
     // Its CA is none of them, though it has their name.
     let stranger = Authority::named("Same").device("dev_1");
-    assert_eq!(watched.look(&stranger.chain), (false, 0));
-    // It does not say which of them it means.
-    let silent = forged(&authorities[19], |leaf| {
-        leaf.use_authority_key_identifier_extension = false;
-    });
-    assert_eq!(watched.look(&[silent]), (false, 0));
+    assert_eq!(watched.look(&stranger.chain), (false, 4));
+    // It does not say which of them it means, as no leaf of ours does.
+    let silent = |authority| {
+        forged(authority, |leaf| {
+            leaf.use_authority_key_identifier_extension = false;
+        })
+    };
+    assert_eq!(watched.look(&[silent(&authorities[0])]), (true, 1));
+    assert_eq!(watched.look(&[silent(&authorities[19])]), (false, 4));
 }
 
 /// rustls limits a handshake message to 64 KiB before it is put together, and gives the verifier what

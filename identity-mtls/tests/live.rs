@@ -12,7 +12,10 @@ use std::sync::Arc;
 use fleet::certificates::{Authority, Credentials};
 use fleet::network::{Server, TLS_VERSIONS, read_line};
 use fleet::{NOW, denylist, identity, provider, trust, verifier};
-use identity_mtls::{Denylist, LiveConnections, PresentedChain, VerifiedDevice, decide};
+use identity_mtls::{
+    Denylist, LiveConnection, LiveConnections, PresentedChain, VerifiedDevice, decide,
+};
+use identity_pki::Terms;
 use time::{Duration, OffsetDateTime};
 use tokio::io::AsyncReadExt;
 
@@ -161,4 +164,45 @@ fn a_denylist_beyond_its_age_limit_closes_all() {
 fn caught_up(denylist: &Denylist, now: OffsetDateTime) {
     let catch_up = denylist.begin_catch_up(now).expect("published");
     catch_up.publish([]);
+}
+
+#[test]
+fn the_registry_knows_which_connection_expires_next() {
+    let authority = Authority::new();
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    assert_eq!(live.next_expiry(), None);
+    let [soon, later, revoked] = [10, 20, 5].map(|days| {
+        let terms = Terms::new(NOW, Duration::days(days), Duration::minutes(5));
+        verified(&authority, &authority.device_on("dev_1", &terms), &denylist)
+    });
+    let guards = [&later, &soon, &revoked].map(|device| live.register(device.clone()));
+    assert_eq!(live.next_expiry(), Some(revoked.expires_at()));
+    assert_eq!(live.close_where(|device| *device == revoked), 1);
+    assert_eq!(
+        live.next_expiry(),
+        Some(soon.expires_at()),
+        "that one was told"
+    );
+
+    let last = soon.expires_at();
+    assert_eq!(last, soon.not_after());
+    assert_eq!(live.close_expired(last), 0, "its last moment");
+    assert_eq!(live.close_expired(last + Duration::SECOND), 1);
+    assert_eq!(
+        guards.each_ref().map(LiveConnection::is_closed),
+        [false, true, true]
+    );
+    assert_eq!(live.next_expiry(), Some(later.expires_at()));
+    drop(guards);
+    assert_eq!(live.next_expiry(), None);
+}
+
+#[test]
+fn a_device_expires_with_its_ca_at_the_latest() {
+    let authority = Authority::valid_for(Duration::days(30));
+    let credentials = authority.forge("dev_1", |leaf| leaf.not_after = NOW + Duration::days(90));
+    let device = verified(&authority, &credentials, &denylist([]));
+    assert_eq!(device.not_after(), NOW + Duration::days(90));
+    assert_eq!(device.expires_at(), authority.ca.certificate().not_after());
 }

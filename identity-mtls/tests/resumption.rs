@@ -136,3 +136,47 @@ async fn a_ticket_from_an_earlier_server_brings_nobody_back() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_ticket_from_before_a_change_of_the_ca_brings_nobody_back() {
+    for version in TLS_VERSIONS {
+        let story = Story::begin();
+        let mut earlier = story.server(resuming).await;
+        let next = Authority::new();
+        let live = LiveConnections::new(Arc::clone(&story.denylist));
+        let mut server = Server::start(&verifier(&next, &story.denylist), &live).await;
+        let client = Arc::new(server.client(version, Some(&story.device)));
+        earlier.certificates.replace(server.localhost.cert());
+        earlier.call(&client).await.expect("served");
+        assert!(matches!(earlier.seen().await, Seen::Served { .. }));
+
+        let heard = server.call(&client).await;
+        let seen = server.seen().await;
+        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
+        assert_eq!(alert(heard), AlertDescription::UnknownCA, "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_device_cannot_resume_its_session_after_a_reload_of_the_server_certificate() {
+    for version in TLS_VERSIONS {
+        let story = Story::begin();
+        let live = LiveConnections::new(Arc::clone(&story.denylist));
+        let verifier = verifier(&story.authority, &story.denylist);
+        let mut server = Server::start(&verifier, &live).await;
+        let client = Arc::new(server.client(version, Some(&story.device)));
+        server.call(&client).await.expect("served");
+        assert!(matches!(server.seen().await, Seen::Served { .. }));
+
+        server.certificates.replace(server.localhost.cert());
+        story.revoke();
+        let heard = server.call(&client).await;
+        let seen = server.seen().await;
+        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
+        assert_eq!(
+            alert(heard),
+            AlertDescription::CertificateRevoked,
+            "{version:?}"
+        );
+    }
+}

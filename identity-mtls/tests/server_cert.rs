@@ -16,6 +16,7 @@ use identity_mtls::{Error, LiveConnections, ServerCert};
 use rustls::RootCertStore;
 use time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 fn join(certificate: &Localhost, key_pem: &str) -> Result<ServerCert, Error> {
     ServerCert::new(&provider(), &certificate.facts(), key_pem, NOW)
@@ -124,4 +125,42 @@ async fn a_new_certificate_fails_no_handshake_and_drops_no_connection() {
         server.certificates.current().fingerprint(),
         next.facts().fingerprint()
     );
+}
+
+/// How many handshakes each client of the test below makes, one after the other.
+const HANDSHAKES: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_certificates_are_replaced_all_the_time_every_handshake_succeeds() {
+    let authority = Authority::new();
+    let device = authority.device("dev_1");
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let server = Arc::new(Server::start(&verifier(&authority, &denylist), &live).await);
+    let next = Localhost::new();
+    let mut roots = RootCertStore::empty();
+    for root in [&server.localhost.der, &next.der] {
+        roots.add(root.clone()).expect("root");
+    }
+    let mut clients = JoinSet::new();
+    for n in 0..4 {
+        let client = Arc::new(client(TLS_VERSIONS[n % 2], Some(&device), roots.clone()));
+        let server = Arc::clone(&server);
+        clients.spawn(async move {
+            for _ in 0..HANDSHAKES {
+                server.call(&client).await.expect("served");
+            }
+        });
+    }
+    let pair = [next.cert(), server.localhost.cert()];
+    let mut replaced = 0;
+    while !clients.is_empty() {
+        server.certificates.replace(pair[replaced % 2].clone());
+        replaced += 1;
+        tokio::task::yield_now().await;
+        while let Some(ended) = clients.try_join_next() {
+            ended.expect("no handshake failed");
+        }
+    }
+    assert!(replaced > HANDSHAKES, "{replaced}");
 }

@@ -124,6 +124,7 @@ pub struct DeviceCertificate {
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     issuer_curve: Curve,
+    authority_key_id: Option<Vec<u8>>,
 }
 
 impl DeviceCertificate {
@@ -146,7 +147,7 @@ impl DeviceCertificate {
                 curve: issuer_curve,
             });
         }
-        let identity = check_extensions(&certificate.extensions)?;
+        let (identity, authority_key_id) = check_extensions(&certificate.extensions)?;
         if certificate.subject.raw != subject(&identity) {
             return Err(ProfileRule::Subject {
                 device_id: identity.device_id().clone(),
@@ -161,6 +162,7 @@ impl DeviceCertificate {
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             issuer_curve,
+            authority_key_id,
         })
     }
 
@@ -215,11 +217,21 @@ impl DeviceCertificate {
     pub const fn issuer_curve(&self) -> Curve {
         self.issuer_curve
     }
+
+    /// The identifier of the key that it says signed it (RFC 5280 §4.2.1.1): which of several CAs with
+    /// one name to try first. Ours always have it.
+    #[must_use]
+    pub fn authority_key_id(&self) -> Option<&[u8]> {
+        self.authority_key_id.as_deref()
+    }
 }
 
-fn check_extensions(extensions: &[Extension<'_>]) -> Result<DeviceIdentity, ProfileRule> {
-    let (mut constrained, mut limited_use, mut limited_purpose, mut identity) =
-        (false, false, false, None);
+/// The identity and the issuer's key identifier, of extensions that the profile allows.
+fn check_extensions(
+    extensions: &[Extension<'_>],
+) -> Result<(DeviceIdentity, Option<Vec<u8>>), ProfileRule> {
+    let (mut constrained, mut limited_use, mut limited_purpose) = (false, false, false);
+    let (mut identity, mut authority_key_id) = (None, None);
     for extension in extensions {
         let (critical, value) = (extension.critical, extension.value);
         match extension.oid {
@@ -238,7 +250,9 @@ fn check_extensions(extensions: &[Extension<'_>]) -> Result<DeviceIdentity, Prof
                 value.expect(tag::OCTET_STRING)?;
             }
             oid::AUTHORITY_KEY_IDENTIFIER if !critical => {
-                value.expect(tag::SEQUENCE)?;
+                let mut names = value.expect(tag::SEQUENCE)?.reader();
+                let key_id = names.optional(tag::context(0))?;
+                authority_key_id = key_id.map(|id| id.contents.to_vec());
             }
             unknown if critical => {
                 return Err(ProfileRule::CriticalExtension {
@@ -261,7 +275,8 @@ fn check_extensions(extensions: &[Extension<'_>]) -> Result<DeviceIdentity, Prof
     if !limited_purpose {
         return Err(ProfileRule::ExtKeyUsage);
     }
-    identity.ok_or(ProfileRule::SubjectAltName)
+    let identity = identity.ok_or(ProfileRule::SubjectAltName)?;
+    Ok((identity, authority_key_id))
 }
 
 fn read_identity(value: Element<'_>) -> Result<DeviceIdentity, ProfileRule> {
