@@ -72,7 +72,7 @@ fn extension(n: u64, length: usize) -> CustomExtension {
 /// Leaves that nothing but their shape gives away: the CA's own key signed them.
 fn hostile_leaves(authority: &Authority) -> Vec<(&'static str, CertificateDer<'static>)> {
     let forge = |twist: &dyn Fn(&mut CertificateParams)| forged(authority, twist);
-    let nested = (0..3000).fold(Vec::new(), |inner, _| tlv(0x30, &inner));
+    let nested = (0..900).fold(Vec::new(), |inner, _| tlv(0x30, &inner));
     vec![
         (
             "60 KiB",
@@ -114,7 +114,7 @@ fn hostile_leaves(authority: &Authority) -> Vec<(&'static str, CertificateDer<'s
             forge(&|leaf| {
                 let arcs: Vec<u64> = [1, 3]
                     .into_iter()
-                    .chain((0..500).map(|_| u64::MAX))
+                    .chain((0..300).map(|_| u64::MAX))
                     .collect();
                 leaf.custom_extensions = vec![CustomExtension::from_oid_content(&arcs, vec![5, 0])];
             }),
