@@ -66,6 +66,7 @@ fn main() {
                 handshakes += 1;
                 stock_handshake();
             },
+            &mut || drop(black_box(ours.handshake())),
         ],
         Duration::from_secs(20),
     );
@@ -73,14 +74,15 @@ fn main() {
     let server = server_part.get().as_nanos() as f64 / f64::from(handshakes);
     println!(
         "decision: {} µs; stock verifier: {} µs; handshake with ours: {} µs, with stock: {} µs, of \
-         which the server's part {:.1} µs",
+         which the server's part {:.1} µs; a connection's configuration: {} µs",
         microseconds(0),
         microseconds(1),
         microseconds(2),
         microseconds(3),
         server / 1e3,
+        microseconds(4),
     );
-    let verifiers = |[ours, stock, ..]: &[f64; 4]| ours - stock;
+    let verifiers = |[ours, stock, ..]: &[f64; 5]| ours - stock;
     let whole = Spread::of(turns.iter().map(|turn| 100.0 * verifiers(turn) / turn[3]));
     let part = Spread::of(turns.iter().map(|turn| 100.0 * verifiers(turn) / server));
     let connection = Spread::of(turns.iter().map(|turn| 100.0 * (turn[2] / turn[3] - 1.0)));

@@ -2,8 +2,10 @@
 //!
 //! The sides take turns in short blocks, and each turn of all sides gives one figure, such as the
 //! ratio of two. The median of these is the result: a disturbance spoils the turn that it falls
-//! into, and a slow drift (frequency, a neighbour's load) is in both sides of every turn. Blocks are
-//! timed by what the thread used of its processor, so that another program's turn counts for nobody.
+//! into, and a slow drift (frequency, a neighbour's load) is in both sides of every turn. A turn goes
+//! through the sides and back again, so that it is not always the same side that finds the caches
+//! full of something else. Blocks are timed by what the thread used of its processor, so that
+//! another program's turn counts for nobody.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,8 @@ pub fn turns<const N: usize>(mut sides: [&mut dyn FnMut(); N], time: Duration) -
     let start = Instant::now();
     while start.elapsed() < time {
         let mut turn = [0.0; N];
-        for ((side, calls), nanoseconds) in sides.iter_mut().zip(calls).zip(&mut turn) {
-            *nanoseconds = block(&mut **side, calls);
+        for side in (0..N).chain((0..N).rev()) {
+            turn[side] += block(&mut *sides[side], calls[side]) / 2.0;
         }
         turns.push(turn);
     }
