@@ -246,7 +246,7 @@ CREATE TABLE platform_secrets (
     -- The fingerprint of a certificate in hexadecimal; empty for a secret that is none.
     fingerprint TEXT    NOT NULL,
     position    INTEGER NOT NULL,
-    state       TEXT    CHECK (state IN ('prepared', 'active', 'retiring', 'tainted', 'retired')),
+    state       TEXT    CHECK (state IN ('prepared', 'active', 'retiring', 'retired')),
     cert_pem    TEXT,
     -- Encrypted.
     secret      BLOB    NOT NULL,

@@ -46,6 +46,8 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
         sequence: renewed.denied.sequence,
         tbs_sha256: old.tbs_sha256,
         fingerprint: old.fingerprint,
+        serial: old.serial,
+        ca_fingerprint: old.ca_fingerprint,
         identity: device.identity.clone(),
         reason: DenialReason::Renewed,
         revoked_at: at(77),

@@ -75,6 +75,8 @@ impl Transaction<'_> {
             sequence: self.state.last_denial,
             tbs_sha256: certificate.tbs_sha256,
             fingerprint: certificate.fingerprint,
+            serial: certificate.serial,
+            ca_fingerprint: certificate.ca_fingerprint,
             identity: certificate.identity.clone(),
             reason,
             revoked_at: self.at(),

@@ -72,6 +72,10 @@ pub struct DeniedCertificate {
     pub tbs_sha256: TbsSha256,
     /// What people see.
     pub fingerprint: Fingerprint,
+    /// Its serial number, by which a certificate revocation list of its CA names it.
+    pub serial: SerialNumber,
+    /// The CA that signed it.
+    pub ca_fingerprint: Fingerprint,
     /// Whose certificate it was.
     pub identity: DeviceIdentity,
     /// Why it is denied.

@@ -30,29 +30,31 @@ const ISSUE: &str = "
 
 /// A certificate is valid through its `not_after`, and denied once.
 const DENY: &str = "
-    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
-                                           revoked_at, revoked_by, not_after)
-    SELECT tenant_id, device_id, fingerprint, tbs_sha256, ?4, ?3, ?5, not_after
+    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, serial,
+                                           ca_fingerprint, reason, revoked_at, revoked_by, not_after)
+    SELECT tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, ?4, ?3, ?5,
+           not_after
     FROM issued_certificates c
     WHERE tenant_id = ?1 AND device_id = ?2 AND not_after >= ?3
       AND NOT EXISTS (SELECT 1 FROM revoked_cert_fingerprints r WHERE r.tbs_sha256 = c.tbs_sha256)
     ORDER BY issued_at, serial
-    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at,
-              revoked_by, not_after";
+    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint,
+              reason, revoked_at, revoked_by, not_after";
 const DENY_ONE: &str = "
-    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
-                                           revoked_at, revoked_by, not_after)
-    SELECT tenant_id, device_id, fingerprint, tbs_sha256, ?3, ?2, ?4, not_after
-    FROM issued_certificates WHERE serial = ?1
-    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at,
-              revoked_by, not_after";
-const DENIAL: &str = "
-    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at, revoked_by,
+    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, serial,
+                                           ca_fingerprint, reason, revoked_at, revoked_by, not_after)
+    SELECT tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, ?3, ?2, ?4,
            not_after
+    FROM issued_certificates WHERE serial = ?1
+    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint,
+              reason, revoked_at, revoked_by, not_after";
+const DENIAL: &str = "
+    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, reason,
+           revoked_at, revoked_by, not_after
     FROM revoked_cert_fingerprints WHERE tbs_sha256 = ?1";
 const DENIALS: &str = "
-    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, reason, revoked_at, revoked_by,
-           not_after
+    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, reason,
+           revoked_at, revoked_by, not_after
     FROM revoked_cert_fingerprints WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 const PURGE: &str = "DELETE FROM revoked_cert_fingerprints WHERE not_after < ?1";
 
@@ -99,6 +101,8 @@ fn read_denial(row: &SqliteRow) -> Result<DeniedCertificate> {
         sequence: columns.get("sequence")?,
         tbs_sha256: TbsSha256::from_bytes(columns.bytes("tbs_sha256")?),
         fingerprint: Fingerprint::from_bytes(columns.bytes("fingerprint")?),
+        serial: columns.serial("serial")?,
+        ca_fingerprint: Fingerprint::from_bytes(columns.bytes("ca_fingerprint")?),
         identity: columns.identity()?,
         reason: columns.word("reason")?,
         revoked_at: columns.time("revoked_at")?,

@@ -23,15 +23,31 @@ pub enum Migrate {
     Off,
 }
 
+/// What each migration is called and does; the first is version 1.
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "initial",
+        include_str!("../../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        "revocation lists and tainted cas",
+        include_str!("../../migrations/sqlite/0002_revocation_lists_and_tainted_cas.sql"),
+    ),
+];
+
 /// Every migration, in order.
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("initial"),
-        MigrationType::Simple,
-        include_str!("../../migrations/sqlite/0001_initial.sql").into_sql_str(),
-        false,
-    )])
+    let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
+        let sql = sql.into_sql_str();
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    };
+    Migrator::with_migrations((1..).zip(MIGRATIONS).map(migration).collect())
 }
 
 /// The newest version that this program knows.

@@ -5,7 +5,7 @@ use crate::sqlite::{
     Migrate, SqliteStore, attempts, audit, certificates, challenge_rows, clients, device_rows,
     operators, pairing, post, sessions,
 };
-use crate::{Error, Store as _};
+use crate::{CertificateStore as _, DeviceStore as _, Error, Store as _};
 
 #[tokio::test]
 async fn commits_are_on_the_disk_before_they_are_answered() {
@@ -85,11 +85,38 @@ async fn migrating_twice_at_once_migrates_once() {
 }
 
 #[tokio::test]
+async fn denials_from_before_they_named_serial_and_ca_get_both_from_the_ledger() {
+    let file = File::new();
+    let store = file.open().await;
+    waiting_device(&store).await.unwrap();
+    let pairing = super::pairing(1);
+    let certificate = pairing.certificate.clone();
+    store.pair_device(super::change(), pairing).await.unwrap();
+    let revoked = store.revoke_device(super::change(), &certificate.identity);
+    revoked.await.unwrap();
+    let denials = store.denials(0, 10).await.unwrap();
+    assert_eq!(denials[0].serial, certificate.serial);
+    assert_eq!(denials[0].ca_fingerprint, certificate.ca_fingerprint);
+
+    let mut raw = file.raw().await;
+    for statement in [
+        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN serial",
+        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN ca_fingerprint",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    super::close(store, raw).await;
+    let migrated = file.open().await;
+    assert_eq!(migrated.denials(0, 10).await.unwrap(), denials);
+}
+
+#[tokio::test]
 async fn the_ledger_takes_no_change_even_from_its_own_database() {
     let file = File::new();
     let store = file.open().await;
     waiting_device(&store).await.unwrap();
-    let paired = crate::DeviceStore::pair_device(&store, super::change(), super::pairing(1));
+    let paired = store.pair_device(super::change(), super::pairing(1));
     paired.await.unwrap();
     let mut raw = file.raw().await;
     for statement in [
