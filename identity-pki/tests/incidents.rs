@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use identity_pki::{
-    CaCertificate, CaSigner, CsrPolicy, DeviceCertificate, ECDSA_P256_SHA256, PairingCode,
+    CaCertificate, CaSigner, CsrPolicy, DeviceCertificate, ECDSA_P256_SHA256, Error, PairingCode,
     PairingPepper, PlatformCa, ServerCertificate, SigningError,
 };
 use p256::ecdsa::signature::Signer as _;
@@ -169,6 +169,7 @@ impl CaSigner for Recording {
 fn the_bytes_that_were_checked_are_the_bytes_that_were_signed() {
     let signer = Recording::new();
     let (signed, point) = (Arc::clone(&signer.signed), signer.spki[26..].to_vec());
+    let key = signer.key.clone();
     let terms = support::ca_terms();
     let ca = PlatformCa::generate(Box::new(signer), "A CA", &terms, &mut support::rng()).unwrap();
     signed.lock().unwrap().clear();
@@ -195,12 +196,14 @@ fn the_bytes_that_were_checked_are_the_bytes_that_were_signed() {
     );
     let unsigned = unsigned.unwrap();
     let first = unsigned.tbs().to_vec();
-    let read = DeviceCertificate::from_der(unsigned.clone().complete(&value).unwrap().der());
+    // The signature of the certificate before is the same key's, but not over these bytes.
+    let refused = unsigned.clone().complete(&value).unwrap_err();
+    assert!(matches!(refused, Error::Signing(_)), "{refused}");
+    let signature: DerSignature = key.sign(&first);
+    let issued = unsigned.clone().complete(signature.as_bytes()).unwrap();
     assert_eq!(unsigned.tbs(), first);
-    assert_eq!(
-        read.unwrap().tbs_sha256(),
-        identity_pki::TbsSha256::of_tbs(&first)
-    );
+    let read = DeviceCertificate::from_der(issued.der()).unwrap();
+    assert_eq!(read.tbs_sha256(), identity_pki::TbsSha256::of_tbs(&first));
 }
 
 /// `OpenBao` CVE-2025-54998 and -55003: lock-out and one-time use were evaded by spelling a code in

@@ -2,7 +2,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::certificate::write_time;
 use crate::der::{self, tag};
-use crate::key::P256Spki;
+use crate::key::{CaKey, P256Spki};
 use crate::{
     CaCertificate, Curve, DeviceCertificate, DeviceIdentity, Error, Fingerprint, SerialNumber,
     SpkiSha256, TbsSha256, pem, profile,
@@ -81,7 +81,7 @@ pub(super) struct Validity {
 pub struct UnsignedCertificate {
     pub(super) tbs: Vec<u8>,
     pub(super) issuer: Vec<u8>,
-    pub(super) issuer_curve: Curve,
+    pub(super) issuer_key: CaKey,
     pub(super) authority_key_id: Vec<u8>,
     pub(super) serial: SerialNumber,
     pub(super) validity: Validity,
@@ -113,7 +113,7 @@ impl UnsignedCertificate {
         Ok(Self {
             tbs,
             issuer: ca.subject_der().to_vec(),
-            issuer_curve: ca.curve(),
+            issuer_key: ca.key().clone(),
             authority_key_id: ca.subject_key_id().to_vec(),
             serial,
             validity,
@@ -132,7 +132,7 @@ impl UnsignedCertificate {
     /// ecdsa-with-SHA384 on P-384.
     #[must_use]
     pub const fn curve(&self) -> Curve {
-        self.issuer_curve
+        self.issuer_key.curve()
     }
 
     /// The serial number, for the issuance ledger.
@@ -143,17 +143,28 @@ impl UnsignedCertificate {
 
     /// Adds the signature, an `ECDSA-Sig-Value` in DER, in its low-s form whatever the signer gave.
     ///
-    /// The certificate is then read back twice before anyone gets it: by an independent parser,
-    /// field by field against what was meant, and by [`DeviceCertificate`] as a verifier will. The
-    /// signature itself is not verified here, since that costs three times the signing;
-    /// [`PlatformCa::new`](crate::PlatformCa::new) saw that the signer holds the key.
+    /// The signature is verified by the CA's key: whoever signs between the two steps may mix up
+    /// keys, versions of a key, or the answers to two requests. Then the certificate is read back
+    /// twice before anyone gets it: by an independent parser, field by field against what was meant,
+    /// and by [`DeviceCertificate`] as a verifier will.
     ///
     /// # Errors
     ///
-    /// [`Error::Signing`] when the bytes are no signature over the CA's curve, [`Error::Issued`] and
-    /// [`Error::DeviceCertificate`] when the result is not what was meant.
+    /// [`Error::Signing`] when the bytes are no signature of [`tbs`](Self::tbs) by the CA's key,
+    /// [`Error::Issued`] and [`Error::DeviceCertificate`] when the result is not what was meant.
     pub fn complete(self, signature: &[u8]) -> Result<IssuedCertificate, Error> {
-        let der = signed::assemble(self.issuer_curve, &self.tbs, signature)?;
+        super::check_signature(&self.issuer_key, &self.tbs, signature)?;
+        self.complete_by_own_signer(signature)
+    }
+
+    /// As [`complete`](Self::complete), for a signature that the CA's own signer just made over these
+    /// bytes. It is not verified again: that costs three times the signing, and the signer proved
+    /// that it holds the key when the CA was loaded.
+    pub(super) fn complete_by_own_signer(
+        self,
+        signature: &[u8],
+    ) -> Result<IssuedCertificate, Error> {
+        let der = signed::assemble(self.issuer_key.curve(), &self.tbs, signature)?;
         recheck::compare(&der, &self)?;
         let facts = DeviceCertificate::from_der(&der)?;
         Ok(IssuedCertificate { der, facts })

@@ -82,7 +82,7 @@ impl PlatformCa {
         let key = signer_key(&*signer)?;
         let tbs = certificate::self_signed_tbs(&key, common_name, terms, rng)?;
         let signature = signer.sign(&tbs)?;
-        check_possession(&key, &tbs, &signature)?;
+        check_signature(&key, &tbs, &signature)?;
         let der = signed::assemble(key.curve(), &tbs, &signature)?;
         Ok(Self {
             certificate: CaCertificate::from_der(&der)?,
@@ -115,7 +115,7 @@ impl PlatformCa {
                 signer: key.sha256(),
             });
         }
-        check_possession(&key, LOAD_CHALLENGE, &signer.sign(LOAD_CHALLENGE)?)?;
+        check_signature(&key, LOAD_CHALLENGE, &signer.sign(LOAD_CHALLENGE)?)?;
         Ok(Self {
             certificate,
             signer,
@@ -129,14 +129,20 @@ impl PlatformCa {
     }
 
     /// Issues the certificate of device `identity` for the key of `csr`: [`prepare`](Self::prepare),
-    /// a signature, and [`UnsignedCertificate::complete`].
+    /// a signature, and what [`UnsignedCertificate::complete`] does but for verifying it.
+    ///
+    /// That the signature is the CA's rests on the signer: it proved that it holds the key when the
+    /// CA was [loaded](Self::new) or [generated](Self::generate), and one that signs something else
+    /// later on makes a certificate that no verifier accepts. All else is read back and compared.
     ///
     /// It is valid as `terms` say, but never outside the CA's own validity: under a CA that is
     /// younger than the backdating, or about to expire, it begins later or ends sooner.
     ///
     /// # Errors
     ///
-    /// As those two, and [`Error::Signing`] when the signer fails.
+    /// As [`prepare`](Self::prepare); [`Error::Signing`] when the signer fails or gives no signature
+    /// over the CA's curve; [`Error::Issued`] and [`Error::DeviceCertificate`] when the result is not
+    /// what was meant.
     pub fn issue(
         &self,
         csr: &ValidatedCsr,
@@ -146,7 +152,7 @@ impl PlatformCa {
     ) -> Result<IssuedCertificate, Error> {
         let unsigned = self.prepare(csr, identity, terms, rng)?;
         let signature = self.signer.sign(unsigned.tbs())?;
-        unsigned.complete(&signature)
+        unsigned.complete_by_own_signer(&signature)
     }
 
     /// Builds the certificate up to its signature, for signers that cannot answer at once, such as
@@ -173,11 +179,12 @@ fn signer_key(signer: &dyn CaSigner) -> Result<CaKey, Error> {
     })
 }
 
-fn check_possession(key: &CaKey, message: &[u8], signature: &[u8]) -> Result<(), SigningError> {
+/// Whether it is the signature of `message` by `key`; the encoding of s does not matter.
+fn check_signature(key: &CaKey, message: &[u8], signature: &[u8]) -> Result<(), SigningError> {
     if key.verifies(message, signature) {
         return Ok(());
     }
     Err(SigningError::new(
-        "the signer's signature does not verify by its own key",
+        "the signature does not verify by the CA's key over the bytes to sign",
     ))
 }

@@ -45,7 +45,7 @@ fn difference(der: &[u8], meant: &UnsignedCertificate) -> Option<Difference> {
     };
     let validity = certificate.validity();
     let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == meant.issuer_curve.signature_oid().as_bytes()
+        algorithm.algorithm.as_bytes() == meant.issuer_key.curve().signature_oid().as_bytes()
             && algorithm.parameters.is_none()
     };
     let fields = [

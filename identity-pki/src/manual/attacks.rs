@@ -11,7 +11,9 @@
 //! | A second spelling of the same bytes | One encoding is accepted; everything else is refused before it is interpreted |
 //! | A request that makes the parser slow, deep or large | Length, depth and counts are limited before allocations; no recursion follows input |
 //! | A rewritten signature, (r, s) as (r, n−s) | The CA writes low s, [`DeviceCertificate`](crate::DeviceCertificate) refuses high s, denials go by [`TbsSha256`](crate::TbsSha256) |
-//! | A signer that signs something else | The bytes to sign are built once, and the result is parsed again by another parser and compared field by field |
+//! | A signing service that signs other bytes, or with another key | [`UnsignedCertificate::complete`](crate::UnsignedCertificate::complete) verifies the signature by the CA's key, over the bytes that were built once |
+//! | A signer in the process that turns faulty later | It proved at load that it holds the key; what it gets wrong afterwards verifies nowhere |
+//! | A writer that encodes something else than was meant | The certificate is parsed again by another parser and compared field by field |
 //! | A guessed serial number (chosen-prefix collisions) | 159 random bits |
 //! | An uploaded CA that would refuse all devices | Refused at upload: name constraints, missing usages, critical extensions that nobody knows |
 //! | Secrets in error messages | Errors about private keys and pairing codes do not say what was given |

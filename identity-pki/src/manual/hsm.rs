@@ -52,8 +52,13 @@
 //! }
 //! ```
 //!
-//! Between the two steps the bytes do not change, and after them the certificate is read back and
-//! compared as always. Whether (r, s) or (r, n−s) comes back does not matter: low s is written.
+//! Between the two steps the bytes do not change. `complete` verifies the signature by the CA's key,
+//! so that a service that used another key or another version of it, or answered another request,
+//! is found out at once; then the certificate is read back and compared as always. Whether (r, s) or
+//! (r, n−s) comes back does not matter: low s is written.
+//!
+//! With a signer in the process or a token, [`PlatformCa::issue`](crate::PlatformCa::issue) does not
+//! verify each signature; it relies on the proof at load.
 //!
 //! # Which curve?
 //!

@@ -165,7 +165,7 @@ impl UnsignedCrl {
     /// [`Error::IssuedCrl`] when the result is not what was meant.
     pub fn complete(self, signature: &[u8]) -> Result<Crl, Error> {
         let key = &self.fields.issuer_key;
-        super::check_possession(key, &self.tbs, signature)?;
+        super::check_signature(key, &self.tbs, signature)?;
         let der = signed::assemble(key.curve(), &self.tbs, signature)?;
         recheck::compare(&der, &self)?;
         Ok(Crl {
