@@ -31,10 +31,12 @@
 //! # An accept loop
 //!
 //! ```no_run
+//! use std::pin::pin;
 //! use std::sync::Arc;
+//! use std::time::Duration;
 //!
 //! use axum::Router;
-//! use hyper_util::rt::{TokioExecutor, TokioIo};
+//! use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 //! use hyper_util::server::conn::auto;
 //! use hyper_util::service::TowerToHyperService;
 //! use identity_mtls::tower::DeviceIdentityLayer;
@@ -46,6 +48,11 @@
 //! use rustls::time_provider::TimeProvider;
 //! use tokio::net::{TcpListener, TcpStream};
 //! use tower_layer::Layer;
+//!
+//! /// How long a client may take for the head of a request.
+//! const HEAD_TIME: Duration = Duration::from_secs(10);
+//! /// How long a refused device has for the requests that it has begun.
+//! const CLOSE_TIME: Duration = Duration::from_secs(1);
 //!
 //! fn acceptor(
 //!     provider: Arc<CryptoProvider>,
@@ -80,10 +87,16 @@
 //!
 //! async fn serve(accepted: Accepted<TcpStream>, routes: Router) {
 //!     let routes = DeviceIdentityLayer::new(accepted.device).layer(routes);
-//!     let http = auto::Builder::new(TokioExecutor::new());
+//!     // ALPN has said which protocol it is: nothing is to be guessed from first bytes that may not come.
+//!     let mut http = match accepted.stream.get_ref().1.alpn_protocol() {
+//!         Some(b"h2") => auto::Builder::new(TokioExecutor::new()).http2_only(),
+//!         Some(_) | None => auto::Builder::new(TokioExecutor::new()).http1_only(),
+//!     };
+//!     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+//!     http.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIME);
 //!     let stream = TokioIo::new(accepted.stream);
 //!     let connection = http.serve_connection(stream, TowerToHyperService::new(routes));
-//!     tokio::pin!(connection);
+//!     let mut connection = pin!(connection);
 //!     let refused = async {
 //!         match &accepted.live {
 //!             Some(live) => live.closed().await,
@@ -94,7 +107,8 @@
 //!         _ = connection.as_mut() => return,
 //!         () = refused => connection.as_mut().graceful_shutdown(),
 //!     }
-//!     let _ = connection.await;
+//!     // Whoever does not end a request must not stay by it.
+//!     let _ = tokio::time::timeout(CLOSE_TIME, connection).await;
 //! }
 //! ```
 //!
