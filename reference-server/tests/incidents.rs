@@ -6,8 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const HEADING: &str = "## Incidents elsewhere";
-/// Where the tests of connections are.
-const FOLDERS: [&str; 2] = ["identity-mtls/tests", "reference-server/tests"];
+/// Where those tests are.
+const FOLDERS: [&str; 3] = [
+    "identity-mtls/tests",
+    "identity-pki/tests",
+    "reference-server/tests",
+];
 
 fn root() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).to_owned()
