@@ -21,7 +21,7 @@ pub enum ExtensionRule {
     #[error("the list of extensions is empty (RFC 5280 §4.1: SIZE (1..MAX))")]
     Empty,
     /// More extensions than anybody needs.
-    #[error("there are more than {limit} extensions")]
+    #[error("there are more extensions than this crate's limit of {limit}")]
     TooMany {
         /// Extensions allowed.
         limit: usize,

@@ -11,7 +11,7 @@ const LINE_LEN: usize = 64;
 #[non_exhaustive]
 pub enum PemRule {
     /// Longer than anything that is read here.
-    #[error("{length} bytes of PEM are over the limit of {limit}")]
+    #[error("{length} bytes of PEM are over this crate's limit of {limit}")]
     TooLarge {
         /// Bytes given.
         length: usize,
@@ -31,7 +31,7 @@ pub enum PemRule {
         label: &'static str,
     },
     /// Text after the last block.
-    #[error("{length} bytes follow the block")]
+    #[error("{length} bytes follow the block, which stands alone (this crate's own rule)")]
     TrailingText {
         /// How many.
         length: usize,

@@ -9,7 +9,7 @@ use crate::pem::PemRule;
 #[non_exhaustive]
 pub enum CsrReason {
     /// Longer than any honest request.
-    #[error("the request has {length} bytes, over the limit of {limit}")]
+    #[error("the request has {length} bytes, over this crate's limit of {limit}")]
     TooLarge {
         /// Bytes given.
         length: usize,
@@ -32,7 +32,9 @@ pub enum CsrReason {
     #[error(transparent)]
     Key(#[from] KeyRule),
     /// A key on the caller's blocklist, such as a CA's or another device's.
-    #[error("the key {spki_sha256} belongs to somebody else, or is not new")]
+    #[error(
+        "the key {spki_sha256} belongs to somebody else, or is not new (the issuer's own rule)"
+    )]
     RefusedKey {
         /// SHA-256 of its `SubjectPublicKeyInfo`.
         spki_sha256: crate::SpkiSha256,
@@ -46,7 +48,7 @@ pub enum CsrReason {
         found: String,
     },
     /// More attributes than anybody needs.
-    #[error("there are more than {limit} attributes")]
+    #[error("there are more attributes than this crate's limit of {limit}")]
     TooManyAttributes {
         /// Attributes allowed.
         limit: usize,
@@ -75,7 +77,7 @@ pub enum CsrReason {
     #[error("extensions are requested by 1.3.6.1.4.1.311.2.1.14, not by PKCS #9 (RFC 2985 §5.4.2)")]
     MicrosoftExtensionRequest,
     /// An attribute that means nothing here.
-    #[error("attribute {oid} has no place in a device's request")]
+    #[error("attribute {oid} has no place in a device's request (this crate's own rule)")]
     UnknownAttribute {
         /// Its object identifier.
         oid: String,

@@ -32,10 +32,10 @@ impl DerError {
 #[non_exhaustive]
 pub enum DerRule {
     /// The input ends inside an element, or before one that must be there.
-    #[error("the input ends early")]
+    #[error("the input ends inside an element or before the next one (X.690 §§8.1.1, 8.9.2)")]
     Truncated,
     /// Bytes remain after the last element.
-    #[error("{length} bytes are left over")]
+    #[error("{length} bytes are left over after the last element (X.690 §§8.1.1, 8.9.2)")]
     TrailingData {
         /// How many.
         length: usize,
@@ -47,19 +47,21 @@ pub enum DerRule {
     #[error("the length is not minimally encoded (X.690 §10.1)")]
     NonMinimalLength,
     /// A length of more than two octets; nothing that is read here is as long as that.
-    #[error("a length of {octets} octets is beyond every limit")]
+    #[error("a length of {octets} octets is over this crate's limit of two")]
     OversizedLength {
         /// Length octets after the first.
         octets: u8,
     },
     /// A tag number above 30; nothing that is read here uses one.
-    #[error("tag {tag:#04x} begins a multi-octet tag, which no X.509 structure uses")]
+    #[error(
+        "tag {tag:#04x} begins a multi-octet tag (X.690 §8.1.2.4), which no X.509 structure uses"
+    )]
     HighTagNumber {
         /// The first identifier octet.
         tag: u8,
     },
     /// Another element than the structure asks for.
-    #[error("tag {expected:#04x} was expected, not {found:#04x}")]
+    #[error("tag {expected:#04x} was expected, not {found:#04x} (X.690 §8.1.2)")]
     UnexpectedTag {
         /// The identifier octet that belongs here.
         expected: u8,
@@ -73,7 +75,7 @@ pub enum DerRule {
         tag: u8,
     },
     /// Structures within structures, deeper than any honest input.
-    #[error("elements are nested deeper than {limit} levels")]
+    #[error("elements are nested deeper than this crate's limit of {limit} levels")]
     Depth {
         /// The limit.
         limit: usize,
