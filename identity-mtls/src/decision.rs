@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::slice;
 use std::sync::Arc;
 
@@ -239,10 +240,15 @@ fn check_signature_algorithm(
 }
 
 /// Of several CAs with the name that a leaf gives, so many are tried: each costs a check of a
-/// signature. Those with the key identifier that the leaf gives come first.
+/// signature.
 const MAX_TRIED_AUTHORITIES: usize = 4;
 
 /// The CA of `trust` whose key signed `leaf` itself.
+///
+/// Several may: a CA that is renewed under its key has two certificates, and either is the issuer
+/// as far as the leaf tells (RFC 5280 §6.1.1 (d): a trust anchor is a name and a key). So those come
+/// first that are valid now, of these the ones with the key identifier that the leaf gives, and then
+/// the one that is valid for longest.
 fn issuer_of<'t>(
     certificate: &DeviceCertificate,
     leaf: &CertificateDer<'_>,
@@ -251,15 +257,18 @@ fn issuer_of<'t>(
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<&'t Authority, Refusal> {
     let leaf = EndEntityCert::try_from(leaf).map_err(path_refusal)?;
-    let named = |authority: &&Authority| authority.is_named(leaf.issuer());
-    let meant = |authority: &&Authority| {
-        certificate.authority_key_id() == Some(authority.certificate.subject_key_id())
-    };
-    let authorities = || trust.authorities().iter().filter(named);
-    let first = authorities().filter(meant);
-    let then = authorities().filter(|authority| !meant(authority));
+    let authorities = trust.authorities().iter();
+    let mut named: Vec<_> = authorities.filter(|a| a.is_named(leaf.issuer())).collect();
+    named.sort_by_key(
+        |Authority {
+             certificate: ca, ..
+         }| {
+            let meant = certificate.authority_key_id() == Some(ca.subject_key_id());
+            Reverse((ca.is_valid_at(now), meant, ca.not_after()))
+        },
+    );
     let mut refusal = Refusal::UnknownIssuer;
-    for authority in first.chain(then).take(MAX_TRIED_AUTHORITIES) {
+    for authority in named.into_iter().take(MAX_TRIED_AUTHORITIES) {
         // No intermediates: the one link is from the leaf to this CA.
         let path = leaf.verify_for_usage(
             algorithms.all,

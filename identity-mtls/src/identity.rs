@@ -76,7 +76,8 @@ impl VerifiedDevice {
         self.0.spki_sha256
     }
 
-    /// The CA that issued the certificate.
+    /// The CA that issued the certificate; of several certificates of that CA under one key, the one
+    /// that was valid at the decision, and will be for longest.
     #[must_use]
     pub fn issuer(&self) -> Fingerprint {
         self.0.issuer

@@ -14,10 +14,11 @@ use fleet::{NOW, identity, provider, trust};
 use identity_mtls::{
     AgeLimit, DenylistSnapshot, PresentedChain, Refusal, TrustBundle, VerifiedDevice, decide,
 };
-use identity_pki::{Curve, ProfileRule, Terms};
+use identity_pki::{CaCertificate, Curve, ProfileRule, Terms};
 use proptest::prelude::{any, prop, prop_assert, proptest};
 use rcgen::{
-    CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
+    CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+    KeyUsagePurpose, SanType,
 };
 use rustls::CertificateError;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -407,6 +408,48 @@ fn two_cas_of_one_name_do_not_hide_each_other() {
     let without = trust(&[&theirs]);
     let refusal = found.recheck(NOW, &without, Some(&nothing_denied()));
     assert_eq!(refusal, Err(Refusal::UnknownIssuer));
+}
+
+#[test]
+fn a_ca_renewed_under_its_key_keeps_its_devices_beyond_the_old_certificate() {
+    let authority = Authority::named("Same");
+    let device = authority.forge("dev_1", |_| {});
+    let (last, leaf_last) = (NOW + Duration::days(10), NOW + Duration::days(90));
+    let old = authority.renewed("Same", |ca| ca.not_after = last);
+    // The leaf names the key identifier of the old one; another CA may have made that of the renewed
+    // one in another way (RFC 5280 §4.2.1.2).
+    let renewed = authority.renewed("Same", |_| {});
+    let identified_anew = authority.renewed("Same", |ca| {
+        ca.key_identifier_method = KeyIdMethod::PreSpecified(vec![1; 20]);
+    });
+    assert_eq!(old.spki_sha256(), renewed.spki_sha256());
+    let decided = |now, authorities: &[&CaCertificate]| {
+        let trust = TrustBundle::new(authorities.iter().copied().cloned()).expect("bundle");
+        let denylist = DenylistSnapshot::new([], now);
+        let verified = verdict(&device.chain, now, &trust, Some(&denylist))?;
+        Ok::<_, Refusal>((verified.issuer(), verified.expires_at()))
+    };
+
+    let after = last + Duration::SECOND;
+    for (now, new) in [
+        (NOW, &renewed),
+        (after, &renewed),
+        (after, &identified_anew),
+    ] {
+        for bundle in [[&old, new], [new, &old]] {
+            assert_eq!(decided(now, &bundle), Ok((new.fingerprint(), leaf_last)));
+        }
+    }
+    assert_eq!(decided(last, &[&old]), Ok((old.fingerprint(), last)));
+    let refusal = decided(after, &[&old]).expect_err("without the renewed one");
+    assert!(matches!(refusal, Refusal::CaNotValid { .. }), "{refusal:?}");
+
+    // One whose time is to come does not hide the one whose time it is.
+    let next = authority.renewed("Same", |ca| ca.not_before = last);
+    for bundle in [[&old, &next], [&next, &old]] {
+        assert_eq!(decided(NOW, &bundle), Ok((old.fingerprint(), last)));
+        assert_eq!(decided(after, &bundle), Ok((next.fingerprint(), leaf_last)));
+    }
 }
 
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);

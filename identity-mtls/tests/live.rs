@@ -13,7 +13,7 @@ use fleet::certificates::{Authority, Credentials};
 use fleet::network::{Server, TLS_VERSIONS, read_line};
 use fleet::{NOW, denylist, identity, provider, trust, verifier};
 use identity_mtls::{
-    Denylist, LiveConnection, LiveConnections, PresentedChain, VerifiedDevice, decide,
+    Denylist, LiveConnection, LiveConnections, PresentedChain, TrustBundle, VerifiedDevice, decide,
 };
 use identity_pki::Terms;
 use time::{Duration, OffsetDateTime};
@@ -25,17 +25,18 @@ fn verified(
     credentials: &Credentials,
     denylist: &Denylist,
 ) -> VerifiedDevice {
+    verified_by(&authority.trust(), credentials, denylist)
+}
+
+fn verified_by(
+    trust: &TrustBundle,
+    credentials: &Credentials,
+    denylist: &Denylist,
+) -> VerifiedDevice {
     let chain = PresentedChain::new(credentials.leaf(), &[]).expect("short");
     let algorithms = provider().signature_verification_algorithms;
     let snapshot = denylist.snapshot();
-    decide(
-        &chain,
-        NOW,
-        &authority.trust(),
-        snapshot.as_deref(),
-        &algorithms,
-    )
-    .expect("accepted")
+    decide(&chain, NOW, trust, snapshot.as_deref(), &algorithms).expect("accepted")
 }
 
 #[tokio::test]
@@ -205,4 +206,25 @@ fn a_device_expires_with_its_ca_at_the_latest() {
     let device = verified(&authority, &credentials, &denylist([]));
     assert_eq!(device.not_after(), NOW + Duration::days(90));
     assert_eq!(device.expires_at(), authority.ca.certificate().not_after());
+}
+
+#[test]
+fn a_connection_outlives_the_ca_certificate_that_another_under_the_same_key_replaces() {
+    let authority = Authority::named("Same");
+    let credentials = authority.forge("dev_1", |_| {});
+    let last = NOW + Duration::days(10);
+    let old = authority.renewed("Same", |ca| ca.not_after = last);
+    let renewed = authority.renewed("Same", |_| {});
+    let both = TrustBundle::new([old, renewed]).expect("bundle");
+    let denylist = denylist([]);
+    let live = LiveConnections::new(Arc::clone(&denylist));
+    let device = verified_by(&both, &credentials, &denylist);
+    let guard = live.register(device.clone());
+
+    let after = last + Duration::SECOND;
+    caught_up(&denylist, after);
+    assert_eq!(live.close_expired(after), 0);
+    assert_eq!(live.re_decide(after, &both), 0);
+    assert_eq!(live.next_expiry(), Some(device.not_after()));
+    assert!(!guard.is_closed());
 }

@@ -4,8 +4,8 @@ use aws_lc_rs::digest;
 use getrandom::SysRng;
 use identity_mtls::TrustBundle;
 use identity_pki::{
-    CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, PlatformCa, SoftwareSigner,
-    Terms,
+    CaCertificate, CsrPolicy, DEVICE_VALIDITY, DeviceCertificate, ECDSA_P256_SHA256, PlatformCa,
+    SoftwareSigner, Terms,
 };
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -105,6 +105,18 @@ impl Authority {
             .expect("certificate");
         let ca = PlatformCa::load(&certificate.pem(), Box::new(signer));
         Self::with(ca.expect("CA"), key)
+    }
+
+    /// Another certificate of the CA [named](Self::named) `name`, under the same key, with a `twist`.
+    pub(crate) fn renewed(
+        &self,
+        name: &str,
+        twist: impl FnOnce(&mut CertificateParams),
+    ) -> CaCertificate {
+        let mut params = authority_params(name);
+        twist(&mut params);
+        let certificate = params.self_signed(self.issuer.key()).expect("certificate");
+        CaCertificate::from_der(certificate.der()).expect("a CA")
     }
 
     /// A CA whose certificate this one signed.
