@@ -1,9 +1,10 @@
 //! The curves of the keys that sign certificates, and what follows from a curve.
 
 use const_oid::ObjectIdentifier;
-use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 
-use crate::der::{self, DerError, Element, tag};
+use crate::der::{self, DerError, Element};
+use crate::ecdsa::Hash;
 use crate::oid;
 
 /// The curve of a CA's key. It settles the signature algorithm: each curve has the hash of its own
@@ -44,11 +45,16 @@ impl Curve {
         }
     }
 
-    pub(crate) const fn signature_oid(self) -> ObjectIdentifier {
+    /// The hash by which a CA of ours signs.
+    pub(crate) const fn hash(self) -> Hash {
         match self {
-            Self::P256 => oid::ECDSA_WITH_SHA256,
-            Self::P384 => oid::ECDSA_WITH_SHA384,
+            Self::P256 => Hash::Sha256,
+            Self::P384 => Hash::Sha384,
         }
+    }
+
+    pub(crate) const fn signature_oid(self) -> ObjectIdentifier {
+        self.hash().signature_oid()
     }
 
     /// The `AlgorithmIdentifier` of signatures by a key on this curve: without parameters, not even
@@ -61,16 +67,13 @@ impl Curve {
     pub(crate) fn that_signs_by(
         algorithm: &Element<'_>,
     ) -> Result<Result<Self, ObjectIdentifier>, DerError> {
-        let mut fields = algorithm.reader();
-        let found = fields
-            .element(tag::OBJECT_IDENTIFIER)?
-            .object_identifier()?;
-        let mut curves = Self::ALL.into_iter();
-        let Some(curve) = curves.find(|curve| curve.signature_oid() == found) else {
-            return Ok(Err(found));
-        };
-        fields.finish()?;
-        Ok(Ok(curve))
+        Ok(match Hash::of_algorithm(algorithm)? {
+            Ok(hash) => Self::ALL
+                .into_iter()
+                .find(|curve| curve.hash() == hash)
+                .ok_or(hash.signature_oid()),
+            Err(found) => Err(found),
+        })
     }
 
     /// Octets of one coordinate.
@@ -96,13 +99,18 @@ impl Curve {
         }
     }
 
-    /// Whether `signature`, an `ECDSA-Sig-Value` in DER, is that of `message` by the key `point`.
-    pub(crate) fn verifies(self, point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    /// Whether `signature`, an `ECDSA-Sig-Value` in DER, is that of a message by the key `point`.
+    ///
+    /// A hash that is longer than the order of the curve counts by its leftmost bits, a shorter one
+    /// as it is (FIPS 186-5 §6.4.2).
+    pub(crate) fn verifies(self, point: &[u8], digest: &[u8], signature: &[u8]) -> bool {
         let verified = match self {
-            Self::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
-                .and_then(|key| key.verify(message, &p256::ecdsa::Signature::from_der(signature)?)),
-            Self::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(point)
-                .and_then(|key| key.verify(message, &p384::ecdsa::Signature::from_der(signature)?)),
+            Self::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(point).and_then(|key| {
+                key.verify_prehash(digest, &p256::ecdsa::Signature::from_der(signature)?)
+            }),
+            Self::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(point).and_then(|key| {
+                key.verify_prehash(digest, &p384::ecdsa::Signature::from_der(signature)?)
+            }),
         };
         verified.is_ok()
     }

@@ -3,6 +3,7 @@
 use const_oid::ObjectIdentifier;
 
 use crate::der::{self, DerError, Element, Reader, tag};
+use crate::ecdsa::Hash;
 use crate::oid;
 use crate::{Curve, SpkiSha256};
 
@@ -174,9 +175,16 @@ impl CaKey {
         SpkiSha256::of_spki(&self.spki)
     }
 
-    /// Whether `signature`, an `ECDSA-Sig-Value` in DER, is that of `message` by this key.
+    /// Whether `signature`, an `ECDSA-Sig-Value` in DER, is that of `message` by this key, with the
+    /// hash that CAs of ours use.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.curve.verifies(self.point(), message, signature)
+        self.verifies_with(self.curve.hash(), message, signature)
+    }
+
+    /// As [`verifies`](Self::verifies), with the hash that somebody else chose.
+    pub(crate) fn verifies_with(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
+        let digest = hash.digest(message);
+        self.curve.verifies(self.point(), &digest, signature)
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) const P256: ObjectIdentifier = oid("1.2.840.10045.3.1.7");
 pub(crate) const P384: ObjectIdentifier = oid("1.3.132.0.34");
 pub(crate) const ECDSA_WITH_SHA256: ObjectIdentifier = oid("1.2.840.10045.4.3.2");
 pub(crate) const ECDSA_WITH_SHA384: ObjectIdentifier = oid("1.2.840.10045.4.3.3");
+pub(crate) const ECDSA_WITH_SHA512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
 
 // Names: RFC 5280, appendix A.1.
 pub(crate) const COMMON_NAME: ObjectIdentifier = oid("2.5.4.3");

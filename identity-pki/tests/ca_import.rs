@@ -27,6 +27,7 @@ fn main() {
             name_constraints_pass_where_openssl_and_webpki_let_devices_pass,
             any_constraint_on_uris_would_have_locked_the_fleet_out,
             every_legal_subject_is_kept_byte_for_byte,
+            a_ca_that_openssl_made_is_taken_whatever_its_curve_and_hash,
             a_ca_under_another_ca_is_taken_as_the_trust_anchor_that_it_is,
         ],
         OpenSsl::is_installed(),
@@ -100,7 +101,7 @@ fn each_upload_that_is_refused_is_refused_for_its_rule() {
         ("key_usage", Leaf::ca().without_extension(1)),
         ("not_ca", Leaf::ca().without_extension(0)),
         (
-            "signature_algorithm",
+            "self_signature_algorithm",
             Leaf::ca().with(|leaf| {
                 leaf.inner_algorithm = seq(&[&oid("1.2.840.113549.1.1.11"), &[5, 0]]);
                 leaf.outer_algorithm.clone_from(&leaf.inner_algorithm);
@@ -356,6 +357,65 @@ fn every_legal_subject_is_kept_byte_for_byte() {
         assert_eq!(ca.certificate().der(), der, "{name}");
         assert_eq!(ca.certificate().subject_der(), subject, "{name}");
         assert_issues(&openssl, &ca);
+    }
+}
+
+fn a_ca_that_openssl_made_is_taken_whatever_its_curve_and_hash() {
+    for curve in ["P-256", "P-384"] {
+        // Without a digest: OpenSSL's default is SHA-256 on both curves.
+        for digest in ["", "-sha256", "-sha384", "-sha512"] {
+            let made = MadeByOpenSsl::new(curve, digest);
+            let ca = made.import(&made.der()).unwrap();
+            assert_eq!(ca.certificate().curve().to_string(), curve);
+            assert!(made.verifies(&made.der()), "{curve} {digest}");
+
+            let mut damages = [made.der(), made.der()];
+            let signed = damages[0].windows(7).position(|text| text == b"Comment");
+            damages[0][signed.unwrap()] ^= 1;
+            *damages[1].last_mut().unwrap() ^= 1;
+            for damaged in damages {
+                let verdict = (reason(made.import(&damaged)), made.verifies(&damaged));
+                assert_eq!(verdict, ("self_signature", false), "{curve} {digest}");
+            }
+        }
+        for digest in ["-sha1", "-sha224", "-sha3-256"] {
+            let made = MadeByOpenSsl::new(curve, digest);
+            let refused = made.import(&made.der());
+            assert_eq!(reason(refused), "self_signature_algorithm", "{digest}");
+        }
+    }
+}
+
+/// A CA as an operator makes it at the command line.
+struct MadeByOpenSsl(OpenSsl);
+
+impl MadeByOpenSsl {
+    fn new(curve: &str, digest: &str) -> Self {
+        let openssl = OpenSsl::new();
+        openssl.line(&format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -noenc {digest} -days 3650 \
+             -subj /CN=Made -addext keyUsage=critical,keyCertSign -addext nsComment=Comment \
+             -keyout key.pem -out ca.pem"
+        ));
+        openssl.line("x509 -in ca.pem -outform DER -out ca.der");
+        Self(openssl)
+    }
+
+    fn der(&self) -> Vec<u8> {
+        std::fs::read(self.0.path("ca.der")).unwrap()
+    }
+
+    /// Whether OpenSSL finds that the certificate signed itself.
+    fn verifies(&self, der: &[u8]) -> bool {
+        self.0.write("judged.pem", pem(der));
+        let line = "verify -check_ss_sig -CAfile judged.pem judged.pem";
+        self.0.try_run(line.split(' ')).0
+    }
+
+    fn import(&self, der: &[u8]) -> Result<PlatformCa, Error> {
+        let signer = SoftwareSigner::from_pkcs8_pem(&self.0.read("key.pem")).unwrap();
+        let now = CaCertificate::from_der(der).unwrap().not_before();
+        PlatformCa::import(&pem(der), Box::new(signer), now)
     }
 }
 

@@ -58,6 +58,15 @@ pub enum CaRule {
          may be refused (RFC 5280 §4.2.1.10)"
     )]
     NameConstraints,
+    /// A certificate in its own name whose signature cannot be verified here.
+    #[error(
+        "it names itself as its issuer, but its signature algorithm is {found}, not \
+         ecdsa-with-SHA256, ecdsa-with-SHA384 or ecdsa-with-SHA512 (RFC 5758 §3.2)"
+    )]
+    SelfSignatureAlgorithm {
+        /// The algorithm's object identifier.
+        found: String,
+    },
     /// A certificate in its own name that another key signed, or that was changed since.
     #[error("it names itself as its issuer, but its own key did not sign it (RFC 5280 §3.2)")]
     SelfSignature,
@@ -78,6 +87,7 @@ codes! {
         Self::ExtKeyUsage => "ext_key_usage",
         Self::SubjectKeyIdentifier => "subject_key_identifier",
         Self::NameConstraints => "name_constraints",
+        Self::SelfSignatureAlgorithm { .. } => "self_signature_algorithm",
         Self::SelfSignature => "self_signature",
         Self::CriticalExtension { .. } => "critical_extension",
     }

@@ -1,7 +1,5 @@
 //! Keys and signatures as PKCS #11 encodes them.
 
-use sha2::{Digest as _, Sha256, Sha384};
-
 use crate::ca::issue;
 use crate::der::{self, Reader, tag};
 use crate::{Curve, key};
@@ -37,14 +35,6 @@ pub(super) fn spki(curve: Curve, ec_point: &[u8]) -> Result<Vec<u8>, Pkcs11Reaso
         return Err(Pkcs11Reason::Point);
     }
     Ok(key::write_spki(curve, point))
-}
-
-/// What the token signs: the hash that goes with the curve (RFC 5758 §3.2).
-pub(super) fn digest(curve: Curve, message: &[u8]) -> Vec<u8> {
-    match curve {
-        Curve::P256 => Sha256::digest(message).to_vec(),
-        Curve::P384 => Sha384::digest(message).to_vec(),
-    }
 }
 
 /// The `ECDSA-Sig-Value` of what `CKM_ECDSA` answers: r and s, each as long as the curve's order

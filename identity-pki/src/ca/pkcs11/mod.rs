@@ -159,7 +159,7 @@ impl CaSigner for Pkcs11Signer {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let digest = encoding::digest(self.curve, message);
+        let digest = self.curve.hash().digest(message);
         self.sign_digest(&digest)
             .and_then(|signature| encoding::sig_value(self.curve, &signature))
             .map_err(|reason| SigningError::new(reason.to_string()))
