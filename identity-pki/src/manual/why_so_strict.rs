@@ -22,16 +22,41 @@
 //!
 //! # What is tolerated
 //!
-//! Strictness that honest devices cannot meet would be switched off. What stock tools write passes:
+//! Strictness that honest devices cannot meet would be switched off. These pass, and with them what
+//! `openssl req`, Go, Botan, Bouncy Castle, cfssl and pyca/cryptography write unless they are asked
+//! for more:
 //!
 //! | in the request | why it is harmless |
 //! |---|---|
 //! | any subject | ignored; the certificate's subject comes from the caller |
 //! | `BasicConstraints` CA:false, critical or not | repeats the profile |
-//! | `KeyUsage` digitalSignature, `ExtKeyUsage` clientAuth | repeat the profile |
+//! | `KeyUsage` digitalSignature alone, `ExtKeyUsage` clientAuth alone | repeat the profile |
 //! | `challengePassword`, `unstructuredName` | ignored, never shown |
 //! | the very name that is about to be issued | only by [`expect_identity`](crate::CsrPolicy::expect_identity) |
 //! | PEM with CRLF, without a last newline, with lines of any width | the base64 is the same |
+//!
+//! # What honest tools write and is refused
+//!
+//! Each of these is a tool's habit and no attack; the change is on the device's side.
+//!
+//! | what comes | code | why | what to change |
+//! |---|---|---|---|
+//! | label `NEW CERTIFICATE REQUEST`: `certtool`, NSS `certutil -a`, Java's `keytool`, `openssl req -newhdr` | `pem_label` | RFC 7468 §7 has generators write `CERTIFICATE REQUEST` | leave out `-newhdr`; for the others send base64 of the DER, as below |
+//! | words before the block: `openssl req -text`, `certtool`, `certutil -a` | `pem_label` | one block and nothing around it, so that all readers see the same one | leave out `-text`; for the others as below |
+//! | a subject key identifier: `keytool` always, pyca/cryptography when it is added | `extension_unknown` | the CA computes it from the key | pyca: do not add `SubjectKeyIdentifier`; Java: write the request by Bouncy Castle's `PKCS10CertificationRequestBuilder` |
+//! | NULL parameters behind ecdsa-with-SHA256: Mbed TLS 2.28 | `signature_algorithm` | RFC 5758 §3.2: the parameters are left out | take Mbed TLS 3.5 or later, where its issue 2924 is mended |
+//! | keyEncipherment and nonRepudiation: section `v3_req` of OpenSSL's stock configuration | `extension_key_usage` | the key signs handshakes and does nothing else | name no section, or one with `keyUsage = digitalSignature` |
+//!
+//! A route that takes text by [`check_text`](crate::CsrPolicy::check_text) also takes bare base64 of
+//! the DER, which has neither label nor words. `certtool --outder`, `certutil` without `-a` write DER,
+//! and OpenSSL turns whatever PEM a tool wrote into it:
+//!
+//! ```sh
+//! openssl req -in request.pem -outform DER | base64
+//! ```
+//!
+//! The bytes under the signature are never changed on the way: what is refused for its contents has
+//! to be made again. `tests/requests_of_other_tools.rs` has the output of these tools and the verdicts.
 //!
 //! # Why a DER reader of our own?
 //!
