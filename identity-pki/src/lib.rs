@@ -7,16 +7,34 @@
 //!
 #![cfg_attr(feature = "x509", doc = "```")]
 #![cfg_attr(not(feature = "x509"), doc = "```ignore")]
-//! use identity_pki::{CsrCategory, CsrPolicy, ECDSA_P256_SHA256};
+//! use identity_pki::{
+//!     CA_VALIDITY, CsrCategory, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity,
+//!     ECDSA_P256_SHA256, PlatformCa, SoftwareSigner, TenantId, Terms,
+//! };
 //!
 //! # let from_the_device = include_str!("../tests/data/device.csr.pem");
+//! # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+//! # let now = time::macros::datetime!(2026-11-22 12:00 UTC);
+//! // The gate: what passes is the device's key, and that it holds it.
 //! let gate = CsrPolicy::new(ECDSA_P256_SHA256);
 //! let csr = gate.check_pem(from_the_device)?;
-//! println!("the device holds the key {}", csr.spki_sha256());
 //!
 //! let reason = gate.check_pem("-----BEGIN PRIVATE KEY-----").unwrap_err();
 //! assert_eq!((reason.category(), reason.code()), (CsrCategory::Malformed, "pem_label"));
-//! # Ok::<(), identity_pki::CsrReason>(())
+//!
+//! // The CA, which is made once and loaded at each start.
+//! let late_clocks = time::Duration::minutes(5);
+//! let terms = Terms::new(now, CA_VALIDITY, late_clocks);
+//! let signer = Box::new(SoftwareSigner::generate(&mut rng));
+//! let ca = PlatformCa::generate(signer, "Device CA", &terms, &mut rng)?;
+//!
+//! // The certificate: its names are the caller's, its key is the device's.
+//! let identity = DeviceIdentity::new(TenantId::new("acme")?, DeviceId::new("dev_789")?);
+//! let terms = Terms::new(now, DEVICE_VALIDITY, late_clocks);
+//! let issued = ca.issue(&csr, &identity, &terms, &mut rng)?;
+//! assert_eq!(issued.spki_sha256(), csr.spki_sha256());
+//! println!("{}", issued.pem());
+//! # Ok::<(), identity_pki::Error>(())
 //! ```
 //!
 //! # From a request to a certificate
@@ -31,7 +49,8 @@
 //!    [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
 //! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
 //!    field before anyone gets it.
-//! 4. [`PlatformCa::issue_crl`] says which of them are revoked, for servers that are not ours.
+//! 4. [`PlatformCa::issue_crl`] says which of them are revoked, for servers that are not ours; see
+//!    [revocation lists](manual::revocation_lists).
 //! 5. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
 //!    rest: path, time, denylist.
 //!
@@ -44,7 +63,7 @@
 //! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
 //! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
 //! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module, by the vendor's library; the one thing here that does I/O |
-//! | `serde` | `Serialize` and `Deserialize` of the ids |
+//! | `serde` | `Serialize` and `Deserialize` of [`TenantId`], [`DeviceId`] and [`CaState`] |
 //!
 //! Without features the crate is identifiers and digests, [`TenantId`], [`DeviceId`], [`DeviceIdentity`],
 //! [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`], and the life of CAs, [`CaRotation`].
