@@ -20,6 +20,8 @@ use identity_pki::{
     CaSigner as _, CrlNumber, Curve, Error, KeyName, Pkcs11Reason, Pkcs11Signer, Pkcs11Token,
     PlatformCa, Terms, TokenId, TokenPin,
 };
+use p256::ecdsa::signature::Verifier as _;
+use p256::pkcs8::DecodePublicKey as _;
 use support::{NOW, OpenSsl, SKEW, ca_terms, issue, rng};
 use time::Duration;
 
@@ -43,6 +45,10 @@ fn main() {
         a_key_that_changed_behind_a_lost_session_signs_nothing,
         a_wrong_pin_is_tried_once_and_never_shown,
         a_pin_that_was_changed_is_tried_once_and_never_again,
+        no_pin_is_tried_where_one_more_would_lock_the_token,
+        one_line_end_after_a_pin_is_not_part_of_it,
+        a_handle_that_names_another_ca_by_now_signs_nothing,
+        a_session_that_failed_for_any_reason_is_not_used_again,
         a_key_that_is_not_there_is_named,
         of_two_keys_with_one_label_the_id_names_the_one,
         a_key_without_an_id_is_paired_by_its_label,
@@ -319,6 +325,100 @@ fn a_pin_that_was_changed_is_tried_once_and_never_again() {
     assert!(!neighbour.saw_a_wrong_pin());
     assert_eq!(signer.sign(b"message"), Err(first));
     assert!(!neighbour.saw_a_wrong_pin());
+}
+
+/// Sets flags of the one token in the file where SoftHSM keeps them. It never sets these itself.
+fn set_token_flags(flags: u8) {
+    let configuration = std::fs::read_to_string(std::env::var("SOFTHSM2_CONF").unwrap()).unwrap();
+    let (_, tokens) = configuration.trim().split_once(" = ").unwrap();
+    let mut directories = std::fs::read_dir(tokens).unwrap();
+    let token = directories.next().unwrap().unwrap().path();
+    let path = token.join("token.object");
+    let mut object = std::fs::read(&path).unwrap();
+    // CKA_OS_TOKENFLAGS, a number of eight octets.
+    let name = [0x80, 0, 0x53, 0x4b, 0, 0, 0, 0, 0, 0, 0, 2];
+    let position = object.windows(12).position(|octets| octets == name);
+    object[position.unwrap() + 12 + 5] |= flags;
+    std::fs::write(path, object).unwrap();
+}
+
+fn no_pin_is_tried_where_one_more_would_lock_the_token() {
+    make_token(TOKEN);
+    set_token_flags(2); // CKF_USER_PIN_FINAL_TRY, 0x20000
+    let neighbour = Neighbour::new();
+    for pin in ["not-the-user's-pin", PIN] {
+        let generated = Pkcs11Signer::generate(token_with(pin), LABEL, &[1], Curve::P256);
+        let opened = Pkcs11Signer::open(token_with(pin), KeyName::label(LABEL));
+        for refused in [generated.unwrap_err(), opened.unwrap_err()] {
+            assert_eq!(refused, Error::Pkcs11(Pkcs11Reason::PinFinalTry));
+        }
+    }
+    assert!(!neighbour.saw_a_wrong_pin());
+    neighbour.module.finalize().unwrap();
+
+    set_token_flags(4); // CKF_USER_PIN_LOCKED, 0x40000
+    let refused = open(KeyName::label(LABEL)).unwrap_err();
+    assert_eq!(refused, Pkcs11Reason::PinLocked);
+}
+
+fn one_line_end_after_a_pin_is_not_part_of_it() {
+    generate();
+    let open = |line: String| {
+        let id = TokenId::Label(TOKEN.to_owned());
+        let token = Pkcs11Token::new(MODULE, id, TokenPin::from_line(line));
+        Pkcs11Signer::open(token, KeyName::label(LABEL))
+    };
+    for end in ["", "\n", "\r\n"] {
+        assert!(open(format!("{PIN}{end}")).is_ok(), "{end:?}");
+    }
+    for end in ["\n\n", "\n\r\n", "\r", " ", " \n"] {
+        let refused = open(format!("{PIN}{end}")).unwrap_err();
+        let code = "CKR_PIN_INCORRECT".to_owned();
+        let meant = Error::Pkcs11(Pkcs11Reason::Pin { code });
+        assert_eq!(refused, meant, "{end:?}");
+    }
+}
+
+/// A signer for one key, of whose session and private key the numbers have come to mean a new
+/// session and an object of another pair: SoftHSM counts both from one at each start.
+fn signer_with_swapped_handles(class: ObjectClass) -> (Pkcs11Signer, Neighbour, Session) {
+    make_token(TOKEN);
+    let neighbour = Neighbour::new();
+    let session = neighbour.session();
+    for (name, id) in [(LABEL, 1), ("another", 2)] {
+        make_pair(&session, P256, &[label(name), Attribute::Id(vec![id])], &[]);
+    }
+    drop(session);
+    neighbour.module.finalize().unwrap();
+    let signer = open(KeyName::label(LABEL)).unwrap();
+    Neighbour::new().module.finalize().unwrap();
+    let neighbour = Neighbour::new();
+    let session = neighbour.session();
+    let another = [Attribute::Class(class), label("another")];
+    assert_eq!(session.find_objects(&another).unwrap().len(), 1);
+    (signer, neighbour, session)
+}
+
+fn verifies(signer: &Pkcs11Signer, message: &[u8], signature: &[u8]) -> bool {
+    let key = p256::ecdsa::VerifyingKey::from_public_key_der(signer.spki_der()).unwrap();
+    let signature = p256::ecdsa::Signature::from_der(signature).unwrap();
+    key.verify(message, &signature).is_ok()
+}
+
+fn a_handle_that_names_another_ca_by_now_signs_nothing() {
+    let (signer, _neighbour, session) = signer_with_swapped_handles(ObjectClass::PRIVATE_KEY);
+    let signature = signer.sign(b"message").unwrap();
+    assert!(verifies(&signer, b"message", &signature));
+    drop(session);
+}
+
+fn a_session_that_failed_for_any_reason_is_not_used_again() {
+    let (signer, _neighbour, session) = signer_with_swapped_handles(ObjectClass::PUBLIC_KEY);
+    let first = signer.sign(b"message").unwrap_err().to_string();
+    assert!(first.contains("CKR_KEY_FUNCTION_NOT_PERMITTED"), "{first}");
+    let signature = signer.sign(b"message").unwrap();
+    assert!(verifies(&signer, b"message", &signature));
+    drop(session);
 }
 
 fn a_key_that_is_not_there_is_named() {

@@ -12,9 +12,10 @@ mod token;
 pub use reason::Pkcs11Reason;
 pub use token::{KeyName, Pkcs11Token, TokenId, TokenPin};
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::{fmt, mem};
 
+use crate::key::CaKey;
 use crate::{CaSigner, Curve, Error, SigningError};
 
 use session::OpenKey;
@@ -31,7 +32,7 @@ use session::OpenKey;
 /// # let now = datetime!(2026-11-22 12:00 UTC);
 ///
 /// let token = || {
-///     let pin = TokenPin::new(std::fs::read_to_string("/run/secrets/hsm-pin")?);
+///     let pin = TokenPin::from_line(std::fs::read_to_string("/run/secrets/hsm-pin")?);
 ///     let id = TokenId::Label("device-ca".to_owned());
 ///     std::io::Result::Ok(Pkcs11Token::new("/usr/lib/softhsm/libsofthsm2.so", id, pin))
 /// };
@@ -53,18 +54,27 @@ use session::OpenKey;
 /// There is one session. Threads that sign at the same time take turns, which is how most tokens
 /// work inside. When the session is lost, because it was idle, the token was pulled or somebody in
 /// the process logged out, the signer opens another, logs in, finds the same key, and tries once
-/// more. What fails then is [`SigningError`], and the next signature begins with a new session.
+/// more. What fails then, or for a reason that a new session would not mend, is [`SigningError`]. Any
+/// failure ends the session, whatever the token called it: the next signature begins with a new one.
+///
+/// Each signature is verified by the key's public half before anyone gets it.
 ///
 /// # The PIN
 ///
-/// Tokens lock after a few wrong PINs. A PIN that was refused is not tried again by this signer. A
-/// process is logged in to a token once for all its sessions: while another session is, a wrong PIN
+/// Tokens lock after a few wrong PINs. A PIN that was refused is not tried again by this signer; and
+/// none is tried where the token says that one more would lock it, since a supervisor may start a
+/// server with a wrong PIN for ever. Log in with the right one by the vendor's tool then, which gives
+/// all tries back.
+///
+/// A file that an editor or `echo` wrote ends in a newline, which is no part of the PIN:
+/// [`TokenPin::from_line`] leaves it out.
+///
+/// A process is logged in to a token once for all its sessions: while another session is, a wrong PIN
 /// goes unnoticed.
 pub struct Pkcs11Signer {
     token: Pkcs11Token,
     key: KeyName,
-    curve: Curve,
-    spki: Vec<u8>,
+    public: CaKey,
     connection: Mutex<Connection>,
 }
 
@@ -87,8 +97,7 @@ impl Pkcs11Signer {
         Ok(Self {
             token,
             key,
-            curve: open.curve,
-            spki: open.spki.clone(),
+            public: open.public.clone(),
             connection: Mutex::new(Connection::Open(open)),
         })
     }
@@ -113,25 +122,32 @@ impl Pkcs11Signer {
         Self::open(token, KeyName::label_and_id(label, id))
     }
 
-    fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, Pkcs11Reason> {
+    fn sign_or_open_again(&self, message: &[u8]) -> Result<Vec<u8>, Pkcs11Reason> {
         let mut connection = self
             .connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match &*connection {
-            Connection::Refused(reason) => return Err(reason.clone()),
-            Connection::Lost => {}
-            Connection::Open(key) => match key.sign(digest) {
+        if let Connection::Refused(reason) = &*connection {
+            return Err(reason.clone());
+        }
+        // Only a session that has just signed is kept. Tokens have many names for a dead one, vendors'
+        // own among them.
+        if let Connection::Open(key) = mem::replace(&mut *connection, Connection::Lost) {
+            match key.sign(message) {
+                Ok(signature) => {
+                    *connection = Connection::Open(key);
+                    return Ok(signature);
+                }
                 // This closes the old session before there is a new one: modules use handles again.
-                Err(error) if reason::is_session_lost(&error) => *connection = Connection::Lost,
-                done => return done.map_err(Pkcs11Reason::of),
-            },
+                Err(failure) if failure.is_session_lost => drop(key),
+                Err(failure) => return Err(failure.reason),
+            }
         }
         match self.open_again() {
             Ok(key) => {
-                let signature = key.sign(digest);
+                let signature = key.sign(message).map_err(|failure| failure.reason)?;
                 *connection = Connection::Open(key);
-                signature.map_err(Pkcs11Reason::of)
+                Ok(signature)
             }
             Err(reason @ Pkcs11Reason::Pin { .. }) => {
                 *connection = Connection::Refused(reason.clone());
@@ -144,7 +160,7 @@ impl Pkcs11Signer {
     /// The same key in another session.
     fn open_again(&self) -> Result<OpenKey, Pkcs11Reason> {
         let key = OpenKey::open(&self.token, &self.key)?;
-        match key.spki == self.spki {
+        match key.public == self.public {
             true => Ok(key),
             false => Err(Pkcs11Reason::KeyChanged {
                 key: self.key.clone(),
@@ -155,13 +171,11 @@ impl Pkcs11Signer {
 
 impl CaSigner for Pkcs11Signer {
     fn spki_der(&self) -> &[u8] {
-        &self.spki
+        self.public.as_bytes()
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let digest = self.curve.hash().digest(message);
-        self.sign_digest(&digest)
-            .and_then(|signature| encoding::sig_value(self.curve, &signature))
+        self.sign_or_open_again(message)
             .map_err(|reason| SigningError::new(reason.to_string()))
     }
 }
@@ -171,7 +185,7 @@ impl fmt::Debug for Pkcs11Signer {
         f.debug_struct("Pkcs11Signer")
             .field("token", &self.token.id)
             .field("key", &self.key)
-            .field("curve", &self.curve)
+            .field("curve", &self.public.curve())
             .finish_non_exhaustive()
     }
 }

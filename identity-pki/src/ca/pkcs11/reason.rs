@@ -29,6 +29,15 @@ pub enum Pkcs11Reason {
         /// What the token answered, such as `CKR_PIN_INCORRECT`.
         code: String,
     },
+    /// The token says `CKF_USER_PIN_FINAL_TRY`. A wrong PIN would lock it, and one start after
+    /// another would try it.
+    #[error("the token would lock at one more wrong PIN, so none was tried; log in by other means")]
+    PinFinalTry,
+    /// The token says `CKF_USER_PIN_LOCKED`.
+    #[error(
+        "the token has locked the user's PIN, so none was tried; its security officer sets one"
+    )]
+    PinLocked,
     /// No private key has the name.
     #[error("the token has no private EC key {key}")]
     NoKey {
@@ -78,6 +87,9 @@ pub enum Pkcs11Reason {
         /// How many octets there are.
         length: usize,
     },
+    /// A signature by some other key: the handle of the private key does not name it any more.
+    #[error("the token's signature is none by the key that was asked for, so nobody gets it")]
+    WrongSignature,
     /// A function of the module failed.
     #[error("{function} answered {code}")]
     Function {
@@ -97,6 +109,8 @@ codes! {
         Self::NoToken { .. } => "pkcs11_no_token",
         Self::ManyTokens { .. } => "pkcs11_many_tokens",
         Self::Pin { .. } => "pkcs11_pin",
+        Self::PinFinalTry => "pkcs11_pin_final_try",
+        Self::PinLocked => "pkcs11_pin_locked",
         Self::NoKey { .. } => "pkcs11_no_key",
         Self::ManyKeys { .. } => "pkcs11_many_keys",
         Self::PublicKey { .. } => "pkcs11_public_key",
@@ -106,6 +120,7 @@ codes! {
         Self::Point => "pkcs11_point",
         Self::AlwaysAuthenticate => "pkcs11_always_authenticate",
         Self::Signature { .. } => "pkcs11_signature",
+        Self::WrongSignature => "pkcs11_wrong_signature",
         Self::Function { .. } => "pkcs11_function",
         Self::Malformed => "pkcs11_malformed",
     }

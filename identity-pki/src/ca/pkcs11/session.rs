@@ -12,8 +12,9 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 
 use crate::Curve;
+use crate::key::CaKey;
 
-use super::{KeyName, Pkcs11Reason, Pkcs11Token, TokenId, encoding};
+use super::{KeyName, Pkcs11Reason, Pkcs11Token, TokenId, encoding, reason};
 
 /// The modules of this process. `C_Initialize` counts for the whole process, so each is loaded once;
 /// and none is unloaded, since some have threads of their own.
@@ -72,6 +73,7 @@ fn log_in(token: &Pkcs11Token, access: Access) -> Result<Session, Pkcs11Reason> 
         Access::ReadWrite => module.open_rw_session(slot),
     };
     let session = session.map_err(Pkcs11Reason::of)?;
+    check_tries_left(&module, slot)?;
     match session.login(UserType::User, Some(token.pin.expose())) {
         // A process logs in once, for all its sessions with the token (PKCS #11 §5.6, `C_Login`).
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
@@ -79,13 +81,31 @@ fn log_in(token: &Pkcs11Token, access: Access) -> Result<Session, Pkcs11Reason> 
     }
 }
 
+/// A supervisor that starts a server again and again would use up the tries of a wrong PIN.
+fn check_tries_left(module: &Pkcs11, slot: Slot) -> Result<(), Pkcs11Reason> {
+    let token = module.get_token_info(slot).map_err(Pkcs11Reason::of)?;
+    if token.user_pin_locked() {
+        return Err(Pkcs11Reason::PinLocked);
+    }
+    if token.user_pin_final_try() {
+        return Err(Pkcs11Reason::PinFinalTry);
+    }
+    Ok(())
+}
+
 /// A private key, ready to sign, and its public half.
 #[derive(Debug)]
 pub(super) struct OpenKey {
     session: Session,
     private: ObjectHandle,
-    pub(super) curve: Curve,
-    pub(super) spki: Vec<u8>,
+    pub(super) public: CaKey,
+}
+
+/// Why there is no signature.
+pub(super) struct Failure {
+    pub(super) reason: Pkcs11Reason,
+    /// Whether another session may well sign at once.
+    pub(super) is_session_lost: bool,
 }
 
 impl OpenKey {
@@ -108,14 +128,31 @@ impl OpenKey {
         Ok(Self {
             session,
             private,
-            curve,
-            spki,
+            public: CaKey::from_der(&spki).map_err(|_| Pkcs11Reason::Point)?,
         })
     }
 
-    /// r and s of the hash, side by side.
-    pub(super) fn sign(&self, digest: &[u8]) -> Result<Vec<u8>, Error> {
-        self.session.sign(&Mechanism::Ecdsa, self.private, digest)
+    /// An `ECDSA-Sig-Value` in DER that this key made. A handle that outlived its session may name
+    /// another CA's key by now, so that each signature is verified.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        let curve = self.public.curve();
+        let digest = curve.hash().digest(message);
+        let signature = self
+            .session
+            .sign(&Mechanism::Ecdsa, self.private, &digest)
+            .map_err(|error| Failure {
+                is_session_lost: reason::is_session_lost(&error),
+                reason: Pkcs11Reason::of(error),
+            })?;
+        let wrong = |reason| Failure {
+            reason,
+            is_session_lost: true,
+        };
+        let signature = encoding::sig_value(curve, &signature).map_err(wrong)?;
+        match curve.verifies(self.public.point(), &digest, &signature) {
+            true => Ok(signature),
+            false => Err(wrong(Pkcs11Reason::WrongSignature)),
+        }
     }
 }
 

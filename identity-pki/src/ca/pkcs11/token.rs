@@ -29,11 +29,21 @@ impl fmt::Display for TokenId {
 pub struct TokenPin(AuthPin);
 
 impl TokenPin {
-    /// Takes the PIN, and wipes what it came in.
+    /// Takes the PIN as it is, and wipes what it came in. A line end would be part of it, and make it
+    /// a wrong one: what was read from a file is for [`from_line`](Self::from_line).
     #[must_use]
     pub fn new(pin: String) -> Self {
         let pin = Zeroizing::new(pin);
         Self(AuthPin::new(pin.as_str().into()))
+    }
+
+    /// Takes the PIN from a line of text, such as a file's, and wipes what it came in. One line end
+    /// after it, LF or CR LF, is not part of the PIN; everything else is.
+    #[must_use]
+    pub fn from_line(line: String) -> Self {
+        let line = Zeroizing::new(line);
+        let pin = ["\r\n", "\n"].iter().find_map(|end| line.strip_suffix(end));
+        Self(AuthPin::new(pin.unwrap_or(&line).into()))
     }
 
     pub(super) const fn expose(&self) -> &AuthPin {
