@@ -103,7 +103,7 @@ fn cache_lines(snapshot: &DenylistSnapshot) {
     let means = [("hits", Keys::entries()), ("misses", Keys::others())].map(|(what, keys)| {
         let mut touched: Vec<usize> = keys
             .take(1_000_000)
-            .map(|key| snapshot.addresses_read(&key).iter().map(lines).sum())
+            .map(|key| lines(&snapshot.addresses_read(&key)))
             .collect();
         touched.sort_unstable();
         let mean = touched.iter().sum::<usize>() as f64 / touched.len() as f64;

@@ -3,24 +3,29 @@ use std::ops::Range;
 
 use identity_pki::TbsSha256;
 
-/// Entries and buckets of the index: five entries in four buckets on average, so that a bucket's
-/// entries seldom span more than two cache lines and an entry costs 32 + 8 × 4/5 = 38.4 bytes.
-const ENTRIES: usize = 5;
-const BUCKETS: usize = 4;
+/// Slots and entries: 39 slots for 32 entries, so that an entry costs 39 bytes and is found 2.3 slots
+/// after the one where it is looked for, on average.
+const SLOTS: usize = 39;
+const ENTRIES: usize = 32;
 
-/// Up to this many entries a bucket is scanned; of random digests hardly any bucket has more.
-const SCANNED: usize = 16;
+/// So many slots are looked at in any case: they hold four of five random digests.
+const NEAR: usize = 4;
 
-/// An immutable set of digests: a sorted array, and where in it each bucket begins.
+/// So many more are looked at one by one; random digests hardly ever need that many.
+const SCANNED: usize = 32;
+
+/// An immutable set of digests: a sorted array with gaps, in which a digest is looked for where its
+/// leading bits say.
 ///
-/// Digests are uniformly distributed, so their leading bits find the place without a search: a
-/// look-up of random digests reads one line of the index and one or two of the digests. Digests
-/// that crowd into few buckets cost time, never an answer: a crowded bucket is searched in
-/// logarithmic time.
+/// Digests are uniformly distributed, so each is at the slot that its leading bits name or shortly
+/// after it, as in a hash table with linear probing, and a look-up waits for memory once. Digests
+/// that crowd into few slots cost time, never an answer: the array is sorted, so that the rest is
+/// searched in logarithmic time.
 pub(super) struct DigestTable {
-    digests: Box<[Entry]>,
-    /// Bucket `b` is `digests[starts[b]..starts[b + 1]]`.
-    starts: Box<[usize]>,
+    /// Sorted. A gap holds the entry that follows it.
+    slots: Box<[Entry]>,
+    homes: usize,
+    len: usize,
 }
 
 /// One digest, aligned so that it never straddles two cache lines.
@@ -28,86 +33,110 @@ pub(super) struct DigestTable {
 #[repr(align(32))]
 struct Entry(TbsSha256);
 
+impl Entry {
+    /// The leading 64 bits, which order entries as their bytes do.
+    fn leading(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = *self.0.as_bytes();
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// The slot, of so many, at which the entry is looked for: its leading bits, read as a fraction
+    /// below 1, times `homes`. It rises with the entry.
+    fn home(&self, homes: usize) -> usize {
+        ((u128::from(self.leading()) * homes as u128) >> u64::BITS) as usize
+    }
+}
+
 impl DigestTable {
     /// The table of `digests`, in any order; one that is there twice counts once.
     ///
-    /// With an iterator that knows its length, building needs no more memory than the table.
+    /// While it is made, as much memory again may be in use for a moment.
     pub(super) fn new(digests: impl IntoIterator<Item = TbsSha256>) -> Self {
-        let mut digests: Vec<_> = digests.into_iter().map(Entry).collect();
-        digests.sort_unstable();
-        digests.dedup();
-        let buckets = (digests.len() / ENTRIES * BUCKETS).max(1);
+        let mut slots: Vec<_> = digests.into_iter().map(Entry).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let len = slots.len();
+        let homes = len + len / ENTRIES * (SLOTS - ENTRIES);
+        spread(&mut slots, homes);
         Self {
-            starts: bucket_starts(&digests, buckets),
-            digests: digests.into(),
+            slots: slots.into(),
+            homes,
+            len,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.digests.len()
+        self.len
     }
 
     pub(super) fn contains(&self, digest: &TbsSha256) -> bool {
-        let entry = Entry(*digest);
-        // A bucket outside the index cannot be; if it were, the entry would count as denied.
-        self.bucket(digest).is_none_or(|bucket| {
-            if bucket.len() <= SCANNED {
-                bucket.contains(&entry)
-            } else {
-                bucket.binary_search(&entry).is_ok()
-            }
-        })
+        let sought = Entry(*digest);
+        let slots = self.slots_for(&sought);
+        let Some((near, far)) = slots.split_first_chunk::<NEAR>() else {
+            return search(slots, &sought);
+        };
+        // All of them, without a branch: the processor would guess where the search ends, and a
+        // wrong guess waits for memory.
+        let found = near
+            .iter()
+            .fold(false, |found, held| found | (*held == sought));
+        let [.., last] = near;
+        if found | (last.leading() > sought.leading()) {
+            return found;
+        }
+        search(far, &sought)
     }
 
-    /// What a look-up reads, as ranges of addresses: the index's two places, and the entries of the
-    /// bucket up to the one that is sought. The bench counts cache lines by it.
-    pub(super) fn reads(&self, digest: &TbsSha256) -> [Range<usize>; 2] {
-        let bucket = bucket_of(digest, self.starts.len() - 1);
-        let places = self.starts.get(bucket..bucket + 2).unwrap_or_default();
-        let entries = self.bucket(digest).unwrap_or_default();
-        let sought = entries.iter().position(|Entry(held)| held == digest);
-        let scanned = sought.and_then(|at| entries.get(..=at));
-        [addresses(places), addresses(scanned.unwrap_or(entries))]
+    /// The addresses that a look-up reads. The bench counts cache lines by it.
+    pub(super) fn reads(&self, digest: &TbsSha256) -> Range<usize> {
+        let sought = Entry(*digest);
+        let slots = self.slots_for(&sought);
+        let end = slots.iter().position(|held| *held >= sought);
+        let end = end.map_or(slots.len(), |end| slots.len().min(NEAR.max(end + 1)));
+        let range = slots.get(..end).unwrap_or(slots).as_ptr_range();
+        range.start.addr()..range.end.addr()
     }
 
-    /// The entries among which `digest` has to be.
-    fn bucket(&self, digest: &TbsSha256) -> Option<&[Entry]> {
-        let bucket = bucket_of(digest, self.starts.len() - 1);
-        let start = *self.starts.get(bucket)?;
-        let end = *self.starts.get(bucket + 1)?;
-        self.digests.get(start..end)
+    /// The slots in which `sought` can be.
+    fn slots_for(&self, sought: &Entry) -> &[Entry] {
+        let slots = self.slots.get(sought.home(self.homes)..);
+        slots.unwrap_or_default()
     }
 }
 
 impl fmt::Debug for DigestTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DigestTable")
-            .field("len", &self.digests.len())
+            .field("len", &self.len)
             .finish_non_exhaustive()
     }
 }
 
-/// Which of `buckets` the digest belongs to: its leading 64 bits, read as a fraction below 1, times
-/// `buckets`. It rises with the digest.
-fn bucket_of(digest: &TbsSha256, buckets: usize) -> usize {
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    let leading = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    ((u128::from(leading) * buckets as u128) >> u64::BITS) as usize
-}
-
-fn addresses<T>(slice: &[T]) -> Range<usize> {
-    let range = slice.as_ptr_range();
-    range.start.addr()..range.end.addr()
-}
-
-fn bucket_starts(sorted: &[Entry], buckets: usize) -> Box<[usize]> {
-    let mut starts = Vec::with_capacity(buckets + 1);
-    for (index, Entry(digest)) in sorted.iter().enumerate() {
-        let begun = bucket_of(digest, buckets) + 1;
-        starts.resize(starts.len().max(begun), index);
+/// Whether these sorted slots hold `sought`, which is more likely near their beginning.
+fn search(slots: &[Entry], sought: &Entry) -> bool {
+    let (near, far) = slots.split_at(slots.len().min(SCANNED));
+    match near.iter().find(|held| *held >= sought) {
+        Some(held) => held == sought,
+        None => far.binary_search(sought).is_ok(),
     }
-    starts.resize(buckets + 1, sorted.len());
-    starts.into()
+}
+
+/// Moves sorted entries apart, each to its home or, where that is taken, to the next free slot.
+fn spread(slots: &mut Vec<Entry>, homes: usize) {
+    let next_free = |free: usize, entry: &Entry| free.max(entry.home(homes)) + 1;
+    let len = slots.len();
+    let gaps = slots.iter().fold(0, next_free) - len;
+    slots.reserve_exact(gaps);
+    slots.resize(len + gaps, Entry(TbsSha256::from_bytes([0; 32])));
+    slots.copy_within(..len, gaps);
+    let mut free = 0;
+    for next in gaps..slots.len() {
+        // At most `next`: behind it are as many slots as entries. So none is overwritten unread.
+        let entry = slots[next];
+        let end = next_free(free, &entry);
+        slots[free..end].fill(entry);
+        free = end;
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +188,7 @@ mod tests {
     #[test]
     fn no_entry_straddles_two_cache_lines() {
         let table = DigestTable::new((0..9).map(|i| TbsSha256::from_bytes([i; 32])));
-        for entry in &table.digests {
+        for entry in &table.slots {
             assert!(std::ptr::from_ref(entry).addr().is_multiple_of(32));
         }
     }
