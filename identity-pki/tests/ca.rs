@@ -16,6 +16,7 @@ use support::leaf::other_s;
 use support::request::Request;
 use support::{NOW, SKEW, ca, ca_terms, csr, device_terms, identity, p384_signer, rng};
 use time::Duration;
+use time::macros::datetime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 type Distort = fn(Vec<u8>) -> Result<Vec<u8>, SigningError>;
@@ -204,6 +205,19 @@ fn parts_of_a_second_and_offsets_do_not_reach_the_certificate() {
     let issued = ca().issue(&csr(), &identity(), &terms, &mut rng()).unwrap();
     assert_eq!(issued.not_before(), NOW - SKEW);
     assert_eq!(issued.not_after(), NOW + DEVICE_VALIDITY);
+}
+
+#[test]
+fn a_time_whose_year_in_utc_is_beyond_9999_is_no_validity() {
+    for now in [
+        datetime!(9999-12-31 23:30 -01:00),
+        datetime!(-9999-01-01 00:30 +01:00),
+    ] {
+        let terms = Terms::new(now, Duration::SECOND, Duration::ZERO);
+        let signer = Box::new(SoftwareSigner::generate(&mut rng()));
+        let refused = PlatformCa::generate(signer, "CA", &terms, &mut rng()).unwrap_err();
+        assert!(matches!(refused, Error::Validity { .. }), "{refused}");
+    }
 }
 
 #[test]

@@ -322,9 +322,15 @@ fn a_ca_signs_lists_within_its_validity_only() {
 #[test]
 fn a_date_that_no_list_can_say_is_no_entry() {
     let reason = RevocationReason::Unspecified;
-    let at = datetime!(1949-12-31 23:59:59 UTC);
-    let refused = RevokedCertificate::new(serial(&[1]), at, reason).unwrap_err();
-    assert!(matches!(refused, Error::RevocationDate { .. }), "{refused}");
+    for at in [
+        datetime!(1949-12-31 23:59:59 UTC),
+        // In UTC this is in the year 10000, and that in the year −10000.
+        datetime!(9999-12-31 23:30 -01:00),
+        datetime!(-9999-01-01 00:30 +01:00),
+    ] {
+        let refused = RevokedCertificate::new(serial(&[1]), at, reason).unwrap_err();
+        assert!(matches!(refused, Error::RevocationDate { .. }), "{refused}");
+    }
     for at in [
         datetime!(1950-01-01 0:00 UTC),
         datetime!(2049-12-31 23:59:59 UTC),

@@ -43,15 +43,17 @@ impl Terms {
         if self.validity < Duration::SECOND || self.backdate.is_negative() {
             return Err(refused);
         }
+        let not_before = self.now.checked_sub(self.backdate);
+        let not_after = self.now.checked_add(self.validity);
         let (Some(not_before), Some(not_after)) = (
-            self.now.checked_sub(self.backdate),
-            self.now.checked_add(self.validity),
+            not_before.and_then(whole_seconds),
+            not_after.and_then(whole_seconds),
         ) else {
             return Err(refused);
         };
         let validity = Validity {
-            not_before: whole_seconds(not_before),
-            not_after: whole_seconds(not_after),
+            not_before,
+            not_after,
         };
         // RFC 5280 §4.1.2.5: what UTCTime and GeneralizedTime can say.
         if validity.not_before.year() < 1950 || validity.not_after.year() > 9999 {
@@ -61,9 +63,11 @@ impl Terms {
     }
 }
 
-pub(super) fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
-    let utc = time.to_offset(time::UtcOffset::UTC);
-    utc - Duration::nanoseconds(i64::from(utc.nanosecond()))
+/// In UTC, without the parts of a second. `None` where the year in UTC is beyond 9999 or −9999,
+/// though the one of the time's own offset is not.
+pub(super) fn whole_seconds(time: OffsetDateTime) -> Option<OffsetDateTime> {
+    let utc = time.checked_to_offset(time::UtcOffset::UTC)?;
+    Some(utc - Duration::nanoseconds(i64::from(utc.nanosecond())))
 }
 
 /// Both ends included (RFC 5280 §4.1.2.5).

@@ -62,11 +62,10 @@ impl RevokedCertificate {
         revoked_at: OffsetDateTime,
         reason: RevocationReason,
     ) -> Result<Self, Error> {
-        let revoked_at = issue::whole_seconds(revoked_at);
         // RFC 5280 §5.1.2.6: what UTCTime and GeneralizedTime can say.
-        if !(1950..=9999).contains(&revoked_at.year()) {
-            return Err(Error::RevocationDate { serial, revoked_at });
-        }
+        let revoked_at = issue::whole_seconds(revoked_at)
+            .filter(|revoked_at| (1950..=9999).contains(&revoked_at.year()))
+            .ok_or(Error::RevocationDate { serial, revoked_at })?;
         Ok(Self {
             serial,
             revoked_at,
