@@ -1,20 +1,16 @@
-use rand_core::CryptoRng;
 use time::OffsetDateTime;
 
 use crate::certificate::{Certificate, CertificateRule};
-use crate::der::{self, DerError, Element, tag};
+use crate::der::{DerError, Element, tag};
 use crate::extension::{self, Extension, KeyUsage};
 use crate::key::{CaKey, KeyError, KeyRule};
 use crate::pem::{self, PemRule};
-use crate::{Curve, Error, Fingerprint, SerialNumber, SpkiSha256, excerpt, oid, profile};
+use crate::{Curve, Error, Fingerprint, SerialNumber, SpkiSha256, oid};
 
-use super::issue::{self, Terms, Validity};
+use super::issue::Validity;
 
 /// The longest CA certificate, in bytes of DER.
 pub const MAX_CA_CERTIFICATE_LEN: usize = 8192;
-
-/// The longest common name (RFC 5280, appendix A.1: ub-common-name).
-const MAX_COMMON_NAME_LEN: usize = 64;
 
 const LABEL: &str = "CERTIFICATE";
 
@@ -359,55 +355,4 @@ fn attribute_name(kind: const_oid::ObjectIdentifier) -> String {
         other => return other.to_string(),
     };
     name.to_owned()
-}
-
-/// The `TBSCertificate` of a new CA: CA:true without subordinates, keyCertSign and cRLSign.
-pub(super) fn self_signed_tbs(
-    key: &CaKey,
-    common_name: &str,
-    terms: &Terms,
-    rng: &mut (impl CryptoRng + ?Sized),
-) -> Result<Vec<u8>, Error> {
-    let mut generation = [0; 8];
-    rng.fill_bytes(&mut generation);
-    let subject = write_subject(common_name, &hex::encode(generation))?;
-    Ok(issue::write_tbs(&issue::Fields {
-        serial: SerialNumber::generate(rng),
-        curve: key.curve(),
-        issuer: &subject,
-        validity: terms.validity()?,
-        subject: &subject,
-        key: key.as_bytes(),
-        extensions: &write_extensions(key),
-    }))
-}
-
-fn write_subject(common_name: &str, generation: &str) -> Result<Vec<u8>, Error> {
-    let length = common_name.chars().count();
-    if !(1..=MAX_COMMON_NAME_LEN).contains(&length) || common_name.chars().any(char::is_control) {
-        return Err(Error::CommonName {
-            value: excerpt(common_name, 80),
-        });
-    }
-    let attribute = |kind, tag, value: &str| {
-        der::set(&der::sequence(&[
-            &der::object_identifier(kind),
-            &der::tlv(tag, &[value.as_bytes()]),
-        ]))
-    };
-    Ok(der::sequence(&[
-        &attribute(oid::COMMON_NAME, tag::UTF8_STRING, common_name),
-        &attribute(oid::SERIAL_NUMBER, tag::PRINTABLE_STRING, generation),
-    ]))
-}
-
-fn write_extensions(key: &CaKey) -> Vec<u8> {
-    let no_subordinates = der::tlv(tag::INTEGER, &[&[0]]);
-    let constraints = der::sequence(&[&der::boolean(true), &no_subordinates]);
-    let key_id = der::octet_string(&profile::key_identifier(key.point()));
-    der::sequence(&[
-        &extension::write(oid::BASIC_CONSTRAINTS, true, &constraints),
-        &extension::write(oid::KEY_USAGE, true, &KeyUsage::CA.to_der()),
-        &extension::write(oid::SUBJECT_KEY_IDENTIFIER, false, &key_id),
-    ])
 }

@@ -8,6 +8,7 @@ mod issue;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod recheck;
+mod self_signed;
 mod signed;
 mod signer;
 
@@ -80,7 +81,7 @@ impl PlatformCa {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Self, Error> {
         let key = signer_key(&*signer)?;
-        let tbs = certificate::self_signed_tbs(&key, common_name, terms, rng)?;
+        let tbs = self_signed::write_tbs(&key, common_name, terms, rng)?;
         let signature = signer.sign(&tbs)?;
         check_signature(&key, &tbs, &signature)?;
         let der = signed::assemble(key.curve(), &tbs, &signature)?;
