@@ -57,8 +57,9 @@
 //! is found out at once; then the certificate is read back and compared as always. Whether (r, s) or
 //! (r, n−s) comes back does not matter: low s is written.
 //!
-//! With a signer in the process or a token, [`PlatformCa::issue`](crate::PlatformCa::issue) does not
-//! verify each signature; it relies on the proof at load.
+//! [`PlatformCa::issue`](crate::PlatformCa::issue) itself verifies no signature of its own signer; it
+//! relies on the proof at load. `Pkcs11Signer` verifies each that its token gives, since a handle may
+//! name another key after the module was started anew.
 //!
 //! # Which curve?
 //!
