@@ -3,9 +3,8 @@ use std::time::Duration;
 
 /// How many handshakes run and wait, and for how long one may run.
 ///
-/// A *source* is an IPv4 address, or an IPv6 /64. The defaults suit a fleet that is spread over many
-/// networks; where thousands of devices share one address, raise the shares of a source with the
-/// number of devices that come back at once after a power cut.
+/// A *source* is an IPv4 address, or an IPv6 /64. Where thousands of devices share
+/// one address, raise what may wait to the number of devices that come back at once after a power cut.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,12 +20,13 @@ pub struct HandshakeLimits {
     pub time: Duration,
     /// How many handshakes run at once. Default: 256.
     pub running: NonZeroUsize,
-    /// How many of them are of one source. Default: 32.
+    /// How many of them are of one source. Default: 128, which leaves others theirs even where a
+    /// whole fleet behind one address comes back at once.
     pub running_per_source: NonZeroUsize,
     /// How many connections wait for their handshake; beyond, the newest one of the source that has
     /// most of them is closed. Default: 1024.
     pub waiting: usize,
-    /// How many of them are of one source; beyond, its new connections are closed. Default: 128.
+    /// How many of them are of one source; beyond, its new connections are closed. Default: 512.
     pub waiting_per_source: usize,
 }
 
@@ -34,9 +34,9 @@ impl HandshakeLimits {
     const DEFAULT: Self = Self {
         time: Duration::from_secs(5),
         running: NonZeroUsize::new(256).unwrap(),
-        running_per_source: NonZeroUsize::new(32).unwrap(),
+        running_per_source: NonZeroUsize::new(128).unwrap(),
         waiting: 1024,
-        waiting_per_source: 128,
+        waiting_per_source: 512,
     };
 }
 
