@@ -113,7 +113,9 @@
 //! ```
 //!
 //! After a revocation was committed: `denylist.add([tbs_sha256])`, then
-//! `live.re_decide(now, trust)`.
+//! `live.re_decide(now, trust)`. Beside the loop runs the task that [`manual::revocation`] has: it reads
+//! what was denied elsewhere and closes what expired. Without it the denylist refuses everybody, first
+//! since it is not published, and later since it is more than an hour old.
 //!
 //! # Features
 //!

@@ -18,7 +18,8 @@
 )]
 
 use std::error::Error;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
@@ -27,37 +28,56 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use identity_mtls::tower::DeviceIdentityLayer;
 use identity_mtls::{
-    AgeLimit, Denylist, DeviceCertVerifier, LiveConnections, ServerCert, ServerCertStore,
-    TrustBundle, VerifiedDevice, server_config,
+    Accepted, Denylist, DeviceAcceptor, DeviceCertVerifier, DeviceTls, HandshakeLimits,
+    LiveConnections, ServerCert, ServerCertStore, TrustBundle, VerifiedDevice,
 };
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DEVICE_VALIDITY, DeviceId, DeviceIdentity, ECDSA_P256_SHA256,
-    PlatformCa, ServerCertificate, SoftwareSigner, TenantId, Terms,
+    PlatformCa, ServerCertificate, SoftwareSigner, TbsSha256, TenantId, Terms,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::time_provider::DefaultTimeProvider;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tower_layer::Layer as _;
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Refusal = (StatusCode, String);
 
-/// A client that takes longer for its handshake is not waited for.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// How long a client may take for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a refused device has for the requests that it has begun.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How many seconds pass between two reads of the whole list of denials.
+const RELOAD_SECONDS: u64 = 600;
+
+/// Stands for the table of denials in a database, which other servers write as well.
+#[derive(Default)]
+struct Denials(Mutex<Vec<TbsSha256>>);
+
+impl Denials {
+    fn commit(&self, denied: TbsSha256) {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.push(denied);
+    }
+
+    /// What the rows after the first `read` ones deny.
+    fn after(&self, read: usize) -> Vec<TbsSha256> {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().skip(read).copied().collect()
+    }
+}
 
 /// What all connections and requests share.
 struct Service {
-    acceptor: TlsAcceptor,
-    verifier: Arc<DeviceCertVerifier>,
+    acceptor: DeviceAcceptor,
     denylist: Arc<Denylist>,
-    live: LiveConnections,
+    denials: Denials,
     ca: PlatformCa,
 }
 
@@ -67,55 +87,90 @@ impl Service {
         let signer = Box::new(SoftwareSigner::generate(&mut entropy()));
         let ca = PlatformCa::generate(signer, "Example Device CA", &terms, &mut entropy())?;
 
-        // A denylist refuses everybody until it is first published. This one begins empty; a real
-        // service reads its database between the two calls, and catches up with it from then on.
-        // Nobody else denies anything here, so the list may grow old.
-        let may_grow_old = AgeLimit::serve_beyond(time::Duration::MAX);
-        let denylist = Arc::new(Denylist::with_age_limit(may_grow_old));
-        denylist.begin_reload(OffsetDateTime::now_utc()).publish([]);
-
+        // It refuses every device until `reload` publishes it for the first time.
+        let denylist = Arc::new(Denylist::new());
         let trust = TrustBundle::new([ca.certificate().clone()])?;
-        let verifier = DeviceCertVerifier::new(&provider, trust, Arc::clone(&denylist));
-        let verifier = Arc::new(verifier);
-        let config = server_config(
+        let devices = DeviceCertVerifier::new(&provider, trust, Arc::clone(&denylist));
+        let tls = DeviceTls::new(
             Arc::new(provider),
             Arc::new(DefaultTimeProvider),
             Arc::new(ServerCertStore::new(certificate)),
-            Arc::clone(&verifier),
+            Arc::new(devices),
         )?;
+        let live = LiveConnections::new(Arc::clone(&denylist));
         Ok(Self {
-            acceptor: TlsAcceptor::from(config),
-            verifier,
-            live: LiveConnections::new(Arc::clone(&denylist)),
+            acceptor: DeviceAcceptor::new(tls, live, HandshakeLimits::default()),
             denylist,
+            denials: Denials::default(),
             ca,
         })
     }
 
-    /// One connection, from its handshake to its end.
-    async fn serve(self: Arc<Self>, tcp: TcpStream) -> Result<(), Failure> {
-        let tls = tokio::time::timeout(HANDSHAKE_TIME, self.acceptor.accept(tcp)).await??;
-        let device = self
-            .verifier
-            .device(tls.get_ref().1, OffsetDateTime::now_utc())?;
-        let guard = device.clone().map(|device| self.live.register(device));
+    /// Reads all denials, and returns how many there are.
+    fn reload(&self) -> usize {
+        let reload = self.denylist.begin_reload(OffsetDateTime::now_utc());
+        // A real read may fail: then nothing is published, and the list ages.
+        let rows = self.denials.after(0);
+        let read = rows.len();
+        reload.publish(rows);
+        read
+    }
 
+    /// Runs beside the accept loop: reads what was denied after the first `read` rows, and closes the
+    /// connections that are over.
+    async fn keep_up(self: Arc<Self>, mut read: usize) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        for second in 1_u64.. {
+            seconds.tick().await;
+            match self.denylist.begin_catch_up(OffsetDateTime::now_utc()) {
+                Some(catch_up) if second % RELOAD_SECONDS != 0 => {
+                    let rows = self.denials.after(read);
+                    read += rows.len();
+                    catch_up.publish(rows);
+                }
+                Some(_) | None => read = self.reload(),
+            }
+            let live = self.acceptor.live();
+            live.close_expired(OffsetDateTime::now_utc());
+            self.close_refused();
+        }
+    }
+
+    /// Closes the connections whose devices are no longer accepted, and returns how many those are.
+    fn close_refused(&self) -> usize {
+        let (now, tls) = (OffsetDateTime::now_utc(), self.acceptor.tls());
+        self.acceptor.live().re_decide(now, tls.devices().trust())
+    }
+
+    /// One connection after its handshake, to its end.
+    async fn serve(self: Arc<Self>, accepted: Accepted<TcpStream>) -> Result<(), Failure> {
         // Every request of this connection is told whose it is.
-        let routes = DeviceIdentityLayer::new(device).layer(routes(Arc::clone(&self)));
-        let http = auto::Builder::new(TokioExecutor::new());
-        let connection = http.serve_connection(TokioIo::new(tls), TowerToHyperService::new(routes));
-        tokio::pin!(connection);
-        let revoked = async {
-            match &guard {
-                Some(guard) => guard.closed().await,
+        let routes = DeviceIdentityLayer::new(accepted.device).layer(routes(self));
+        let mut http = match accepted.stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => auto::Builder::new(TokioExecutor::new()).http2_only(),
+            Some(_) | None => auto::Builder::new(TokioExecutor::new()).http1_only(),
+        };
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME);
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(HEAD_TIME);
+        let stream = TokioIo::new(accepted.stream);
+        let connection = http.serve_connection(stream, TowerToHyperService::new(routes));
+        let mut connection = pin!(connection);
+        let refused = async {
+            match &accepted.live {
+                Some(live) => live.closed().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             served = connection.as_mut() => return served,
-            () = revoked => connection.as_mut().graceful_shutdown(),
+            () = refused => connection.as_mut().graceful_shutdown(),
         }
-        connection.await
+        // Whoever does not end a request must not stay by it.
+        tokio::time::timeout(CLOSE_TIME, connection).await?
     }
 
     fn is_denied(&self, device: &VerifiedDevice) -> bool {
@@ -184,10 +239,9 @@ async fn revoke(
     device: Option<Extension<VerifiedDevice>>,
 ) -> Result<String, Refusal> {
     let Extension(device) = device.ok_or_else(no_certificate)?;
-    // A real service commits the revocation to its database before this line.
+    service.denials.commit(device.tbs_sha256());
     service.denylist.add([device.tbs_sha256()]);
-    let (now, trust) = (OffsetDateTime::now_utc(), service.verifier.trust());
-    let closed = service.live.re_decide(now, trust);
+    let closed = service.close_refused();
     Ok(format!("revoked; connections to close: {closed}\n"))
 }
 
@@ -223,16 +277,24 @@ async fn main() -> Result<(), Failure> {
     let certificate = server_certificate(&file, &provider)?;
     let service = Arc::new(Service::new(certificate, provider)?);
 
+    let read = service.reload();
+    tokio::spawn(Arc::clone(&service).keep_up(read));
+
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     println!("POST a CSR to https://localhost:{port}/pair/DEVICE");
     loop {
         let (tcp, peer) = listener.accept().await?;
         let service = Arc::clone(&service);
-        // Handshakes run next to one another. A real service also limits how many.
+        // Handshakes run next to one another, as many as the acceptor's limits allow.
         tokio::spawn(async move {
-            if let Err(reason) = service.serve(tcp).await {
-                println!("{peer}: {reason}");
+            match service.acceptor.accept(tcp, peer.ip()).await {
+                Ok(accepted) => {
+                    if let Err(broken) = service.serve(accepted).await {
+                        println!("{peer}: {broken}");
+                    }
+                }
+                Err(not_accepted) => println!("{peer}: {not_accepted}"),
             }
         });
     }
