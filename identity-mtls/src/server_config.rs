@@ -20,9 +20,10 @@ const ALPN_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// **Sessions are never resumed**: nothing is stored, no ticket is issued, no early data is taken.
 /// A resumed session skips the certificate check, so a revoked device could come back.
 ///
-/// To change the accepted CAs, make a new configuration and use it for the connections accepted
-/// from then on. The server certificate changes in place, in
-/// [`ServerCertStore`](crate::ServerCertStore).
+/// A new configuration with other CAs ends no connection that is open: tell those by
+/// [`LiveConnections::re_decide`](crate::LiveConnections::re_decide), or use
+/// [`DeviceAcceptor::replace`](crate::DeviceAcceptor::replace), which does both. The server certificate
+/// changes in place, in [`ServerCertStore`](crate::ServerCertStore).
 ///
 /// # Errors
 ///

@@ -11,8 +11,10 @@ use crate::Error;
 /// still have devices.
 ///
 /// An empty bundle means that there is nothing to verify against yet, so clients are not asked for
-/// a certificate. A bundle does not change; to rotate a CA, make a new
-/// [`DeviceCertVerifier`](crate::DeviceCertVerifier) and swap the whole `Arc<ServerConfig>`.
+/// a certificate. A bundle does not change; to [rotate a CA](crate::manual::rotating_a_ca), make a new
+/// [`DeviceCertVerifier`](crate::DeviceCertVerifier) and give it to
+/// [`DeviceAcceptor::replace`](crate::DeviceAcceptor::replace), which closes the connections as well
+/// that it would refuse.
 #[derive(Clone, Default)]
 pub struct TrustBundle {
     authorities: Arc<[Authority]>,
