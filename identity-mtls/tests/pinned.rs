@@ -19,7 +19,7 @@ use identity_mtls::{
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -57,7 +57,7 @@ fn ours(
 fn the_stock_verifier_accepts_what_the_profile_refuses() {
     let authority = Authority::new();
     type Twist = fn(&mut CertificateParams);
-    let twists: [(&str, Twist); 12] = [
+    let twists: [(&str, Twist); 13] = [
         ("for servers too", |p| {
             p.extended_key_usages
                 .push(ExtendedKeyUsagePurpose::ServerAuth);
@@ -77,6 +77,10 @@ fn the_stock_verifier_accepts_what_the_profile_refuses() {
         ("two names", |p| {
             p.subject_alt_names
                 .push(uri("urn:link:tenant:acme:device:dev_2"));
+        }),
+        ("a DNS name beside the device", |p| {
+            let host = "a.example".try_into().expect("IA5String");
+            p.subject_alt_names.push(SanType::DnsName(host));
         }),
         ("a name that is no device's", |p| {
             p.subject_alt_names = vec![uri("https://a.example")];

@@ -11,11 +11,13 @@ mod fleet;
 use std::sync::Arc;
 
 use fleet::certificates::{Authority, Credentials};
-use fleet::network::{Seen, Server, TLS_VERSIONS, alert};
+use fleet::network::{Localhost, Seen, Server, TLS_VERSIONS, alert, client};
 use fleet::{denylist, identity, verifier};
 use identity_mtls::{LiveConnections, Refusal};
 use rustls::server::ServerSessionMemoryCache;
-use rustls::{AlertDescription, HandshakeKind, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    AlertDescription, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 
 /// What rustls does when nobody turns it off, so that the client has a session to resume.
 fn resuming(config: Arc<ServerConfig>) -> Arc<ServerConfig> {
@@ -164,11 +166,17 @@ async fn a_revoked_device_cannot_resume_its_session_after_a_reload_of_the_server
         let live = LiveConnections::new(Arc::clone(&story.denylist));
         let verifier = verifier(&story.authority, &story.denylist);
         let mut server = Server::start(&verifier, &live).await;
-        let client = Arc::new(server.client(version, Some(&story.device)));
+        let renewed = Localhost::new();
+        // The client trusts both certificates, so that it is the session that is tried.
+        let mut roots = RootCertStore::empty();
+        for der in [&server.localhost.der, &renewed.der] {
+            roots.add(der.clone()).expect("root");
+        }
+        let client = Arc::new(client(version, Some(&story.device), roots));
         server.call(&client).await.expect("served");
         assert!(matches!(server.seen().await, Seen::Served { .. }));
 
-        server.certificates.replace(server.localhost.cert());
+        server.certificates.replace(renewed.cert());
         story.revoke();
         let heard = server.call(&client).await;
         let seen = server.seen().await;

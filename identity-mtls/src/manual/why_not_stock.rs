@@ -11,7 +11,7 @@
 //! | names two devices, or a DNS name beside the device | accepted | refused: exactly one name, counted in the raw bytes |
 //! | may authenticate servers as well | accepted | refused: clientAuth and nothing more |
 //! | had its signature rewritten, (r, s) as (r, n−s) | accepted | refused: low s, as the CA writes it |
-//! | is revoked | accepted until a CRL is loaded | refused from the moment of [`Denylist::add`](crate::Denylist::add) |
+//! | is revoked | accepted, unless it was built with a CRL that says so | refused from the moment of [`Denylist::add`](crate::Denylist::add) |
 //! | comes back on a resumed session | **not looked at** | no session is ever resumed |
 //!
 //! The last row is the one that hurt others (CVE-2025-23419, CVE-2025-68121): the verifier is not called
