@@ -86,7 +86,8 @@
 //! }
 //!
 //! async fn serve(accepted: Accepted<TcpStream>, routes: Router) {
-//!     let routes = DeviceIdentityLayer::new(accepted.device).layer(routes);
+//!     let device = accepted.live.as_ref().map(|live| live.device().clone());
+//!     let routes = DeviceIdentityLayer::new(device).layer(routes);
 //!     // ALPN has said which protocol it is: nothing is to be guessed from first bytes that may not come.
 //!     let mut http = match accepted.stream.get_ref().1.alpn_protocol() {
 //!         Some(b"h2") => auto::Builder::new(TokioExecutor::new()).http2_only(),

@@ -66,7 +66,10 @@ impl LiveConnections {
         let id = open.next_id;
         open.next_id += 1;
         let expires_at = device.expires_at();
-        let connection = OpenConnection { device, closing };
+        let connection = OpenConnection {
+            device: device.clone(),
+            closing,
+        };
         // Within the lock: a publication that this look misses is followed by a `re_decide` that
         // finds the connection.
         let denylist = self.denylist.snapshot();
@@ -78,6 +81,7 @@ impl LiveConnections {
         open.by_id.insert(id, connection);
         LiveConnection {
             id,
+            device,
             closed,
             open: Arc::clone(&self.open),
         }
@@ -146,11 +150,18 @@ impl LiveConnections {
 #[must_use = "dropping it takes the connection out of the registry"]
 pub struct LiveConnection {
     id: u64,
+    device: VerifiedDevice,
     closed: watch::Receiver<bool>,
     open: Arc<Mutex<OpenConnections>>,
 }
 
 impl LiveConnection {
+    /// Who is at the other end.
+    #[must_use]
+    pub fn device(&self) -> &VerifiedDevice {
+        &self.device
+    }
+
     /// Resolves when the connection has to close, at once if it already had to. Cancel-safe.
     pub async fn closed(&self) {
         // The sender lives in the registry for as long as this guard does.
@@ -178,6 +189,7 @@ impl fmt::Debug for LiveConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveConnection")
             .field("id", &self.id)
+            .field("device", &self.device)
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }

@@ -128,11 +128,11 @@ async fn a_device_is_registered_for_as_long_as_its_guard_lives() {
         let (accepted, connected) =
             meet(&acceptor, world.client(version, Some(&device)), source(1)).await;
         let mut accepted = accepted.expect("accepted");
-        let found = accepted.device.expect("a device");
+        let guard = accepted.live.expect("a device, registered");
+        let found = guard.device();
         assert_eq!(found.identity(), &identity("dev_1"));
         assert_eq!(found.tbs_sha256(), device.certificate().tbs_sha256());
         assert_eq!(world.live.len(), 1);
-        let guard = accepted.live.expect("registered");
         assert!(!guard.is_closed());
         drop(guard);
         assert!(world.live.is_empty());
@@ -152,7 +152,7 @@ async fn a_client_without_a_certificate_is_nobody() {
     for version in [0, 1] {
         let (accepted, _) = meet(&acceptor, world.client(version, None), source(1)).await;
         let accepted = accepted.expect("accepted");
-        assert!(accepted.device.is_none() && accepted.live.is_none());
+        assert!(accepted.live.is_none());
     }
     assert!(world.live.is_empty());
 }
@@ -165,7 +165,7 @@ async fn a_connection_costs_two_signature_checks_the_certificate_and_the_handsha
     let acceptor = world.acceptor(world.tls_with(provider, At(NOW)));
     for version in [0, 1] {
         let (accepted, _) = meet(&acceptor, world.client(version, Some(&device)), source(1)).await;
-        assert!(accepted.expect("accepted").device.is_some());
+        assert!(accepted.expect("accepted").live.is_some());
         assert_eq!(count.swap(0, Ordering::Relaxed), 2, "TLS version {version}");
     }
 }
@@ -344,7 +344,7 @@ async fn a_source_that_says_nothing_keeps_no_other_waiting() {
     let started = tokio::time::Instant::now();
     for n in 2..50 {
         let (accepted, _) = meet(&acceptor, world.client(1, Some(&device)), source(n)).await;
-        assert!(accepted.expect("accepted").device.is_some());
+        assert!(accepted.expect("accepted").live.is_some());
     }
     // The clock only moves when nothing else can.
     assert_eq!(started.elapsed(), Duration::ZERO, "somebody waited");
@@ -361,7 +361,7 @@ async fn when_silent_sources_hold_every_place_the_next_free_one_is_anothers() {
     }
     let started = tokio::time::Instant::now();
     let (accepted, _) = meet(&acceptor, world.client(1, Some(&device)), source(3)).await;
-    assert!(accepted.expect("accepted").device.is_some());
+    assert!(accepted.expect("accepted").live.is_some());
     assert_eq!(
         started.elapsed(),
         HandshakeLimits::default().time,

@@ -131,7 +131,8 @@ fn routes(begun: &Arc<Notify>) -> Router {
 
 /// As the crate's front page has it.
 async fn serve(accepted: Accepted<TcpStream>, routes: Router) -> End {
-    let routes = DeviceIdentityLayer::new(accepted.device).layer(routes);
+    let live = accepted.live.expect("a device");
+    let routes = DeviceIdentityLayer::new(Some(live.device().clone())).layer(routes);
     let mut http = match accepted.stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => auto::Builder::new(TokioExecutor::new()).http2_only(),
         Some(_) | None => auto::Builder::new(TokioExecutor::new()).http1_only(),
@@ -145,7 +146,6 @@ async fn serve(accepted: Accepted<TcpStream>, routes: Router) -> End {
     let stream = TokioIo::new(accepted.stream);
     let connection = http.serve_connection(stream, TowerToHyperService::new(routes));
     let mut connection = pin!(connection);
-    let live = accepted.live.expect("a device");
     tokio::select! {
         _ = connection.as_mut() => return End::ByItself,
         () = live.closed() => connection.as_mut().graceful_shutdown(),

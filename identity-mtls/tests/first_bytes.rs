@@ -216,9 +216,13 @@ async fn the_server_name_changes_nothing() {
                     connector.connect(server_name, theirs),
                 );
                 connected.expect("the same certificate");
-                let found = accepted.expect("accepted").device;
+                let found = accepted.expect("accepted").live;
                 let expected = credentials.map(|_| identity("dev_1"));
-                assert_eq!(found.map(|it| it.identity().clone()), expected, "{name}");
+                assert_eq!(
+                    found.map(|it| it.device().identity().clone()),
+                    expected,
+                    "{name}"
+                );
             }
         }
     }

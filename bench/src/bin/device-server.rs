@@ -60,7 +60,7 @@ async fn accept(listener: TcpListener, acceptor: DeviceAcceptor) {
 async fn serve(stream: TcpStream, source: IpAddr, acceptor: DeviceAcceptor) -> Result<(), Failure> {
     stream.set_nodelay(true)?;
     let accepted = acceptor.accept(stream, source).await?;
-    accepted.device.ok_or("a client without a certificate")?;
+    let _live = accepted.live.ok_or("a client without a certificate")?;
     let service = service_fn(async |_: Request<Incoming>| {
         let mut response = Response::new(Empty::<Bytes>::new());
         *response.status_mut() = StatusCode::NO_CONTENT;

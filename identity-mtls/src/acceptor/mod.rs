@@ -57,15 +57,16 @@ pub struct DeviceAcceptor {
 }
 
 /// A connection whose handshake is over.
+///
+/// Which device it is of is told by its place among the live connections alone, so nobody knows the
+/// device who lets go of the place, on which revocations reach the connection.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Accepted<S> {
     /// The connection.
     pub stream: TlsStream<S>,
-    /// Who is at its other end; `None` for a client without a certificate.
-    pub device: Option<VerifiedDevice>,
-    /// Its place among the live connections, if a device is at its other end: keep it for as long as
-    /// the connection lives, and close the connection when [`LiveConnection::closed`] resolves.
+    /// Its place among the live connections, which tells [whose](LiveConnection::device) it is; `None`
+    /// for a client without a certificate. Keep it for as long as the connection lives, and close the
+    /// connection when [`LiveConnection::closed`] resolves.
     pub live: Option<LiveConnection>,
 }
 
@@ -157,11 +158,7 @@ impl DeviceAcceptor {
             .device(connection)
             .and_then(|device| self.register(device))
         {
-            Ok((device, live)) => Ok(Accepted {
-                stream,
-                device,
-                live,
-            }),
+            Ok(live) => Ok(Accepted { stream, live }),
             Err(refusal) => {
                 let _ = timeout_at(end, part(stream)).await;
                 Err(NotAccepted::Refused(refusal))
@@ -170,17 +167,14 @@ impl DeviceAcceptor {
     }
 
     /// Registers a connection of `device`, unless something has changed since the handshake began.
-    fn register(
-        &self,
-        device: Option<VerifiedDevice>,
-    ) -> Result<(Option<VerifiedDevice>, Option<LiveConnection>), Refusal> {
+    fn register(&self, device: Option<VerifiedDevice>) -> Result<Option<LiveConnection>, Refusal> {
         let Some(device) = device else {
-            return Ok((None, None));
+            return Ok(None);
         };
         // First the registration: a change that the look after it misses finds the connection.
-        let live = self.live.register(device.clone());
-        self.tls.load().recheck(&device)?;
-        Ok((Some(device), Some(live)))
+        let live = self.live.register(device);
+        self.tls.load().recheck(live.device())?;
+        Ok(Some(live))
     }
 }
 

@@ -287,8 +287,7 @@ impl Connection {
     async fn accepted(&self, accepted: Result<Accepted<TcpStream>, NotAccepted>) {
         match accepted {
             Ok(accepted) => {
-                self.answer(accepted.stream, accepted.device, accepted.live)
-                    .await;
+                self.answer(accepted.stream, accepted.live).await;
             }
             Err(NotAccepted::Handshake(error)) => self.tell(Seen::Failed(rustls_error(&error))),
             Err(NotAccepted::Refused(refusal)) => self.tell(Seen::Refused(refusal)),
@@ -305,8 +304,8 @@ impl Connection {
         match acceptor.accept(tcp).await {
             Ok(tls) => match verifier.device(tls.get_ref().1, NOW) {
                 Ok(device) => {
-                    let live = device.clone().map(|device| self.live.register(device));
-                    self.answer(tls, device, live).await;
+                    let live = device.map(|device| self.live.register(device));
+                    self.answer(tls, live).await;
                 }
                 Err(refusal) => self.tell(Seen::Refused(refusal)),
             },
@@ -314,12 +313,8 @@ impl Connection {
         }
     }
 
-    async fn answer(
-        &self,
-        mut tls: server::TlsStream<TcpStream>,
-        device: Option<VerifiedDevice>,
-        guard: Option<LiveConnection>,
-    ) {
+    async fn answer(&self, mut tls: server::TlsStream<TcpStream>, guard: Option<LiveConnection>) {
+        let device = guard.as_ref().map(|guard| guard.device().clone());
         let mut greeting = [0; GREETING.len()];
         if tls.read_exact(&mut greeting).await.is_err() {
             return;

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use identity_mtls::tower::DeviceIdentityLayer;
-use identity_mtls::{Accepted, LiveConnection, VerifiedDevice};
+use identity_mtls::{Accepted, LiveConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -61,7 +61,6 @@ pub(super) struct Connection {
     stream: Stream,
     protocol: Protocol,
     peer: Peer,
-    device: Option<VerifiedDevice>,
     live: Option<LiveConnection>,
 }
 
@@ -76,7 +75,6 @@ impl Connection {
             stream: Stream::Plain(stream),
             protocol: Protocol::Http1,
             peer,
-            device: None,
             live: None,
         }
     }
@@ -87,7 +85,6 @@ impl Connection {
             protocol: Protocol::negotiated(tls.alpn_protocol()),
             stream: Stream::Secure(Box::new(accepted.stream)),
             peer,
-            device: accepted.device,
             live: accepted.live,
         }
     }
@@ -98,12 +95,12 @@ impl Connection {
             stream,
             protocol,
             peer,
-            device,
             live,
         } = self;
         let requested = Arc::new(AtomicBool::new(false));
         let service = {
             let requested = Arc::clone(&requested);
+            let device = live.as_ref().map(|live| live.device().clone());
             let routes = DeviceIdentityLayer::new(device).layer(routes);
             hyper::service::service_fn(move |request| {
                 requested.store(true, Ordering::Relaxed);
