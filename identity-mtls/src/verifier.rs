@@ -21,6 +21,11 @@ use crate::{Denylist, PresentedChain, Refusal, TrustBundle, VerifiedDevice, deci
 /// A failed handshake leaves no connection to ask, and the error that the acceptor gets is rustls'.
 /// Here the application learns for instance that a superseded certificate is in use
 /// ([`Refusal::Denied`] names the device).
+///
+/// A certificate is public, and it is refused before the client has proved possession of its key
+/// (RFC 8446 §4.4.3): whoever has seen a device's certificate can present it. So a refusal tells that
+/// the certificate was presented, not who did: never act against the device that it names, such as by
+/// locking it out or by denying its current certificate.
 pub trait RefusalObserver: Send + Sync {
     /// Takes note of `refusal`. It runs within the handshake: hand it on, do not block.
     fn refused(&self, refusal: &Refusal);

@@ -10,7 +10,7 @@
 mod fleet;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -384,6 +384,48 @@ async fn a_handshake_has_its_time_from_its_own_start() {
     for _ in 0..3 {
         assert!(matches!(silent.refused().await, NotAccepted::TooSlow));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_with_all_the_time_there_is_runs_to_its_end() {
+    let world = World::new();
+    let limits = HandshakeLimits {
+        time: Duration::MAX,
+        ..HandshakeLimits::default()
+    };
+    let acceptor = world.limited(world.tls(), limits);
+    let device = world.authority.device("dev_1");
+    let (ours, theirs) = duplex(64 * 1024);
+    let hesitates = async {
+        tokio::time::sleep(2 * HandshakeLimits::default().time).await;
+        connect(world.client(1, Some(&device)), theirs).await
+    };
+    let (accepted, connected) = tokio::join!(acceptor.accept(ours, source(1)), hesitates);
+    assert!(accepted.expect("accepted").live.is_some());
+    connected.expect("connected");
+
+    // A client that is refused is told so, and that it is heard out has no end either.
+    let stranger = Authority::new().device("dev_1");
+    let (accepted, _) = meet(&acceptor, world.client(0, Some(&stranger)), source(1)).await;
+    assert!(matches!(accepted, Err(NotAccepted::Handshake(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_on_ipv6_that_says_nothing_from_each_of_its_networks_keeps_no_other_waiting() {
+    let world = World::new();
+    let device = world.authority.device("dev_1");
+    let acceptor = world.acceptor(world.tls());
+    let mut silent = Silent::none();
+    for network in 0..2000 {
+        let source = Ipv6Addr::new(0x2001, 0xdb8, 1, network, 0, 0, 0, 1);
+        silent.open(&acceptor, source.into()).await;
+    }
+    let started = tokio::time::Instant::now();
+    let neighbour = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+    let client = world.client(1, Some(&device));
+    let (accepted, _) = meet(&acceptor, client, neighbour.into()).await;
+    assert!(accepted.expect("accepted").live.is_some());
+    assert_eq!(started.elapsed(), Duration::ZERO, "somebody waited");
 }
 
 #[tokio::test]

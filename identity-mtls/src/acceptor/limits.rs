@@ -3,8 +3,10 @@ use std::time::Duration;
 
 /// How many handshakes run and wait, and for how long one may run.
 ///
-/// A *source* is an IPv4 address, or an IPv6 /64. Where thousands of devices share
-/// one address, raise what may wait to the number of devices that come back at once after a power cut.
+/// A *source* is an IPv4 address, or an IPv6 /48: the most that one site is given (RFC 6177 §2), which
+/// would be 65,536 sources by /64. Where thousands of devices share one address, or one /48 as in a
+/// mobile network, raise what may wait to the number of devices that come back at once after a power
+/// cut.
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,7 +18,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandshakeLimits {
     /// How long a handshake may take from its start, the time that it waited for its start not
-    /// counted. Default: 5 s.
+    /// counted; one beyond what the clock can count, such as [`Duration::MAX`], sets no end.
+    /// Default: 5 s.
     pub time: Duration,
     /// How many handshakes run at once. Default: 256.
     pub running: NonZeroUsize,

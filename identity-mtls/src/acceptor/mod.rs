@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -142,13 +142,13 @@ impl DeviceAcceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let _place = self.places.take(source.into()).await?;
-        let end = Instant::now() + self.limits.time;
+        let end = Instant::now().checked_add(self.limits.time);
         let handshake = self.tls().handshake();
         let accept = TlsAcceptor::from(handshake.config()).accept(stream);
-        let stream = match timeout_at(end, accept.into_fallible()).await {
+        let stream = match before(end, accept.into_fallible()).await {
             Err(_) => return Err(NotAccepted::TooSlow),
             Ok(Err((error, stream))) => {
-                let _ = timeout_at(end, part(stream)).await;
+                let _ = before(end, part(stream)).await;
                 return Err(NotAccepted::Handshake(error));
             }
             Ok(Ok(stream)) => stream,
@@ -160,7 +160,7 @@ impl DeviceAcceptor {
         {
             Ok(live) => Ok(Accepted { stream, live }),
             Err(refusal) => {
-                let _ = timeout_at(end, part(stream)).await;
+                let _ = before(end, part(stream)).await;
                 Err(NotAccepted::Refused(refusal))
             }
         }
@@ -175,6 +175,14 @@ impl DeviceAcceptor {
         let live = self.live.register(device);
         self.tls.load().recheck(live.device())?;
         Ok(Some(live))
+    }
+}
+
+/// The outcome of `future` before `end`, or whenever that is where there is no end.
+async fn before<F: Future>(end: Option<Instant>, future: F) -> Result<F::Output, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, future).await,
+        None => Ok(future.await),
     }
 }
 

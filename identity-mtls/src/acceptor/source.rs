@@ -1,10 +1,11 @@
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The lower half of an IPv6 address is its host's to choose (RFC 4291 §2.5.1).
-const NETWORK_BITS: u128 = !0 << 64;
+/// The most that one site is given (RFC 6177 §2). It is the site's to choose in it, so a smaller
+/// network would make a /48 many sources: 256 by /56, 65,536 by /64. Sites that were given less share
+/// one, as those behind one address share it on IPv4.
+const NETWORK_BITS: u128 = !0 << (128 - 48);
 
-/// Where a connection comes from, as far as shares go: an IPv4 address, or the /64 that a host on
-/// IPv6 has to itself.
+/// Where a connection comes from, as far as shares go: an IPv4 address, or an IPv6 /48.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Source(IpAddr);
 
@@ -35,8 +36,9 @@ mod tests {
     }
 
     #[test]
-    fn a_host_on_ipv6_is_one_source_whichever_address_it_takes() {
-        assert_eq!(source("2001:db8:0:1::1"), source("2001:db8:0:1:ffff::2"));
-        assert_ne!(source("2001:db8:0:1::1"), source("2001:db8:0:2::1"));
+    fn a_site_on_ipv6_is_one_source_whichever_of_its_networks_and_addresses_it_takes() {
+        assert_eq!(source("2001:db8:1:1::1"), source("2001:db8:1:1:ffff::2"));
+        assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::1"));
+        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
     }
 }
