@@ -145,7 +145,8 @@ impl Service {
     /// One connection after its handshake, to its end.
     async fn serve(self: Arc<Self>, accepted: Accepted<TcpStream>) -> Result<(), Failure> {
         // Every request of this connection is told whose it is.
-        let routes = DeviceIdentityLayer::new(accepted.device).layer(routes(self));
+        let device = accepted.live.as_ref().map(|live| live.device().clone());
+        let routes = DeviceIdentityLayer::new(device).layer(routes(self));
         let mut http = match accepted.stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => auto::Builder::new(TokioExecutor::new()).http2_only(),
             Some(_) | None => auto::Builder::new(TokioExecutor::new()).http1_only(),
