@@ -46,7 +46,7 @@
 //!    [`DeviceIdentity`] of the caller's, so nothing that a device asks for reaches its certificate.
 //!    The key may be in memory ([`SoftwareSigner`]), in a hardware security module (feature
 //!    `pkcs11`), behind any other [`CaSigner`], or in a service that signs between
-//!    [`PlatformCa::prepare`] and [`UnsignedCertificate::complete`].
+//!    [`CaCertificate::prepare`] and [`UnsignedCertificate::complete`].
 //! 3. [`IssuedCertificate`] was read back by a second, independent parser and compared field by
 //!    field before anyone gets it.
 //! 4. [`PlatformCa::issue_crl`] says which of them are revoked, for servers that are not ours; see

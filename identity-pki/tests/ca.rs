@@ -79,6 +79,7 @@ fn a_p384_ca_signs_by_ecdsa_with_sha384_for_p256_devices() {
     let ca = generate(Box::new(p384_signer())).unwrap();
     assert_eq!(ca.certificate().curve(), Curve::P384);
     let unsigned = ca
+        .certificate()
         .prepare(&csr(), &identity(), &device_terms(), &mut rng())
         .unwrap();
     assert_eq!(unsigned.curve(), Curve::P384);
@@ -228,6 +229,7 @@ fn a_key_service_signs_between_the_two_steps() {
     let service = SoftwareSigner::from_pkcs8_pem(&key).unwrap();
 
     let unsigned = ca
+        .certificate()
         .prepare(&csr(), &identity(), &device_terms(), &mut rng())
         .unwrap();
     let serial = unsigned.serial();
@@ -242,6 +244,7 @@ fn a_key_service_signs_between_the_two_steps() {
     assert_eq!(unsigned.clone().complete(&high_s), Ok(issued));
 
     let other = ca
+        .certificate()
         .prepare(&csr(), &identity(), &device_terms(), &mut rng())
         .unwrap();
     let of_another = service.sign(other.tbs()).unwrap();

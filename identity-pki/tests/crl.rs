@@ -154,7 +154,7 @@ fn numbers_of_every_length_are_written() {
 #[test]
 fn of_several_entries_for_one_certificate_the_earliest_stays() {
     let later = NOW + Duration::HOUR;
-    let unsigned = CA.prepare_crl(
+    let unsigned = CA.certificate().prepare_crl(
         CrlNumber::from(1),
         &terms(),
         [
@@ -191,7 +191,7 @@ proptest! {
             (Just(entries.clone()), Just(entries).prop_shuffle())
         })
     ) {
-        let prepare = |entries| CA.prepare_crl(CrlNumber::from(1), &terms(), entries).unwrap();
+        let prepare = |entries| CA.certificate().prepare_crl(CrlNumber::from(1), &terms(), entries).unwrap();
         prop_assert_eq!(prepare(entries), prepare(shuffled));
     }
 
@@ -292,7 +292,10 @@ fn a_key_service_signs_between_the_two_steps() {
     let ca = PlatformCa::generate(Box::new(signer), "CA", &ca_terms(), &mut rng()).unwrap();
     let service = SoftwareSigner::from_pkcs8_pem(&key).unwrap();
 
-    let unsigned = ca.prepare_crl(CrlNumber::from(1), &terms(), []).unwrap();
+    let unsigned = ca
+        .certificate()
+        .prepare_crl(CrlNumber::from(1), &terms(), [])
+        .unwrap();
     let signature = service.sign(unsigned.tbs()).unwrap();
     assert!(unsigned.clone().complete(&signature).is_ok());
     let by_another = SoftwareSigner::generate(&mut rng()).sign(unsigned.tbs());

@@ -188,7 +188,7 @@ fn the_bytes_that_were_checked_are_the_bytes_that_were_signed() {
     assert!(verdict.is_ok());
 
     // In two steps the bytes are the same ones too, and asking again does not change them.
-    let unsigned = ca.prepare(
+    let unsigned = ca.certificate().prepare(
         &support::csr(),
         &support::identity(),
         &support::device_terms(),

@@ -129,7 +129,7 @@ impl PlatformCa {
         &self.certificate
     }
 
-    /// Issues the certificate of device `identity` for the key of `csr`: [`prepare`](Self::prepare),
+    /// Issues the certificate of device `identity` for the key of `csr`: [`prepare`](CaCertificate::prepare),
     /// a signature, and what [`UnsignedCertificate::complete`] does but for verifying it.
     ///
     /// That the signature is the CA's rests on the signer: it proved that it holds the key when the
@@ -141,7 +141,7 @@ impl PlatformCa {
     ///
     /// # Errors
     ///
-    /// As [`prepare`](Self::prepare); [`Error::Signing`] when the signer fails or gives no signature
+    /// As [`prepare`](CaCertificate::prepare); [`Error::Signing`] when the signer fails or gives no signature
     /// over the CA's curve; [`Error::Issued`] and [`Error::DeviceCertificate`] when the result is not
     /// what was meant.
     pub fn issue(
@@ -151,13 +151,15 @@ impl PlatformCa {
         terms: &Terms,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<IssuedCertificate, Error> {
-        let unsigned = self.prepare(csr, identity, terms, rng)?;
+        let unsigned = self.certificate.prepare(csr, identity, terms, rng)?;
         let signature = self.signer.sign(unsigned.tbs())?;
         unsigned.complete_by_own_signer(&signature)
     }
+}
 
-    /// Builds the certificate up to its signature, for signers that cannot answer at once, such as
-    /// a key management service.
+impl CaCertificate {
+    /// Builds a device's certificate up to its signature, for signers that cannot answer at once,
+    /// such as a key management service: the CA's certificate is enough for it.
     ///
     /// # Errors
     ///
@@ -170,7 +172,7 @@ impl PlatformCa {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<UnsignedCertificate, Error> {
         let serial = SerialNumber::generate(rng);
-        UnsignedCertificate::new(&self.certificate, csr.key(), identity, serial, terms)
+        UnsignedCertificate::new(self, csr.key(), identity, serial, terms)
     }
 }
 

@@ -169,7 +169,10 @@ mod tests {
             TenantId::new("acme").unwrap(),
             DeviceId::new("dev_789").unwrap(),
         );
-        let meant = ca.prepare(&csr, &identity, &terms, &mut rng).unwrap();
+        let meant = ca
+            .certificate
+            .prepare(&csr, &identity, &terms, &mut rng)
+            .unwrap();
         (sign(&meant.tbs), meant)
     }
 

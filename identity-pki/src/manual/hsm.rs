@@ -28,7 +28,7 @@
 //! ```
 //! # use std::error::Error;
 //! use identity_pki::{
-//!     CaSigner, DeviceIdentity, IssuedCertificate, PlatformCa, Terms, ValidatedCsr,
+//!     CaCertificate, CaSigner, DeviceIdentity, IssuedCertificate, Terms, ValidatedCsr,
 //! };
 //!
 //! # struct Kms<'a>(&'a dyn CaSigner);
@@ -38,7 +38,7 @@
 //! #     }
 //! # }
 //! async fn issue(
-//!     ca: &PlatformCa,
+//!     ca: &CaCertificate,
 //!     kms: &Kms<'_>,
 //!     csr: &ValidatedCsr,
 //!     identity: &DeviceIdentity,

@@ -16,10 +16,10 @@ use crate::der::{self, tag};
 use crate::key::CaKey;
 use crate::{Curve, Error, Terms, extension, oid, pem};
 
-use super::{PlatformCa, issue, signed};
+use super::{CaCertificate, PlatformCa, issue, signed};
 
 impl PlatformCa {
-    /// Signs a list of the certificates that are revoked: [`prepare_crl`](Self::prepare_crl), a
+    /// Signs a list of the certificates that are revoked: [`prepare_crl`](CaCertificate::prepare_crl), a
     /// signature, and [`UnsignedCrl::complete`].
     ///
     /// A server of ours asks its denylist. This is for those that stand in front, such as nginx
@@ -63,11 +63,13 @@ impl PlatformCa {
         terms: &Terms,
         entries: impl IntoIterator<Item = RevokedCertificate>,
     ) -> Result<Crl, Error> {
-        let unsigned = self.prepare_crl(number, terms, entries)?;
+        let unsigned = self.certificate.prepare_crl(number, terms, entries)?;
         let signature = self.signer.sign(unsigned.tbs())?;
         unsigned.complete(&signature)
     }
+}
 
+impl CaCertificate {
     /// Builds the list up to its signature, for signers that cannot answer at once.
     ///
     /// `thisUpdate` is `now` less the backdating of `terms`, and `nextUpdate`, by which the next
@@ -88,19 +90,18 @@ impl PlatformCa {
         terms: &Terms,
         entries: impl IntoIterator<Item = RevokedCertificate>,
     ) -> Result<UnsignedCrl, Error> {
-        let ca = &self.certificate;
-        if !ca.can_sign_crls() {
+        if !self.can_sign_crls() {
             return Err(Error::CaCannotSignCrls);
         }
-        ca.check_valid_at(terms.now())?;
+        self.check_valid_at(terms.now())?;
         let update = terms.validity()?;
         let fields = Fields {
-            issuer: ca.subject_der().to_vec(),
-            issuer_key: ca.key().clone(),
+            issuer: self.subject_der().to_vec(),
+            issuer_key: self.key().clone(),
             this_update: update.not_before,
             next_update: update.not_after,
             entries: entry::collapse(entries),
-            authority_key_id: ca.subject_key_id().to_vec(),
+            authority_key_id: self.subject_key_id().to_vec(),
             number,
         };
         Ok(UnsignedCrl {

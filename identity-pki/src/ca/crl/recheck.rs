@@ -152,7 +152,10 @@ mod tests {
         let signer = Box::new(SoftwareSigner::generate(&mut rng));
         let ca = PlatformCa::generate(signer, "CA", &terms, &mut rng).unwrap();
         let entries = [1, 2].map(|number| entry(number, RevocationReason::Superseded));
-        let meant = ca.prepare_crl(CrlNumber::from(7), &terms, entries).unwrap();
+        let meant = ca
+            .certificate
+            .prepare_crl(CrlNumber::from(7), &terms, entries)
+            .unwrap();
         (sign(&meant.tbs), meant)
     }
 
