@@ -102,12 +102,6 @@ fn main() {
         bar,
         "%",
     );
-    report::row(
-        "a device's connection beyond the stock verifier's",
-        connection.median,
-        bar,
-        "%",
-    );
 }
 
 /// The same configuration, but for who verifies the client.

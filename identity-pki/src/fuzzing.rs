@@ -1,6 +1,7 @@
 //! Entry points for the fuzz targets under `fuzz/`, which are also fed the corpora by an ordinary
 //! test. Not part of the public interface.
 
+use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -8,7 +9,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::PairingCode;
 use crate::{
     CaCertificate, CsrPolicy, CsrReason, DeviceIdentity, ECDSA_P256_SHA256, Error, PemRule,
-    ServerCertificate, ServerCertificateRule, ValidatedCsr, pem,
+    ServerCertificate, ServerCertificateRule, ValidatedCsr, csr, pem,
 };
 
 /// A request in DER: the gate answers, and what it accepts an independent parser reads as the same
@@ -26,6 +27,16 @@ pub fn csr_der(bytes: &[u8]) {
 /// most inputs.
 pub fn csr_attributes(bytes: &[u8]) -> Result<(), CsrReason> {
     CsrPolicy::new(ECDSA_P256_SHA256).check_attributes_of(bytes)
+}
+
+/// The check of a proof of possession, of any message, for test vectors.
+pub fn proof_of_possession(
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+    verifier: &dyn SignatureVerificationAlgorithm,
+) -> Result<(), CsrReason> {
+    csr::check_signature(key, message, signature, verifier)
 }
 
 /// A request as text.

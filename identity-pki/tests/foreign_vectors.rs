@@ -38,8 +38,8 @@ fn wycheproof_agrees_with_the_proof_by_aws_lc_rs() {
     wycheproof_agrees_with(webpki::aws_lc_rs::ECDSA_P256_SHA256);
 }
 
-/// The ECDSA vectors of C2SP's wycheproof, every group of them, through a verifier of the proof of
-/// possession.
+/// The ECDSA vectors of C2SP's wycheproof, every group of them, through the gate's check of the proof
+/// of possession.
 fn wycheproof_agrees_with(verifier: &dyn SignatureVerificationAlgorithm) {
     let file = corpus().join("wycheproof/ecdsa_secp256r1_sha256_test.json");
     let vectors: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -51,7 +51,7 @@ fn wycheproof_agrees_with(verifier: &dyn SignatureVerificationAlgorithm) {
         let key = hex(&group["publicKey"]["uncompressed"]);
         for test in group["tests"].as_array().unwrap() {
             let (message, signature) = (hex(&test["msg"]), hex(&test["sig"]));
-            let verdict = verifier.verify_signature(&key, &message, &signature);
+            let verdict = fuzzing::proof_of_possession(&key, &message, &signature, verifier);
             let (count, is_expected) = match test["result"].as_str().unwrap() {
                 "valid" => (&mut valid, verdict.is_ok()),
                 "invalid" => (&mut invalid, verdict.is_err()),

@@ -7,6 +7,7 @@ mod reason;
 
 pub use policy::{CsrPolicy, MAX_CSR_LEN};
 pub use proof::ECDSA_P256_SHA256;
+pub(crate) use proof::check_signature;
 pub use reason::{CsrCategory, CsrReason};
 
 use crate::SpkiSha256;

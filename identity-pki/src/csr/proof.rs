@@ -49,11 +49,21 @@ pub(super) fn check(
     verifier: &dyn SignatureVerificationAlgorithm,
 ) -> Result<(), CsrReason> {
     check_algorithm(&csr.signature_algorithm, &verifier.signature_alg_id())?;
-    if !ecdsa::is_sig_value(csr.signature) {
+    check_signature(key.point(), csr.info, csr.signature, verifier)
+}
+
+/// Whether `signature` is that of `message` by the key whose uncompressed point is `key`.
+pub(crate) fn check_signature(
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+    verifier: &dyn SignatureVerificationAlgorithm,
+) -> Result<(), CsrReason> {
+    if !ecdsa::is_sig_value(signature) {
         return Err(CsrReason::SignatureEncoding);
     }
     verifier
-        .verify_signature(key.point(), csr.info, csr.signature)
+        .verify_signature(key, message, signature)
         .map_err(|InvalidSignature| CsrReason::Signature)
 }
 
