@@ -54,7 +54,8 @@
 //! 5. [`DeviceCertificate`] is how a server reads what a client presents. `identity-mtls` does the
 //!    rest: path, time, denylist.
 //!
-//! The [`manual`] tells why the gate is so strict, how to embed it, and which attacks are stopped by what.
+//! The [`manual`] tells why the gate is so strict, how to embed it, how to keep the CA's key in a
+//! token, how to rotate a CA, and which attacks are stopped by what.
 //!
 //! # Features
 //!
