@@ -9,14 +9,12 @@
 
 mod fleet;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use fleet::certificates::{Authority, Credentials, other_s, with_signature};
 use fleet::network::{Seen, Server, TLS_VERSIONS, alert};
-use fleet::{denylist, identity, provider, trust, verifier};
-use identity_mtls::{
-    Denylist, DeviceCertVerifier, LiveConnections, Refusal, RefusalObserver, TrustBundle,
-};
+use fleet::{Refusals, denylist, identity, provider, trust, verifier};
+use identity_mtls::{Denylist, DeviceCertVerifier, LiveConnections, Refusal, TrustBundle};
 use rustls::{AlertDescription, CertificateError};
 use time::Duration;
 
@@ -235,15 +233,6 @@ async fn under_a_denylist_beyond_its_age_limit_every_device_is_refused() {
     for version in TLS_VERSIONS {
         let (heard, _) = server.meet(server.client(version, Some(&device))).await;
         assert_eq!(heard.expect("served"), identity("dev_1").san_uri());
-    }
-}
-
-#[derive(Clone, Default)]
-struct Refusals(Arc<Mutex<Vec<Refusal>>>);
-
-impl RefusalObserver for Refusals {
-    fn refused(&self, refusal: &Refusal) {
-        self.0.lock().expect("lock").push(refusal.clone());
     }
 }
 

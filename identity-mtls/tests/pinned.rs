@@ -8,14 +8,14 @@
 
 mod fleet;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use fleet::certificates::{Authority, Credentials, common_name, other_s, uri, with_signature};
 use fleet::network::{At, Localhost, Seen, Server, TLS_VERSIONS};
-use fleet::{NOW, denylist, provider};
+use fleet::{NOW, Refusals, denylist, provider};
 use identity_mtls::{
-    DenylistSnapshot, DeviceCertVerifier, LiveConnections, PresentedChain, Refusal,
-    RefusalObserver, VerifiedDevice, decide,
+    DenylistSnapshot, DeviceCertVerifier, LiveConnections, PresentedChain, Refusal, VerifiedDevice,
+    decide,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -253,15 +253,6 @@ fn rustls_resumes_sessions_unless_told_otherwise() {
     assert!(config.session_storage.can_cache());
     assert_eq!(config.send_tls13_tickets, 2);
     assert_eq!(config.max_early_data_size, 0);
-}
-
-#[derive(Clone, Default)]
-struct Refusals(Arc<Mutex<Vec<Refusal>>>);
-
-impl RefusalObserver for Refusals {
-    fn refused(&self, refusal: &Refusal) {
-        self.0.lock().expect("lock").push(refusal.clone());
-    }
 }
 
 /// What a stranger can make us hold before a certificate is looked at: 64 KiB, which rustls limits.

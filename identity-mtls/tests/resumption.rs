@@ -16,7 +16,8 @@ use fleet::{denylist, identity, verifier};
 use identity_mtls::{LiveConnections, Refusal};
 use rustls::server::ServerSessionMemoryCache;
 use rustls::{
-    AlertDescription, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    AlertDescription, ClientConfig, HandshakeKind, RootCertStore, ServerConfig,
+    SupportedProtocolVersion,
 };
 
 /// What rustls does when nobody turns it off, so that the client has a session to resume.
@@ -53,6 +54,19 @@ impl Story {
     }
 }
 
+/// The server fails the handshake, and the client gets `expected`.
+async fn assert_refused(
+    version: &SupportedProtocolVersion,
+    server: &mut Server,
+    client: &Arc<ClientConfig>,
+    expected: AlertDescription,
+) {
+    let heard = server.call(client).await;
+    let seen = server.seen().await;
+    assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
+    assert_eq!(alert(heard), expected, "{version:?}");
+}
+
 async fn comes_back(version: &'static SupportedProtocolVersion) {
     let story = Story::begin();
     let mut server = story.server(|config| config).await;
@@ -75,14 +89,13 @@ async fn comes_back(version: &'static SupportedProtocolVersion) {
     }
 
     story.revoke();
-    let heard = server.call(&client).await;
-    let seen = server.seen().await;
-    assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
-    assert_eq!(
-        alert(heard),
+    assert_refused(
+        version,
+        &mut server,
+        &client,
         AlertDescription::CertificateRevoked,
-        "{version:?}"
-    );
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -128,14 +141,13 @@ async fn a_ticket_from_an_earlier_server_brings_nobody_back() {
         assert!(matches!(earlier.seen().await, Seen::Served { .. }));
 
         story.revoke();
-        let heard = server.call(&client).await;
-        let seen = server.seen().await;
-        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
-        assert_eq!(
-            alert(heard),
+        assert_refused(
+            version,
+            &mut server,
+            &client,
             AlertDescription::CertificateRevoked,
-            "{version:?}"
-        );
+        )
+        .await;
     }
 }
 
@@ -152,10 +164,7 @@ async fn a_ticket_from_before_a_change_of_the_ca_brings_nobody_back() {
         earlier.call(&client).await.expect("served");
         assert!(matches!(earlier.seen().await, Seen::Served { .. }));
 
-        let heard = server.call(&client).await;
-        let seen = server.seen().await;
-        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
-        assert_eq!(alert(heard), AlertDescription::UnknownCA, "{version:?}");
+        assert_refused(version, &mut server, &client, AlertDescription::UnknownCA).await;
     }
 }
 
@@ -178,13 +187,12 @@ async fn a_revoked_device_cannot_resume_its_session_after_a_reload_of_the_server
 
         server.certificates.replace(renewed.cert());
         story.revoke();
-        let heard = server.call(&client).await;
-        let seen = server.seen().await;
-        assert!(matches!(seen, Seen::Failed(_)), "{version:?}: {seen:?}");
-        assert_eq!(
-            alert(heard),
+        assert_refused(
+            version,
+            &mut server,
+            &client,
             AlertDescription::CertificateRevoked,
-            "{version:?}"
-        );
+        )
+        .await;
     }
 }

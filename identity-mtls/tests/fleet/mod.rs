@@ -10,9 +10,9 @@ pub(crate) mod certificates;
 pub(crate) mod counting;
 pub(crate) mod network;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use identity_mtls::{Denylist, DeviceCertVerifier, TrustBundle};
+use identity_mtls::{Denylist, DeviceCertVerifier, Refusal, RefusalObserver, TrustBundle};
 use identity_pki::{DeviceId, DeviceIdentity, TbsSha256, TenantId};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use time::OffsetDateTime;
@@ -56,4 +56,14 @@ pub(crate) fn verifier(
 pub(crate) fn trust(authorities: &[&certificates::Authority]) -> TrustBundle {
     let certificates = authorities.iter().map(|a| a.ca.certificate().clone());
     TrustBundle::new(certificates).expect("trust bundle")
+}
+
+/// An observer that keeps what it was told.
+#[derive(Clone, Default)]
+pub(crate) struct Refusals(pub(crate) Arc<Mutex<Vec<Refusal>>>);
+
+impl RefusalObserver for Refusals {
+    fn refused(&self, refusal: &Refusal) {
+        self.0.lock().expect("lock").push(refusal.clone());
+    }
 }
