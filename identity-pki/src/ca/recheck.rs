@@ -3,8 +3,9 @@
 
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Extension, X509Version};
+use x509_parser::x509::AlgorithmIdentifier;
 
-use crate::{DeviceIdentity, Error, oid};
+use crate::{Curve, DeviceIdentity, Error, oid};
 
 use super::UnsignedCertificate;
 
@@ -39,15 +40,18 @@ pub(super) fn compare(der: &[u8], meant: &UnsignedCertificate) -> Result<(), Err
     }
 }
 
+/// Whether this is the signature algorithm of keys on `curve`, without parameters.
+pub(super) fn is_signature_algorithm_of(curve: Curve, algorithm: &AlgorithmIdentifier<'_>) -> bool {
+    algorithm.algorithm.as_bytes() == curve.signature_oid().as_bytes()
+        && algorithm.parameters.is_none()
+}
+
 fn difference(der: &[u8], meant: &UnsignedCertificate) -> Option<Difference> {
     let Ok((&[], certificate)) = X509Certificate::from_der(der) else {
         return Some(Difference::Encoding);
     };
     let validity = certificate.validity();
-    let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == meant.issuer_key.curve().signature_oid().as_bytes()
-            && algorithm.parameters.is_none()
-    };
+    let ecdsa = |algorithm: &_| is_signature_algorithm_of(meant.issuer_key.curve(), algorithm);
     let fields = [
         (
             Difference::TbsCertificate,

@@ -4,6 +4,7 @@
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer as _, X509Extension};
 
+use crate::ca::recheck::is_signature_algorithm_of;
 use crate::{Error, SerialNumber};
 
 use super::read::List;
@@ -46,10 +47,7 @@ fn difference(der: &[u8], meant: &UnsignedCrl) -> Option<CrlDifference> {
         return Some(CrlDifference::Encoding);
     };
     let (meant_tbs, meant) = (&meant.tbs, &meant.fields);
-    let ecdsa = |algorithm: &x509_parser::x509::AlgorithmIdentifier<'_>| {
-        algorithm.algorithm.as_bytes() == meant.issuer_key.curve().signature_oid().as_bytes()
-            && algorithm.parameters.is_none()
-    };
+    let ecdsa = |algorithm: &_| is_signature_algorithm_of(meant.issuer_key.curve(), algorithm);
     let fields = [
         (CrlDifference::TbsCertList, list.tbs == meant_tbs),
         (CrlDifference::Version, list.version == V2),
