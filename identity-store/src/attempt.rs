@@ -7,6 +7,7 @@ use identity_challenge::{
 };
 use time::OffsetDateTime;
 
+use crate::Notice;
 use crate::{
     AttemptVerdict, Chain, ChallengeFacts, ConsentStatus, Device, DeviceStatus, Error, Event,
     InternalUserId, KycStatus, NewChallenge, Palm, Result, StoredChallenge, Subject, TenantConfig,
@@ -39,6 +40,15 @@ impl User {
 }
 
 impl StoredChallenge {
+    /// What to tell those who wait for a change of it.
+    pub(crate) fn notice(&self) -> Notice {
+        Notice::Challenge {
+            tenant_id: self.tenant_id.clone(),
+            challenge_id: self.challenge_id.clone(),
+            device_id: self.device_id.clone(),
+        }
+    }
+
     /// What the challenge's events tell of it.
     pub(crate) fn facts(&self) -> ChallengeFacts {
         ChallengeFacts {

@@ -1,5 +1,5 @@
 //! Storage for the identity platform: traits whose documentation is their contract, a memory back
-//! end that is their model, SQLite, and one conformance suite that both pass.
+//! end that is their model, SQLite and PostgreSQL, and one conformance suite that all of them pass.
 //!
 //! A method that changes something is one transaction: it commits the data, an audit row and an
 //! outbox row for each event, and the answer for a repetition of the request, or nothing. It runs to
@@ -33,9 +33,10 @@
 //!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
-    feature = "sqlite",
-    doc = "- [`SqliteStore`]: the embedded back end; [`Crypter`] encrypts its secret columns under the data key."
+    any(feature = "postgres", feature = "sqlite"),
+    doc = "- [`SqlStore`]: SQLite in a file or PostgreSQL; [`Crypter`] encrypts its secret columns under the data key."
 )]
+//! - [`StoreObserver`]: who hears of changes, those of other processes too, and of transactions.
 //! - [`audit_hash`]: how anyone can verify an exported audit chain.
 //! - [`Error`]: not found, a [`Conflict`], a refusal of `identity-challenge`, or the back end's failure.
 //!
@@ -43,7 +44,8 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `sqlite` (default) | the SQLite back end and column encryption |
+//! | `sqlite` (default) | SQLite and column encryption |
+//! | `postgres` | PostgreSQL and column encryption |
 //! | `testing` | the conformance suite, for a back end outside this crate |
 
 mod attempt;
@@ -51,20 +53,21 @@ mod audit_chain;
 mod ca_rotation;
 #[cfg(feature = "testing")]
 pub mod conformance;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod crypter;
 mod error;
 mod id;
 mod memory;
 mod model;
+mod observer;
 mod posting;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 mod time_format;
 mod traits;
 
 pub use audit_chain::audit_hash;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result};
 pub use id::{
@@ -73,7 +76,8 @@ pub use id::{
 };
 pub use memory::MemoryStore;
 pub use model::*;
-#[cfg(feature = "sqlite")]
-pub use sqlite::{Migrate, SqliteStore};
+pub use observer::{Notice, StoreObserver, Transaction, TransactionEnd};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use sql::{Migrate, PoolOptions, SqlStore};
 pub use time_format::rfc3339;
 pub use traits::*;

@@ -20,6 +20,13 @@ impl Entropy {
     pub(crate) fn with<T>(&self, draw: impl FnOnce(&mut dyn CryptoRng) -> T) -> T {
         draw(&mut **self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// A random part of `longest`.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn up_to(&self, longest: std::time::Duration) -> std::time::Duration {
+        let drawn = self.with(|rng| rng.next_u32());
+        longest.mul_f64(f64::from(drawn) / f64::from(u32::MAX))
+    }
 }
 
 impl std::fmt::Debug for Entropy {

@@ -6,16 +6,17 @@
     reason = "a store that cannot be made is the report"
 )]
 
-use identity_store::{Crypter, DataKey, Migrate, SqliteStore};
+use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
 use tempfile::TempDir;
 
 /// An empty store in a directory of its own, which goes with the test.
-async fn store() -> (SqliteStore, TempDir) {
+async fn store() -> (SqlStore, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("identity.db");
     let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
     let entropy = rand_core::UnwrapErr(getrandom::SysRng);
-    let store = SqliteStore::open(path.to_str().unwrap(), crypter, entropy, Migrate::Auto);
+    let (path, pool) = (path.to_str().unwrap(), PoolOptions::default());
+    let store = SqlStore::open(path, &pool, crypter, entropy, Migrate::Auto);
     (store.await.unwrap(), directory)
 }
 

@@ -155,6 +155,7 @@ impl Transaction<'_> {
             attempts: Vec::new(),
         };
         self.state.challenges.insert(key, row);
+        self.notify(record.notice());
         self.tell(&record.tenant_id, &Event::ChallengeCreated(record.facts()));
         Ok(record)
     }
@@ -186,6 +187,7 @@ impl Transaction<'_> {
         let row = self.challenge_row(&record.tenant_id, &record.challenge_id)?;
         row.record = record.clone();
         let in_doubt = row.is_in_doubt();
+        self.notify(record.notice());
         if let Some(palm_type) = record.stray_palm().filter(|_| in_doubt) {
             self.erase_stray(record, palm_type)?;
         }

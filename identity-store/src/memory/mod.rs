@@ -17,15 +17,16 @@ mod tenants;
 mod transaction;
 mod users;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use rand_core::CryptoRng;
 
 use self::state::State;
 use self::transaction::Transaction;
+use crate::observer::Observers;
 use crate::posting::{Entropy, to_millisecond};
-use crate::{Change, Result, Store};
+use crate::{Change, Result, Store, StoreObserver};
 
 /// A back end that keeps everything in memory, for tests and as the model of the others.
 ///
@@ -44,6 +45,7 @@ use crate::{Change, Result, Store};
 pub struct MemoryStore {
     state: Mutex<State>,
     entropy: Entropy,
+    observers: Observers,
 }
 
 impl MemoryStore {
@@ -53,6 +55,7 @@ impl MemoryStore {
         Self {
             state: Mutex::new(State::default()),
             entropy: Entropy::new(rng),
+            observers: Observers::default(),
         }
     }
 
@@ -72,7 +75,12 @@ impl MemoryStore {
         let mut state = self.state();
         let mut transaction = Transaction::new(state.clone(), change, &self.entropy);
         let value = work(&mut transaction)?;
-        *state = transaction.finish()?;
+        let (next, notices) = transaction.finish()?;
+        *state = next;
+        drop(state);
+        for notice in &notices {
+            self.observers.noticed(notice);
+        }
         Ok(value)
     }
 }
@@ -81,6 +89,10 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn observe(&self, observer: Arc<dyn StoreObserver>) {
+        self.observers.add(observer);
     }
 
     async fn close(&self) {}

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::state::{DeviceRow, State};
 use super::transaction::Transaction;
+use crate::Notice;
 use crate::{
     CertificateRecord, Conflict, DenialReason, DeniedCertificate, DeviceStatus, Entity, Error,
     Event, Issuance, IssuancePurpose, PairDevice, Paired, PairingCandidate, RenewDevice, Renewed,
@@ -84,6 +85,7 @@ impl Transaction<'_> {
             not_after: certificate.not_after,
         };
         self.state.denials.push(denied.clone());
+        self.notify(Notice::Denied);
         denied
     }
 

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use crate::Notice;
 use crate::ca_rotation::rotation;
 use crate::{
     CaRecord, CaState, Change, Event, NamedSecret, Result, SecretBytes, SecretStore,
@@ -21,6 +22,7 @@ impl SecretStore for MemoryStore {
             };
             let is_first = tx.state.server_cert.replace(cert).is_none();
             tx.tell_platform(&uploaded);
+            tx.notify(Notice::Certificates);
             Ok(is_first)
         })
     }
@@ -49,6 +51,7 @@ impl SecretStore for MemoryStore {
             };
             cas.push(ca);
             tx.tell_platform(&generated);
+            tx.notify(Notice::Certificates);
             Ok(state)
         })
     }

@@ -4,7 +4,8 @@ use time::OffsetDateTime;
 use super::state::State;
 use crate::posting::{Entropy, PostedWebhook, posting};
 use crate::{
-    Chain, Change, Conflict, Entity, Error, Event, OutboxEvent, Result, Tenant, User, UserId,
+    Chain, Change, Conflict, Entity, Error, Event, Notice, OutboxEvent, Result, Tenant, User,
+    UserId,
 };
 
 /// A change under way, on a copy of the state.
@@ -12,6 +13,7 @@ pub(super) struct Transaction<'a> {
     pub(super) state: State,
     pub(super) change: Change,
     entropy: &'a Entropy,
+    notices: Vec<Notice>,
 }
 
 impl<'a> Transaction<'a> {
@@ -20,6 +22,7 @@ impl<'a> Transaction<'a> {
             state,
             change,
             entropy,
+            notices: Vec::new(),
         }
     }
 
@@ -28,15 +31,20 @@ impl<'a> Transaction<'a> {
         self.change.at
     }
 
-    /// Keeps the change's answer and gives the state to be committed.
-    pub(super) fn finish(mut self) -> Result<State> {
+    /// Tells `notice` once this is committed.
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// Keeps the change's answer and gives the state to be committed, and what to tell then.
+    pub(super) fn finish(mut self) -> Result<(State, Vec<Notice>)> {
         if let Some(answer) = self.change.answer {
             match self.state.answers.get_mut(&answer.key) {
                 Some(reserved) if reserved.answer.is_none() => reserved.answer = Some(answer),
                 Some(_) | None => return Err(Error::Conflict(Conflict::RequestAnswered)),
             }
         }
-        Ok(self.state)
+        Ok((self.state, self.notices))
     }
 
     /// Tells of an event in the tenant's chain, and to its webhooks.

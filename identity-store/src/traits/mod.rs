@@ -37,7 +37,9 @@ pub use secrets::SecretStore;
 pub use tenants::TenantStore;
 pub use users::UserStore;
 
-use crate::Result;
+use std::sync::Arc;
+
+use crate::{Result, StoreObserver};
 
 /// A whole back end.
 #[async_trait::async_trait]
@@ -65,6 +67,10 @@ pub trait Store:
     /// [`Error::SchemaOlder`](crate::Error::SchemaOlder) or
     /// [`Error::SchemaNewer`](crate::Error::SchemaNewer).
     async fn check(&self) -> Result<()>;
+
+    /// Tells `observer` from now on what changes, here and in other processes that share the database,
+    /// and which transactions end.
+    fn observe(&self, observer: Arc<dyn StoreObserver>);
 
     /// Ends open transactions and closes the connections.
     async fn close(&self);

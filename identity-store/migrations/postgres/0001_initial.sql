@@ -1,0 +1,320 @@
+-- Times are milliseconds since the Unix epoch. Digests and serial numbers are raw bytes. Documents are
+-- JSON text. Ids sort by their bytes, as they do everywhere else. Every key begins with tenant_id; the
+-- global look-ups are the unique indexes on pairing_code_hash, client_id, email, token_hash and serial.
+
+CREATE TABLE tenants (
+    tenant_id  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name       TEXT NOT NULL,
+    status     TEXT NOT NULL CHECK (status IN ('active', 'suspended')),
+    config     TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE devices (
+    tenant_id          TEXT COLLATE "C" NOT NULL REFERENCES tenants,
+    device_id          TEXT COLLATE "C" NOT NULL,
+    name               TEXT NOT NULL,
+    location           TEXT,
+    device_class       TEXT NOT NULL,
+    bound_product      TEXT,
+    bound_action       TEXT,
+    tags               TEXT NOT NULL,
+    -- 'expired' is not stored: it is 'pending_pairing' after pairing_expires_at.
+    status             TEXT NOT NULL CHECK (status IN ('pending_pairing', 'paired', 'revoked')),
+    info               TEXT NOT NULL,
+    -- Kept after the code is spent, for as long as the same key may fetch its certificate again.
+    pairing_code_hash  BYTEA UNIQUE,
+    pairing_expires_at BIGINT,
+    active_serial      BYTEA,
+    paired_at          BIGINT,
+    revoked_at         BIGINT,
+    revoked_by         TEXT,
+    last_seen_at       BIGINT,
+    created_at         BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, device_id)
+);
+
+CREATE INDEX devices_newest ON devices (tenant_id, created_at DESC, device_id DESC);
+
+-- The issuance ledger. Rows are never changed or deleted.
+CREATE TABLE issued_certificates (
+    tenant_id      TEXT COLLATE "C" NOT NULL,
+    device_id      TEXT COLLATE "C" NOT NULL,
+    serial         BYTEA NOT NULL,
+    fingerprint    BYTEA NOT NULL UNIQUE,
+    tbs_sha256     BYTEA NOT NULL UNIQUE,
+    spki_sha256    BYTEA NOT NULL UNIQUE,
+    ca_fingerprint BYTEA NOT NULL,
+    profile        TEXT NOT NULL,
+    purpose        TEXT NOT NULL CHECK (purpose IN ('pairing', 'renewal')),
+    not_before     BIGINT NOT NULL,
+    not_after      BIGINT NOT NULL,
+    pem            TEXT NOT NULL,
+    request_id     TEXT NOT NULL,
+    issued_at      BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, device_id, serial)
+);
+
+CREATE UNIQUE INDEX issued_certificates_serial ON issued_certificates (serial);
+
+CREATE FUNCTION issued_certificates_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'the issuance ledger is append-only'; END $$;
+CREATE TRIGGER issued_certificates_are_kept
+    BEFORE DELETE OR UPDATE OR TRUNCATE ON issued_certificates
+    FOR EACH STATEMENT EXECUTE FUNCTION issued_certificates_are_append_only();
+
+CREATE TABLE revoked_cert_fingerprints (
+    sequence    BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id   TEXT COLLATE "C" NOT NULL,
+    device_id   TEXT COLLATE "C" NOT NULL,
+    fingerprint BYTEA NOT NULL,
+    tbs_sha256  BYTEA NOT NULL UNIQUE,
+    reason      TEXT NOT NULL CHECK (reason IN ('revoked', 'renewed', 'replaced')),
+    revoked_at  BIGINT NOT NULL,
+    revoked_by  TEXT NOT NULL,
+    not_after   BIGINT NOT NULL,
+    serial         BYTEA NOT NULL,
+    ca_fingerprint BYTEA NOT NULL,
+    -- The transaction that denied it. A sequence number says nothing about the order of commits; what
+    -- was in flight at one read is told by the transactions that were.
+    xact        BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)
+);
+
+CREATE INDEX revoked_cert_fingerprints_feed ON revoked_cert_fingerprints (xact, sequence);
+
+CREATE INDEX revoked_cert_fingerprints_not_after ON revoked_cert_fingerprints (not_after);
+
+CREATE TABLE users (
+    tenant_id            TEXT COLLATE "C" NOT NULL REFERENCES tenants,
+    user_id              TEXT COLLATE "C" NOT NULL,
+    internal_id          TEXT COLLATE "C" NOT NULL UNIQUE,
+    display_name         TEXT,
+    email                TEXT COLLATE "C",
+    mobile               TEXT,
+    suspended            BOOLEAN NOT NULL,
+    consent_status       TEXT NOT NULL CHECK (consent_status IN ('none', 'granted', 'withdrawn')),
+    kyc_status           TEXT NOT NULL CHECK (kyc_status IN ('none', 'pending', 'verified', 'failed')),
+    kyc_provider         TEXT,
+    kyc_level            TEXT,
+    palm_policy          TEXT NOT NULL,
+    consecutive_failures BIGINT NOT NULL,
+    last_failure_at      BIGINT,
+    created_at           BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id)
+);
+
+CREATE INDEX users_newest ON users (tenant_id, created_at DESC, internal_id DESC);
+
+CREATE TABLE palms (
+    tenant_id   TEXT COLLATE "C" NOT NULL,
+    user_id     TEXT COLLATE "C" NOT NULL,
+    palm_type   TEXT COLLATE "C" NOT NULL CHECK (palm_type IN ('left', 'right')),
+    palm_id     BIGINT NOT NULL,
+    device_id   TEXT COLLATE "C" NOT NULL,
+    enrolled_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, palm_type),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users
+);
+
+-- Templates that are still to be erased at the palm server, if they are there at all.
+CREATE TABLE palm_erasures (
+    tenant_id    TEXT COLLATE "C" NOT NULL,
+    user_id      TEXT COLLATE "C" NOT NULL,
+    palm_type    TEXT COLLATE "C" NOT NULL CHECK (palm_type IN ('left', 'right')),
+    requested_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, palm_type),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users
+);
+
+CREATE INDEX palm_erasures_oldest ON palm_erasures (requested_at);
+
+CREATE TABLE consents (
+    tenant_id    TEXT COLLATE "C" NOT NULL,
+    user_id      TEXT COLLATE "C" NOT NULL,
+    position     BIGINT NOT NULL,
+    recorded_at  BIGINT NOT NULL,
+    version      TEXT NOT NULL,
+    purposes     TEXT NOT NULL,
+    granted      BOOLEAN NOT NULL,
+    method       TEXT NOT NULL,
+    withdrawn_at BIGINT,
+    PRIMARY KEY (tenant_id, user_id, position),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users
+);
+
+CREATE TABLE challenges (
+    tenant_id        TEXT COLLATE "C" NOT NULL,
+    challenge_id     TEXT COLLATE "C" NOT NULL,
+    kind             TEXT COLLATE "C" NOT NULL CHECK (kind IN ('verify', 'enroll')),
+    palm_type        TEXT COLLATE "C",
+    status           TEXT NOT NULL,
+    status_reason    TEXT,
+    attempts_used    BIGINT NOT NULL,
+    max_attempts     BIGINT NOT NULL,
+    user_id          TEXT COLLATE "C" NOT NULL,
+    internal_user_id TEXT NOT NULL,
+    device_id        TEXT COLLATE "C" NOT NULL,
+    -- NULL when a console user asked.
+    client_id        TEXT COLLATE "C",
+    context          TEXT NOT NULL,
+    metadata         TEXT NOT NULL,
+    display          TEXT,
+    binding_message  TEXT,
+    client_reference TEXT,
+    nonce            TEXT NOT NULL,
+    scores           TEXT,
+    receipt          TEXT,
+    created_at       BIGINT NOT NULL,
+    expires_at       BIGINT NOT NULL,
+    completed_at     BIGINT,
+    PRIMARY KEY (tenant_id, challenge_id)
+);
+
+CREATE INDEX challenges_newest ON challenges (tenant_id, created_at DESC, challenge_id DESC);
+CREATE INDEX challenges_open ON challenges (tenant_id, device_id, created_at)
+    WHERE status IN ('pending', 'in_progress');
+CREATE INDEX challenges_open_of_user ON challenges (tenant_id, user_id, created_at)
+    WHERE status IN ('pending', 'in_progress');
+CREATE INDEX challenges_overdue ON challenges (expires_at)
+    WHERE status IN ('pending', 'in_progress');
+
+CREATE TABLE challenge_attempts (
+    tenant_id         TEXT COLLATE "C" NOT NULL,
+    challenge_id      TEXT COLLATE "C" NOT NULL,
+    number            BIGINT NOT NULL,
+    sample_digest     BYTEA NOT NULL,
+    started_at        BIGINT NOT NULL,
+    lease_until       BIGINT NOT NULL,
+    -- NULL while it is being decided.
+    finished_at       BIGINT,
+    -- Whether the palm server decided on the sample: then it is never decided on again.
+    decided           BOOLEAN NOT NULL,
+    -- Whether the palm server may have enrolled the palm without our knowing.
+    may_have_happened BOOLEAN NOT NULL,
+    vendor_request_id TEXT,
+    policy_version    TEXT,
+    PRIMARY KEY (tenant_id, challenge_id, number),
+    FOREIGN KEY (tenant_id, challenge_id) REFERENCES challenges
+);
+
+CREATE INDEX challenge_attempts_decided ON challenge_attempts (tenant_id, sample_digest)
+    WHERE decided;
+
+CREATE TABLE oauth_clients (
+    tenant_id  TEXT COLLATE "C" NOT NULL REFERENCES tenants,
+    client_id  TEXT COLLATE "C" NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    scopes     TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, client_id)
+);
+
+CREATE TABLE oauth_client_secrets (
+    tenant_id   TEXT COLLATE "C" NOT NULL,
+    client_id   TEXT COLLATE "C" NOT NULL,
+    position    BIGINT NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    expires_at  BIGINT,
+    PRIMARY KEY (tenant_id, client_id, position),
+    FOREIGN KEY (tenant_id, client_id) REFERENCES oauth_clients ON DELETE CASCADE
+);
+
+-- Console users stand above tenants: a platform administrator has none.
+CREATE TABLE console_users (
+    operator_id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant_id            TEXT COLLATE "C" REFERENCES tenants,
+    email                TEXT COLLATE "C" NOT NULL UNIQUE,
+    role                 TEXT NOT NULL CHECK (role IN ('platform_admin', 'tenant_admin', 'tenant_operator')),
+    password_hash        TEXT NOT NULL,
+    must_change_password BOOLEAN NOT NULL,
+    created_at           BIGINT NOT NULL,
+    CHECK ((role = 'platform_admin') = (tenant_id IS NULL))
+);
+
+CREATE TABLE console_sessions (
+    session_id   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    operator_id  TEXT COLLATE "C" NOT NULL REFERENCES console_users ON DELETE CASCADE,
+    token_hash   BYTEA NOT NULL UNIQUE,
+    created_at   BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL
+);
+
+CREATE INDEX console_sessions_operator ON console_sessions (operator_id);
+
+CREATE TABLE login_failures (
+    email     TEXT COLLATE "C" NOT NULL,
+    failed_at BIGINT NOT NULL
+);
+
+CREATE INDEX login_failures_email ON login_failures (email, failed_at);
+
+CREATE TABLE platform_secrets (
+    kind        TEXT COLLATE "C" NOT NULL,
+    -- The fingerprint of a certificate in hexadecimal; empty for a secret that is none.
+    fingerprint TEXT COLLATE "C" NOT NULL,
+    position    BIGINT NOT NULL,
+    state       TEXT CHECK (state IN ('prepared', 'active', 'retiring', 'tainted', 'retired')),
+    cert_pem    TEXT,
+    -- Encrypted.
+    secret      BYTEA NOT NULL,
+    not_after   BIGINT,
+    uploaded_by TEXT NOT NULL,
+    created_at  BIGINT,
+    -- The smallest threshold before the expiry that an alert was sent for.
+    last_alert_threshold_days BIGINT,
+    PRIMARY KEY (kind, fingerprint)
+);
+
+CREATE UNIQUE INDEX platform_secrets_one_active_ca ON platform_secrets (kind)
+    WHERE kind = 'platform_ca' AND state = 'active';
+
+CREATE TABLE idempotent_answers (
+    request_key BYTEA NOT NULL PRIMARY KEY,
+    body_sha256 BYTEA NOT NULL,
+    lease_until BIGINT NOT NULL,
+    keep_until  BIGINT NOT NULL,
+    -- NULL while the first request is running.
+    status      BIGINT,
+    -- Encrypted.
+    body        BYTEA
+);
+
+CREATE INDEX idempotent_answers_keep_until ON idempotent_answers (keep_until);
+
+-- tenant_id is '' in the platform's chain.
+CREATE TABLE audit_rows (
+    position       BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id             TEXT COLLATE "C" NOT NULL UNIQUE,
+    tenant_id      TEXT COLLATE "C" NOT NULL,
+    chain_position BIGINT,
+    at             BIGINT NOT NULL,
+    actor_type     TEXT NOT NULL,
+    actor_id       TEXT NOT NULL,
+    action         TEXT NOT NULL,
+    outcome        TEXT NOT NULL,
+    severity       TEXT NOT NULL,
+    subject        TEXT NOT NULL,
+    request_id     TEXT NOT NULL,
+    ip             TEXT,
+    metadata       TEXT NOT NULL,
+    prev_hash      BYTEA,
+    hash           BYTEA
+);
+
+CREATE UNIQUE INDEX audit_rows_chain ON audit_rows (tenant_id, chain_position)
+    WHERE chain_position IS NOT NULL;
+CREATE INDEX audit_rows_unsealed ON audit_rows (position) WHERE chain_position IS NULL;
+
+CREATE TABLE outbox (
+    position   BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id  TEXT COLLATE "C" NOT NULL,
+    event_id   TEXT COLLATE "C" NOT NULL UNIQUE,
+    event_type TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    sequence   BIGINT NOT NULL,
+    at         BIGINT NOT NULL,
+    data       TEXT NOT NULL
+);
+
+CREATE UNIQUE INDEX outbox_sequence ON outbox (tenant_id, subject, sequence);

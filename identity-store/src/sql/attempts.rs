@@ -1,0 +1,230 @@
+//! Attempts: which sample is being decided, and what came of it.
+
+use identity_challenge::{Refusal, ThrottleDecision};
+use identity_pki::TenantId;
+use time::OffsetDateTime;
+
+use super::column::{Columns, ms};
+use super::fault::Step;
+use super::query::{Sql, query};
+use super::tx::ChangeTx;
+use super::{challenge_rows, user_rows};
+use crate::attempt::conclude;
+use crate::posting::to_millisecond;
+use crate::{
+    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeId, Conflict, Error, SampleDigest,
+    StoredChallenge, StoredVerdict,
+};
+
+/// Attempts at a challenge: the last one's number, one under way at $3, one in doubt.
+const EARLIER: &str = "
+    SELECT coalesce(max(number), 0) AS last,
+           count(*) FILTER (WHERE finished_at IS NULL AND lease_until > $3) > 0 AS under_way,
+           count(*) FILTER (WHERE finished_at IS NULL OR may_have_happened) > 0 AS in_doubt
+    FROM challenge_attempts WHERE tenant_id = $1 AND challenge_id = $2";
+/// In the words of the index over decided samples.
+pub(super) const DECIDED: Sql = Sql {
+    sqlite: "SELECT 1 FROM challenge_attempts
+             WHERE tenant_id = $1 AND sample_digest = $2 AND decided = 1",
+    postgres: "SELECT 1 FROM challenge_attempts
+               WHERE tenant_id = $1 AND sample_digest = $2 AND decided",
+};
+const BEGIN: &str = "
+    INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,
+                                    lease_until, decided, may_have_happened)
+    VALUES ($1, $2, $3, $4, $5, $6, false, false)";
+const FINISH: &str = "
+    UPDATE challenge_attempts
+    SET finished_at = $4, decided = $5, may_have_happened = $6, vendor_request_id = $7,
+        policy_version = $8
+    WHERE tenant_id = $1 AND challenge_id = $2 AND number = $3 AND finished_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM challenge_attempts later
+                      WHERE later.tenant_id = $1 AND later.challenge_id = $2 AND later.number > $3)";
+
+struct Earlier {
+    last: u32,
+    under_way: bool,
+    in_doubt: bool,
+}
+
+async fn earlier(tx: &mut ChangeTx<'_>, record: &StoredChallenge) -> Step<Earlier> {
+    let at = tx.at();
+    let row = query(EARLIER)
+        .bind(record.tenant_id.as_str())
+        .bind(record.challenge_id.as_str())
+        .bind(ms(at))
+        .fetch_one(tx.conn())
+        .await?;
+    let columns = Columns::of(&row, "challenge_attempts");
+    Ok(Earlier {
+        last: columns.number("last")?,
+        under_way: columns.get("under_way")?,
+        in_doubt: columns.get("in_doubt")?,
+    })
+}
+
+async fn was_decided(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: &TenantId,
+    sample: SampleDigest,
+) -> Step<bool> {
+    let row = query(DECIDED)
+        .bind(tenant_id.as_str())
+        .bind(&sample.0[..])
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Starts deciding on a sample. A sample implies a claim, whatever comes of it.
+pub(super) async fn begin(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: &TenantId,
+    challenge_id: &ChallengeId,
+    sample: SampleDigest,
+    lease_until: OffsetDateTime,
+) -> Step<AttemptStart> {
+    let at = tx.at();
+    tx.lock_challenge_and_user(tenant_id, challenge_id).await?;
+    let stored = challenge_rows::must_find(tx.conn(), tenant_id, challenge_id).await?;
+    let challenge = stored
+        .challenge
+        .apply(identity_challenge::Event::Claim, at)
+        .map_err(Error::Challenge)?;
+    let record = Box::new(StoredChallenge {
+        challenge,
+        ..stored
+    });
+    let earlier = earlier(tx, &record).await?;
+    if earlier.under_way {
+        return Err(Conflict::AttemptInProgress.into());
+    }
+    challenge_rows::update(tx, &record).await?;
+    if was_decided(tx, tenant_id, sample).await? {
+        if let Some(event) = record.replay_event() {
+            tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
+        }
+        return Ok(AttemptStart::Replayed { record });
+    }
+    let enrolls = record.challenge.kind().palm_type().is_some();
+    let user = user_rows::must_find(tx.conn(), tenant_id, &record.user_id).await?;
+    match user.throttle.decide(at) {
+        ThrottleDecision::Locked => {
+            return Ok(AttemptStart::Throttled {
+                record,
+                until: None,
+            });
+        }
+        ThrottleDecision::Wait { until } if !enrolls => {
+            return Ok(AttemptStart::Throttled {
+                record,
+                until: Some(until),
+            });
+        }
+        ThrottleDecision::Wait { .. } | ThrottleDecision::Allowed => {}
+    }
+    let lease = AttemptLease {
+        tenant_id: tenant_id.clone(),
+        challenge_id: challenge_id.clone(),
+        number: earlier.last.saturating_add(1),
+        until: to_millisecond(lease_until),
+    };
+    insert(tx, &lease, sample).await?;
+    Ok(AttemptStart::Begun {
+        lease,
+        record,
+        reconcile: enrolls && earlier.in_doubt,
+    })
+}
+
+async fn insert(tx: &mut ChangeTx<'_>, lease: &AttemptLease, sample: SampleDigest) -> Step<()> {
+    let at = tx.at();
+    query(BEGIN)
+        .bind(lease.tenant_id.as_str())
+        .bind(lease.challenge_id.as_str())
+        .bind(i64::from(lease.number))
+        .bind(&sample.0[..])
+        .bind(ms(at))
+        .bind(ms(lease.until))
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Commits what came of an attempt. When the challenge ended meanwhile the refusal is the answer,
+/// and what happened at the palm server is committed all the same.
+pub(super) async fn finish(
+    tx: &mut ChangeTx<'_>,
+    lease: &AttemptLease,
+    verdict: &AttemptVerdict,
+) -> Step<Result<StoredVerdict, Refusal>> {
+    let at = tx.at();
+    tx.lock_challenge_and_user(&lease.tenant_id, &lease.challenge_id)
+        .await?;
+    let record =
+        challenge_rows::must_find(tx.conn(), &lease.tenant_id, &lease.challenge_id).await?;
+    end(tx, lease, verdict).await?;
+    let user = user_rows::must_find(tx.conn(), &lease.tenant_id, &record.user_id).await?;
+    let matched = match verdict.mismatched_user() {
+        Some(user_id) => user_rows::find(tx.conn(), &lease.tenant_id, &user_id).await?,
+        None => None,
+    };
+    let matched = matched.map(|user| user.internal_id);
+    let conclusion = match conclude(&record, user.throttle, matched, verdict, at) {
+        Ok(conclusion) => conclusion,
+        Err(refusal @ Refusal::OtherKind { .. }) => return Err(Error::Challenge(refusal).into()),
+        Err(
+            refusal @ (Refusal::Terminal { .. } | Refusal::Expired { .. } | Refusal::NotDue { .. }),
+        ) => {
+            tx.change.answer = None;
+            take_back(tx, &record, verdict).await?;
+            return Ok(Err(refusal));
+        }
+    };
+    user_rows::set_throttle(tx, &user, conclusion.throttle).await?;
+    if let Some(palm) = &conclusion.palm {
+        user_rows::enroll(tx, &user, palm).await?;
+    }
+    challenge_rows::update(tx, &conclusion.record).await?;
+    for (chain, event) in &conclusion.events {
+        tx.post(chain, event).await?;
+    }
+    Ok(Ok(StoredVerdict {
+        record: conclusion.record,
+        answer: conclusion.answer,
+    }))
+}
+
+/// A template that the palm server may have added for a challenge that ended meanwhile is nobody's.
+async fn take_back(
+    tx: &mut ChangeTx<'_>,
+    record: &StoredChallenge,
+    verdict: &AttemptVerdict,
+) -> Step<()> {
+    let stray = verdict.added_palm().is_some() || verdict.may_have_happened();
+    match record.challenge.kind().palm_type().filter(|_| stray) {
+        Some(palm_type) => user_rows::erase_stray(tx, record, palm_type).await,
+        None => Ok(()),
+    }
+}
+
+/// Marks an attempt as finished; it may have been before, or have passed to another.
+async fn end(tx: &mut ChangeTx<'_>, lease: &AttemptLease, verdict: &AttemptVerdict) -> Step<()> {
+    let at = tx.at();
+    let ended = query(FINISH)
+        .bind(lease.tenant_id.as_str())
+        .bind(lease.challenge_id.as_str())
+        .bind(i64::from(lease.number))
+        .bind(ms(at))
+        .bind(verdict.is_decided())
+        .bind(verdict.may_have_happened())
+        .bind(verdict.vendor_request_id.as_deref())
+        .bind(verdict.policy_version.as_deref())
+        .execute(tx.conn())
+        .await?;
+    if ended == 1 {
+        Ok(())
+    } else {
+        Err(Conflict::AttemptEnded.into())
+    }
+}

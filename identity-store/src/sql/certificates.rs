@@ -1,0 +1,263 @@
+use super::connection::Connection;
+use super::row::Row;
+use async_trait::async_trait;
+use identity_pki::{DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
+use time::{Duration, OffsetDateTime};
+
+use super::SqlStore;
+use super::column::{Columns, ms, word};
+use super::fault::{Step, taken};
+use super::query::query;
+use super::tx::{ChangeTx, Isolation};
+use crate::{
+    CertificateRecord, CertificateStore, Conflict, DenialReason, DeniedCertificate, Issuance,
+    IssuancePurpose, Notice, Result,
+};
+
+const ISSUANCE: &str = "
+    SELECT tenant_id, device_id, serial, fingerprint, tbs_sha256, spki_sha256, ca_fingerprint,
+           profile, purpose, not_before, not_after, pem, request_id, issued_at
+    FROM issued_certificates WHERE serial = $1";
+pub(super) const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
+const ACTIVE_DEVICES: &str = "
+    SELECT count(*) AS count FROM devices d
+    JOIN issued_certificates c ON c.serial = d.active_serial
+    WHERE d.status = 'paired' AND c.ca_fingerprint = $1 AND c.not_after >= $2";
+const ISSUE: &str = "
+    INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
+        spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem, request_id,
+        issued_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 'device', $8, $9, $10, $11, $12, $13)";
+
+/// A certificate is valid through its `not_after`, and denied once.
+const DENY: &str = "
+    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, serial,
+                                           ca_fingerprint, reason, revoked_at, revoked_by, not_after)
+    SELECT tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, $4, $3, $5,
+           not_after
+    FROM issued_certificates c
+    WHERE tenant_id = $1 AND device_id = $2 AND not_after >= $3
+      AND NOT EXISTS (SELECT 1 FROM revoked_cert_fingerprints r WHERE r.tbs_sha256 = c.tbs_sha256)
+    ORDER BY issued_at, serial
+    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint,
+              reason, revoked_at, revoked_by, not_after";
+const DENY_ONE: &str = "
+    INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, serial,
+                                           ca_fingerprint, reason, revoked_at, revoked_by, not_after)
+    SELECT tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, $3, $2, $4,
+           not_after
+    FROM issued_certificates WHERE serial = $1
+    RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint,
+              reason, revoked_at, revoked_by, not_after";
+const DENIAL: &str = "
+    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, reason,
+           revoked_at, revoked_by, not_after
+    FROM revoked_cert_fingerprints WHERE tbs_sha256 = $1";
+const DENIALS: &str = "
+    SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, reason,
+           revoked_at, revoked_by, not_after
+    FROM revoked_cert_fingerprints WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+const PURGE: &str = "DELETE FROM revoked_cert_fingerprints WHERE not_after < $1";
+
+fn read_certificate(columns: Columns<'_>, identity: DeviceIdentity) -> Result<CertificateRecord> {
+    Ok(CertificateRecord {
+        identity,
+        serial: columns.serial("serial")?,
+        fingerprint: Fingerprint::from_bytes(columns.bytes("fingerprint")?),
+        tbs_sha256: TbsSha256::from_bytes(columns.bytes("tbs_sha256")?),
+        spki_sha256: SpkiSha256::from_bytes(columns.bytes("spki_sha256")?),
+        ca_fingerprint: Fingerprint::from_bytes(columns.bytes("ca_fingerprint")?),
+        not_before: columns.time("not_before")?,
+        not_after: columns.time("not_after")?,
+        pem: columns.get("pem")?,
+    })
+}
+
+/// The certificate of a row that joins it to its device, if there is one.
+pub(super) fn read_joined(
+    row: &Row,
+    identity: &DeviceIdentity,
+) -> Result<Option<CertificateRecord>> {
+    let columns = Columns::of(row, "issued_certificates");
+    columns
+        .get::<Option<&[u8]>>("serial")?
+        .map(|_| read_certificate(columns, identity.clone()))
+        .transpose()
+}
+
+fn read_issuance(row: &Row) -> Result<Issuance> {
+    let columns = Columns::of(row, "issued_certificates");
+    Ok(Issuance {
+        certificate: read_certificate(columns, columns.identity()?)?,
+        profile: columns.get("profile")?,
+        purpose: columns.word("purpose")?,
+        request_id: columns.get("request_id")?,
+        issued_at: columns.time("issued_at")?,
+    })
+}
+
+fn read_denial(row: &Row) -> Result<DeniedCertificate> {
+    let columns = Columns::of(row, "revoked_cert_fingerprints");
+    Ok(DeniedCertificate {
+        sequence: columns.get("sequence")?,
+        tbs_sha256: TbsSha256::from_bytes(columns.bytes("tbs_sha256")?),
+        fingerprint: Fingerprint::from_bytes(columns.bytes("fingerprint")?),
+        serial: columns.serial("serial")?,
+        ca_fingerprint: Fingerprint::from_bytes(columns.bytes("ca_fingerprint")?),
+        identity: columns.identity()?,
+        reason: columns.word("reason")?,
+        revoked_at: columns.time("revoked_at")?,
+        revoked_by: columns.get("revoked_by")?,
+        not_after: columns.time("not_after")?,
+    })
+}
+
+/// Whether a key has had a certificate.
+pub(super) async fn key_was_certified(
+    conn: &mut Connection,
+    spki_sha256: &SpkiSha256,
+) -> Step<bool> {
+    let row = query(KEY)
+        .bind(&spki_sha256.as_bytes()[..])
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Enters a certificate, whose key is new, in the ledger.
+pub(super) async fn issue(
+    tx: &mut ChangeTx<'_>,
+    certificate: &CertificateRecord,
+    purpose: IssuancePurpose,
+) -> Step<()> {
+    if key_was_certified(tx.conn(), &certificate.spki_sha256).await? {
+        return Err(Conflict::KeyReused.into());
+    }
+    let (at, request_id) = (tx.at(), tx.change.request_id.clone());
+    query(ISSUE)
+        .bind(certificate.identity.tenant_id().as_str())
+        .bind(certificate.identity.device_id().as_str())
+        .bind(&certificate.serial.as_bytes()[..])
+        .bind(&certificate.fingerprint.as_bytes()[..])
+        .bind(&certificate.tbs_sha256.as_bytes()[..])
+        .bind(&certificate.spki_sha256.as_bytes()[..])
+        .bind(&certificate.ca_fingerprint.as_bytes()[..])
+        .bind(word(&purpose)?)
+        .bind(ms(certificate.not_before))
+        .bind(ms(certificate.not_after))
+        .bind(&certificate.pem)
+        .bind(request_id)
+        .bind(ms(at))
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::IdTaken))?;
+    Ok(())
+}
+
+/// Denies every unexpired certificate of a device that is not denied yet.
+pub(super) async fn deny_all(
+    tx: &mut ChangeTx<'_>,
+    identity: &DeviceIdentity,
+    reason: DenialReason,
+) -> Step<Vec<DeniedCertificate>> {
+    let (at, by) = (tx.at(), tx.change.actor.id().to_owned());
+    let rows = query(DENY)
+        .bind(identity.tenant_id().as_str())
+        .bind(identity.device_id().as_str())
+        .bind(ms(at))
+        .bind(word(&reason)?)
+        .bind(by)
+        .fetch_all(tx.conn())
+        .await?;
+    let mut denied = rows.iter().map(read_denial).collect::<Result<Vec<_>>>()?;
+    denied.sort_by_key(|denial| denial.sequence);
+    if !denied.is_empty() {
+        tx.notify(Notice::Denied);
+    }
+    Ok(denied)
+}
+
+/// Denies one certificate, which is not denied yet.
+pub(super) async fn deny(
+    tx: &mut ChangeTx<'_>,
+    serial: &SerialNumber,
+    reason: DenialReason,
+) -> Step<DeniedCertificate> {
+    let (at, by) = (tx.at(), tx.change.actor.id().to_owned());
+    let row = query(DENY_ONE)
+        .bind(&serial.as_bytes()[..])
+        .bind(ms(at))
+        .bind(word(&reason)?)
+        .bind(by)
+        .fetch_one(tx.conn())
+        .await?;
+    tx.notify(Notice::Denied);
+    Ok(read_denial(&row)?)
+}
+
+#[async_trait]
+impl CertificateStore for SqlStore {
+    async fn issuance(&self, serial: &SerialNumber) -> Result<Option<Issuance>> {
+        self.read("issuance", async move |conn| {
+            let row = query(ISSUANCE)
+                .bind(&serial.as_bytes()[..])
+                .fetch_optional(conn)
+                .await?;
+            Ok(row.as_ref().map(read_issuance).transpose()?)
+        })
+        .await
+    }
+
+    async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {
+        self.read("key_was_certified", async |conn| {
+            key_was_certified(conn, spki_sha256).await
+        })
+        .await
+    }
+
+    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64> {
+        self.read("active_devices", async move |conn| {
+            let row = query(ACTIVE_DEVICES)
+                .bind(&ca.as_bytes()[..])
+                .bind(ms(now))
+                .fetch_one(conn)
+                .await?;
+            Ok(Columns::of(&row, "devices").number("count")?)
+        })
+        .await
+    }
+
+    async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {
+        self.read("denial", async |conn| {
+            let row = query(DENIAL)
+                .bind(&tbs_sha256.as_bytes()[..])
+                .fetch_optional(conn)
+                .await?;
+            Ok(row.as_ref().map(read_denial).transpose()?)
+        })
+        .await
+    }
+
+    async fn denials(&self, after: i64, limit: u32) -> Result<Vec<DeniedCertificate>> {
+        self.read("denials", async move |conn| {
+            let rows = query(DENIALS)
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(conn)
+                .await?;
+            Ok(rows.iter().map(read_denial).collect::<Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64> {
+        let before = now.saturating_sub(Duration::DAY);
+        self.run_tx("purge_denials", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move {
+                let purged = query(PURGE).bind(ms(before)).execute(tx.conn());
+                Ok(purged.await?)
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,260 @@
+//! Devices as rows.
+
+use std::collections::BTreeMap;
+
+use super::connection::Connection;
+use super::row::Row;
+use identity_challenge::{DeviceBinding, DeviceClass};
+use identity_pki::{DeviceIdentity, TenantId};
+use time::OffsetDateTime;
+
+use super::certificates;
+use super::column::{Columns, Window, json, ms, word};
+use super::fault::{Step, taken};
+use super::query::{Sql, query};
+use super::tx::ChangeTx;
+use crate::{
+    Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity, NewDevice, Result,
+    TenantStatus,
+};
+
+/// A device with its active certificate.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT d.tenant_id, d.device_id, d.name, d.location, d.device_class, d.bound_product,
+                    d.bound_action, d.tags, d.status, d.info, d.pairing_expires_at, d.paired_at,
+                    d.revoked_at, d.revoked_by, d.last_seen_at, d.created_at,
+                    c.serial, c.fingerprint, c.tbs_sha256, c.spki_sha256, c.ca_fingerprint,
+                    c.not_before, c.not_after, c.pem
+             FROM devices d LEFT JOIN issued_certificates c
+             ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id
+                AND c.serial = d.active_serial ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
+const ONE: &str = select!("WHERE d.tenant_id = $1 AND d.device_id = $2");
+
+/// A pending device whose code has run out counts as expired at $4. The text is sought in ASCII
+/// lower case, as SQLite's `lower` makes it.
+macro_rules! list {
+    ($has_tag:literal, $has_text:literal) => {
+        concat!(
+            select!(
+                "WHERE d.tenant_id = $1
+                   AND ($2 IS NULL OR (d.created_at, d.device_id) < ($2, $3))
+                   AND ($5 IS NULL OR $5 = CASE
+                        WHEN d.status = 'pending_pairing' AND d.pairing_expires_at <= $4 THEN 'expired'
+                        ELSE d.status END)
+                   AND ($6 IS NULL OR d.device_class = $6)
+                   AND ($9 IS NULL OR d.last_seen_at >= $9)
+                   AND ($10 IS NULL OR d.last_seen_at IS NULL OR d.last_seen_at < $10)
+                   AND ($12 IS NULL OR (c.serial IS NOT NULL) = $12)
+                   AND ($13 IS NULL OR c.not_after > $13)
+                   AND ($14 IS NULL OR c.not_after <= $14)"
+            ),
+            " AND ($7 IS NULL OR ", $has_tag, ") AND ($11 IS NULL OR ", $has_text, ")
+             ORDER BY d.created_at DESC, d.device_id DESC LIMIT $15"
+        )
+    };
+}
+
+const LIST: Sql = Sql {
+    sqlite: list!(
+        "EXISTS (SELECT 1 FROM json_each(d.tags) AS tag WHERE tag.key = $7 AND tag.value = $8)",
+        "instr(lower(d.name), $11) > 0 OR instr(lower(coalesce(d.location, '')), $11) > 0
+         OR instr(d.device_id, $11) > 0"
+    ),
+    postgres: list!(
+        "d.tags::jsonb ->> $7 = $8",
+        "strpos(lower(d.name COLLATE \"C\"), $11) > 0
+         OR strpos(lower(d.location COLLATE \"C\"), $11) > 0 OR strpos(d.device_id, $11) > 0"
+    ),
+};
+
+const INSERT: &str = "
+    INSERT INTO devices (tenant_id, device_id, name, location, device_class, bound_product,
+                         bound_action, tags, status, info, pairing_code_hash, pairing_expires_at,
+                         created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending_pairing', '{}', $9, $10, $11)";
+
+const UPDATE: &str = "
+    UPDATE devices
+    SET name = $3, location = $4, bound_product = $5, bound_action = $6, tags = $7
+    WHERE tenant_id = $1 AND device_id = $2";
+
+pub(super) const STANDING: &str = "
+    SELECT d.status, d.pairing_expires_at, d.active_serial, d.device_class,
+           t.status AS tenant_status
+    FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
+    WHERE d.tenant_id = $1 AND d.device_id = $2";
+
+const SEEN: &str = "
+    UPDATE devices SET last_seen_at = $3
+    WHERE tenant_id = $1 AND device_id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
+
+fn status(columns: Columns<'_>, now: OffsetDateTime) -> Result<DeviceStatus> {
+    let stored: DeviceStatus = columns.word("status")?;
+    Ok(match (stored, columns.time_option("pairing_expires_at")?) {
+        (DeviceStatus::PendingPairing, Some(expires_at)) if expires_at <= now => {
+            DeviceStatus::Expired
+        }
+        (status, _) => status,
+    })
+}
+
+/// Reads a row of [`select`].
+pub(super) fn read(row: &Row, now: OffsetDateTime) -> Result<Device> {
+    let columns = Columns::of(row, "devices");
+    let identity = columns.identity()?;
+    let class: DeviceClass = columns.parse("device_class")?;
+    let product: Option<&str> = columns.get("bound_product")?;
+    let action: Option<&str> = columns.get("bound_action")?;
+    let status = status(columns, now)?;
+    let waits = matches!(status, DeviceStatus::PendingPairing | DeviceStatus::Expired);
+    let tags: BTreeMap<String, String> = columns.json("tags")?;
+    Ok(Device {
+        name: columns.get("name")?,
+        location: columns.get("location")?,
+        binding: DeviceBinding::new(class, product, action)
+            .map_err(|_| columns.corrupt("bound_product"))?,
+        tags,
+        status,
+        info: columns.json("info")?,
+        certificate: certificates::read_joined(row, &identity)?,
+        pairing_expires_at: columns.time_option("pairing_expires_at")?.filter(|_| waits),
+        paired_at: columns.time_option("paired_at")?,
+        revoked_at: columns.time_option("revoked_at")?,
+        revoked_by: columns.get("revoked_by")?,
+        last_seen_at: columns.time_option("last_seen_at")?,
+        created_at: columns.time("created_at")?,
+        identity,
+    })
+}
+
+pub(super) async fn find(
+    conn: &mut Connection,
+    identity: &DeviceIdentity,
+    now: OffsetDateTime,
+) -> Step<Option<Device>> {
+    let row = query(ONE)
+        .bind(identity.tenant_id().as_str())
+        .bind(identity.device_id().as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| read(&row, now)).transpose()?)
+}
+
+/// The device, or the refusal that it is not there.
+pub(super) async fn must_find(
+    conn: &mut Connection,
+    identity: &DeviceIdentity,
+    now: OffsetDateTime,
+) -> Step<Device> {
+    Ok(find(conn, identity, now).await?.ok_or(Entity::Device)?)
+}
+
+pub(super) async fn list(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    filter: DeviceFilter,
+    window: Window,
+) -> Step<Vec<Device>> {
+    let (tag_key, tag_value) = filter.tag.unzip();
+    let rows = query(LIST)
+        .bind(tenant_id.as_str())
+        .bind(window.at)
+        .bind(window.id)
+        .bind(ms(filter.now))
+        .bind(filter.status.map(|s| word(&s)).transpose()?)
+        .bind(filter.class.map(DeviceClass::as_str))
+        .bind(tag_key)
+        .bind(tag_value)
+        .bind(filter.seen_since.map(ms))
+        .bind(filter.unseen_since.map(ms))
+        .bind(filter.text.map(|text| text.to_ascii_lowercase()))
+        .bind(filter.has_certificate)
+        .bind(filter.expires_after.map(ms))
+        .bind(filter.expires_until.map(ms))
+        .bind(window.rows)
+        .fetch_all(conn)
+        .await?;
+    let devices = rows.iter().map(|row| read(row, filter.now));
+    Ok(devices.collect::<Result<_>>()?)
+}
+
+pub(super) async fn insert(tx: &mut ChangeTx<'_>, device: &NewDevice) -> Step<()> {
+    let at = tx.at();
+    query(INSERT)
+        .bind(device.identity.tenant_id().as_str())
+        .bind(device.identity.device_id().as_str())
+        .bind(&device.name)
+        .bind(&device.location)
+        .bind(device.binding.class().as_str())
+        .bind(device.binding.product())
+        .bind(device.binding.action())
+        .bind(json(&device.tags)?)
+        .bind(&device.pairing.code_hash.as_bytes()[..])
+        .bind(ms(device.pairing.expires_at))
+        .bind(ms(at))
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::IdTaken))?;
+    Ok(())
+}
+
+pub(super) async fn update(tx: &mut ChangeTx<'_>, device: &Device) -> Step<()> {
+    query(UPDATE)
+        .bind(device.identity.tenant_id().as_str())
+        .bind(device.identity.device_id().as_str())
+        .bind(&device.name)
+        .bind(&device.location)
+        .bind(device.binding.product())
+        .bind(device.binding.action())
+        .bind(json(&device.tags)?)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn standing(
+    conn: &mut Connection,
+    identity: &DeviceIdentity,
+    now: OffsetDateTime,
+) -> Step<Option<DeviceStanding>> {
+    let row = query(STANDING)
+        .bind(identity.tenant_id().as_str())
+        .bind(identity.device_id().as_str())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let columns = Columns::of(&row, "devices");
+    let active: Option<&[u8]> = columns.get("active_serial")?;
+    let tenant_status: TenantStatus = columns.word("tenant_status")?;
+    Ok(Some(DeviceStanding {
+        status: status(columns, now)?,
+        active_serial: active
+            .map(|_| columns.serial("active_serial"))
+            .transpose()?,
+        class: columns.parse("device_class")?,
+        tenant_status,
+    }))
+}
+
+/// Notes when a device was last seen; a later moment stays.
+pub(super) async fn touch(
+    conn: &mut Connection,
+    identity: &DeviceIdentity,
+    at: OffsetDateTime,
+) -> Step<()> {
+    query(SEEN)
+        .bind(identity.tenant_id().as_str())
+        .bind(identity.device_id().as_str())
+        .bind(ms(at))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

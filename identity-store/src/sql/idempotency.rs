@@ -1,0 +1,173 @@
+use super::connection::Connection;
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::SqlStore;
+use super::column::{Columns, ms};
+use super::fault::Step;
+use super::query::query;
+use super::tx::{Isolation, Tx};
+use crate::crypter::Place;
+use crate::posting::to_millisecond;
+use crate::{Conflict, IdempotencyKey, IdempotencyStore, Reservation, Result, StoredAnswer};
+
+const FIND: &str = "
+    SELECT body_sha256, lease_until, keep_until, status, body FROM idempotent_answers
+    WHERE request_key = $1";
+const RESERVE: &str = "
+    INSERT INTO idempotent_answers (request_key, body_sha256, lease_until, keep_until)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (request_key) DO UPDATE
+    SET body_sha256 = $2, lease_until = $3, keep_until = $4, status = NULL, body = NULL";
+const ANSWER: &str = "
+    UPDATE idempotent_answers SET status = $2, body = $3
+    WHERE request_key = $1 AND status IS NULL";
+const RELEASE: &str = "
+    DELETE FROM idempotent_answers WHERE request_key = $1 AND status IS NULL";
+const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
+
+/// A key that was reserved before.
+struct Kept {
+    body_sha256: [u8; 32],
+    lease_until: OffsetDateTime,
+    keep_until: OffsetDateTime,
+    answer: Option<(u16, Vec<u8>)>,
+}
+
+async fn find(conn: &mut Connection, key: &IdempotencyKey) -> Step<Option<Kept>> {
+    let row = query(FIND).bind(&key.0[..]).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(None) };
+    let columns = Columns::of(&row, "idempotent_answers");
+    let body: Option<Vec<u8>> = columns.get("body")?;
+    let answer = match body {
+        Some(body) => Some((columns.number("status")?, body)),
+        None => None,
+    };
+    Ok(Some(Kept {
+        body_sha256: columns.bytes("body_sha256")?,
+        lease_until: columns.time("lease_until")?,
+        keep_until: columns.time("keep_until")?,
+        answer,
+    }))
+}
+
+/// The bytes of a key as text: the row's name in the place of its ciphertext.
+fn row_name(key: &IdempotencyKey) -> String {
+    hex::encode(key.0)
+}
+
+fn place(row: &str) -> Place<'_> {
+    Place {
+        table: "idempotent_answers",
+        row,
+        column: "body",
+    }
+}
+
+/// Writes `answer` where its request waits for one; returns whether it did.
+async fn answer(tx: &mut Tx, answer: &StoredAnswer) -> Step<bool> {
+    let row = row_name(&answer.key);
+    let shared = &tx.shared;
+    let body = shared
+        .entropy
+        .with(|rng| shared.crypter.encrypt(place(&row), &answer.body, rng))?;
+    let written = query(ANSWER)
+        .bind(&answer.key.0[..])
+        .bind(i64::from(answer.status))
+        .bind(body)
+        .execute(tx.conn())
+        .await?;
+    Ok(written == 1)
+}
+
+/// Keeps the answer of the change that the transaction makes. Work whose request is not waiting any
+/// more must not be done a second time.
+pub(super) async fn answer_with_work(tx: &mut Tx, kept: &StoredAnswer) -> Step<()> {
+    if answer(tx, kept).await? {
+        Ok(())
+    } else {
+        Err(Conflict::RequestAnswered.into())
+    }
+}
+
+async fn reserve(
+    tx: &mut Tx,
+    key: IdempotencyKey,
+    body_sha256: [u8; 32],
+    now: OffsetDateTime,
+    lease_until: OffsetDateTime,
+    keep_until: OffsetDateTime,
+) -> Step<Reservation> {
+    if let Some(kept) = find(tx.conn(), &key).await? {
+        let counts = match kept.answer {
+            Some(_) => now < kept.keep_until,
+            None => now < kept.lease_until,
+        };
+        if counts && kept.body_sha256 != body_sha256 {
+            return Ok(Reservation::OtherBody);
+        }
+        match kept.answer {
+            Some((status, body)) if counts => {
+                let row = row_name(&key);
+                let body = tx.shared.crypter.decrypt(place(&row), &body)?.to_vec();
+                return Ok(Reservation::Answered(StoredAnswer { key, status, body }));
+            }
+            None if counts => return Ok(Reservation::InProgress),
+            Some(_) | None => {}
+        }
+    }
+    query(RESERVE)
+        .bind(&key.0[..])
+        .bind(&body_sha256[..])
+        .bind(ms(lease_until))
+        .bind(ms(keep_until))
+        .execute(tx.conn())
+        .await?;
+    Ok(Reservation::Fresh)
+}
+
+#[async_trait]
+impl IdempotencyStore for SqlStore {
+    async fn reserve(
+        &self,
+        key: IdempotencyKey,
+        body_sha256: [u8; 32],
+        now: OffsetDateTime,
+        lease_until: OffsetDateTime,
+        keep_until: OffsetDateTime,
+    ) -> Result<Reservation> {
+        let now = to_millisecond(now);
+        self.run_tx("reserve", Isolation::ReadCommitted, move |tx| {
+            Box::pin(reserve(tx, key, body_sha256, now, lease_until, keep_until))
+        })
+        .await
+    }
+
+    async fn keep_answer(&self, kept: StoredAnswer) -> Result<()> {
+        self.run_tx("keep_answer", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move { answer(tx, &kept).await.map(|_first| ()) })
+        })
+        .await
+    }
+
+    async fn release(&self, key: IdempotencyKey) -> Result<()> {
+        self.run_tx("release", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move {
+                let query = query(RELEASE).bind(&key.0[..]);
+                query.execute(tx.conn()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64> {
+        self.run_tx("purge_answers", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move {
+                let query = query(PURGE).bind(ms(now));
+                Ok(query.execute(tx.conn()).await?)
+            })
+        })
+        .await
+    }
+}

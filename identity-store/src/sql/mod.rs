@@ -1,0 +1,165 @@
+//! SQLite and PostgreSQL: one back end, whose statements both databases read.
+//!
+//! Every statement is a constant. Where the databases say a thing differently it stands in the words
+//! of each (`query::Sql`). What differs beyond words is in `sqlite` and `postgres`: how
+//! a database is opened and brought up, and how its processes hear of one another.
+
+mod attempts;
+mod audit;
+mod cancel;
+mod certificates;
+mod challenge_rows;
+mod challenges;
+mod clients;
+mod column;
+mod connection;
+mod consents;
+mod database;
+mod device_rows;
+mod devices;
+mod fault;
+mod idempotency;
+mod lock;
+mod operators;
+mod pairing;
+mod post;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod query;
+mod row;
+mod schema;
+mod secrets;
+mod sessions;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod tenants;
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
+mod tx;
+mod user_rows;
+mod users;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rand_core::CryptoRng;
+use tokio_util::task::TaskTracker;
+
+pub use database::PoolOptions;
+pub use schema::Migrate;
+
+use crate::observer::Observers;
+use crate::posting::Entropy;
+use crate::{Crypter, Notice, Result, Store, StoreObserver};
+use database::Database;
+
+/// How often a transaction is tried that meets another.
+const TRIES: u32 = 10;
+
+/// A store in a SQLite file or in a PostgreSQL database.
+///
+/// ```no_run
+/// use identity_store::{Crypter, Migrate, PoolOptions, SqlStore};
+/// # async fn open(keys: &str, rng: impl rand_core::CryptoRng + Send + 'static) -> identity_store::Result<()> {
+/// let (url, crypter) = ("sqlite://identity.db", Crypter::parse(keys)?);
+/// let store = SqlStore::open(url, &PoolOptions::default(), crypter, rng, Migrate::Auto).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    shared: Arc<Shared>,
+}
+
+/// What transactions share.
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    crypter: Crypter,
+    entropy: Entropy,
+    tries: u32,
+    observers: Arc<Observers>,
+    /// The transactions under way, also those whose callers went away.
+    transactions: TaskTracker,
+}
+
+impl Shared {
+    /// Tells this process and the others what was committed.
+    fn tell(&self, notices: Vec<Notice>) {
+        for notice in &notices {
+            self.observers.noticed(notice);
+        }
+        self.database.announce(notices);
+    }
+}
+
+impl SqlStore {
+    /// Opens the database that `database_url` names: `sqlite://PATH`, which is made if it is not
+    /// there, or `postgres://…`. `rng` gives the ids of audit rows and events and the nonces of
+    /// ciphertexts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Url`](crate::Error::Url); [`Error::SchemaNewer`](crate::Error::SchemaNewer);
+    /// [`Error::SchemaOlder`](crate::Error::SchemaOlder) with [`Migrate::Off`];
+    /// [`Error::Busy`](crate::Error::Busy) and [`Error::Backend`](crate::Error::Backend).
+    pub async fn open(
+        database_url: &str,
+        pool: &PoolOptions,
+        crypter: Crypter,
+        rng: impl CryptoRng + Send + 'static,
+        migrate: Migrate,
+    ) -> Result<Self> {
+        let observers = Arc::new(Observers::default());
+        let database = Database::open(database_url, pool, migrate, &observers).await?;
+        Ok(Self::over(database, observers, crypter, rng, TRIES))
+    }
+
+    fn over(
+        database: Database,
+        observers: Arc<Observers>,
+        crypter: Crypter,
+        rng: impl CryptoRng + Send + 'static,
+        tries: u32,
+    ) -> Self {
+        let shared = Shared {
+            database,
+            crypter,
+            entropy: Entropy::new(rng),
+            tries,
+            observers,
+            transactions: TaskTracker::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Brings the database that `database_url` names to the newest schema. Running it again, or twice
+    /// at once, changes nothing; processes that use the database go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn migrate(database_url: &str) -> Result<()> {
+        Database::migrate(database_url).await
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn check(&self) -> Result<()> {
+        self.read("check", async |conn| schema::check_version(conn).await)
+            .await
+    }
+
+    fn observe(&self, observer: Arc<dyn StoreObserver>) {
+        self.shared.observers.add(observer);
+    }
+
+    async fn close(&self) {
+        self.shared.transactions.close();
+        self.shared.transactions.wait().await;
+        self.shared.database.close().await;
+    }
+}

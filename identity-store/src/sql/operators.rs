@@ -1,0 +1,360 @@
+use super::connection::Connection;
+use super::row::Row;
+use async_trait::async_trait;
+use identity_pki::TenantId;
+use time::OffsetDateTime;
+
+use super::column::{Columns, Window, ms, place, word};
+use super::fault::{Step, taken};
+use super::query::query;
+use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, sessions, tenants};
+use crate::{
+    Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewSession, Operator,
+    OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
+    Session, SessionId, SessionTokenHash,
+};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT operator_id, tenant_id, email, role, password_hash, must_change_password,
+                    created_at
+             FROM console_users ",
+            $rest
+        )
+    };
+}
+
+const ONE: &str = select!("WHERE operator_id = $1");
+pub(super) const BY_EMAIL: &str = select!("WHERE email = $1");
+const LIST: &str = select!(
+    "WHERE ($1 IS NULL OR (created_at, operator_id) < ($1, $2))
+     ORDER BY created_at DESC, operator_id DESC LIMIT $3"
+);
+const COUNT: &str = "SELECT count(*) AS count FROM console_users";
+const COUNT_ADMINS: &str =
+    "SELECT count(*) AS count FROM console_users WHERE role = 'platform_admin'";
+const INSERT: &str = "
+    INSERT INTO console_users (operator_id, tenant_id, email, role, password_hash,
+                               must_change_password, created_at)
+    VALUES ($1, $2, $3, $4, $5, true, $6)";
+const UPDATE: &str = "UPDATE console_users SET email = $2, role = $3 WHERE operator_id = $1";
+const SET_PASSWORD: &str = "
+    UPDATE console_users SET password_hash = $2, must_change_password = false
+    WHERE operator_id = $1";
+const DELETE: &str = "DELETE FROM console_users WHERE operator_id = $1";
+
+pub(super) fn read(row: &Row) -> Result<Operator> {
+    let columns = Columns::of(row, "console_users");
+    Ok(Operator {
+        operator_id: columns.parse("operator_id")?,
+        email: columns.get("email")?,
+        role: columns.word("role")?,
+        tenant_id: columns.parse_option("tenant_id")?,
+        password: PasswordHash(columns.get("password_hash")?),
+        must_change_password: columns.get("must_change_password")?,
+        created_at: columns.time("created_at")?,
+    })
+}
+
+async fn find(
+    conn: &mut Connection,
+    statement: &'static str,
+    value: &str,
+) -> Step<Option<Operator>> {
+    let row = query(statement).bind(value).fetch_optional(conn).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// The console user, or the refusal that they are not there.
+pub(super) async fn must_find(conn: &mut Connection, operator_id: &OperatorId) -> Step<Operator> {
+    let found = find(conn, ONE, operator_id.as_str()).await?;
+    Ok(found.ok_or(Entity::Operator)?)
+}
+
+async fn count(conn: &mut Connection, statement: &'static str) -> Step<i64> {
+    let row = query(statement).fetch_one(conn).await?;
+    Ok(row.get("count")?)
+}
+
+/// Refuses to take the right of a platform administrator from the last one.
+async fn keep_one_admin(tx: &mut ChangeTx<'_>, before: &Operator) -> Step<()> {
+    if before.role == Role::PlatformAdmin && count(tx.conn(), COUNT_ADMINS).await? == 1 {
+        return Err(Conflict::LastPlatformAdmin.into());
+    }
+    Ok(())
+}
+
+async fn create(tx: &mut ChangeTx<'_>, new: &NewOperator) -> Step<Operator> {
+    let at = tx.at();
+    if (new.role == Role::PlatformAdmin) != new.tenant_id.is_none() {
+        return Err(Conflict::RoleScope.into());
+    }
+    if let Some(tenant_id) = &new.tenant_id {
+        tenants::must_find(tx.conn(), tenant_id).await?;
+    }
+    if find(tx.conn(), BY_EMAIL, &new.email).await?.is_some() {
+        return Err(Conflict::OperatorExists.into());
+    }
+    query(INSERT)
+        .bind(new.operator_id.as_str())
+        .bind(new.tenant_id.as_ref().map(TenantId::as_str))
+        .bind(&new.email)
+        .bind(word(&new.role)?)
+        .bind(&new.password.0)
+        .bind(ms(at))
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::IdTaken))?;
+    let event = Event::ConsoleUserCreated {
+        operator_id: new.operator_id.clone(),
+        role: new.role,
+    };
+    tx.post(&Chain::Platform, &event).await?;
+    must_find(tx.conn(), &new.operator_id).await
+}
+
+async fn update(
+    tx: &mut ChangeTx<'_>,
+    operator_id: &OperatorId,
+    edit: OperatorEdit,
+) -> Step<Operator> {
+    let before = must_find(tx.conn(), operator_id).await?;
+    let role = edit.role.unwrap_or(before.role);
+    if (role == Role::PlatformAdmin) != (before.role == Role::PlatformAdmin) {
+        keep_one_admin(tx, &before).await?;
+        return Err(Conflict::RoleScope.into());
+    }
+    let email = edit.email.unwrap_or_else(|| before.email.clone());
+    query(UPDATE)
+        .bind(operator_id.as_str())
+        .bind(&email)
+        .bind(word(&role)?)
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::OperatorExists))?;
+    if role != before.role {
+        sessions::end_all_but(tx, operator_id, None).await?;
+    }
+    let event = Event::ConsoleUserUpdated {
+        operator_id: operator_id.clone(),
+        role,
+    };
+    tx.post(&Chain::Platform, &event).await?;
+    must_find(tx.conn(), operator_id).await
+}
+
+/// Sessions go with their user, by the schema.
+async fn delete(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
+    let before = must_find(tx.conn(), operator_id).await?;
+    keep_one_admin(tx, &before).await?;
+    query(DELETE)
+        .bind(operator_id.as_str())
+        .execute(tx.conn())
+        .await?;
+    let event = Event::ConsoleUserDeleted {
+        operator_id: operator_id.clone(),
+    };
+    tx.post(&Chain::Platform, &event).await
+}
+
+async fn set_password(
+    tx: &mut ChangeTx<'_>,
+    operator_id: &OperatorId,
+    password: &PasswordHash,
+    keep: &SessionId,
+) -> Step<()> {
+    let set = query(SET_PASSWORD)
+        .bind(operator_id.as_str())
+        .bind(&password.0)
+        .execute(tx.conn())
+        .await?;
+    if set == 0 {
+        return Err(Entity::Operator.into());
+    }
+    sessions::end_all_but(tx, operator_id, Some(keep)).await?;
+    let event = Event::ConsoleUserPasswordChanged {
+        operator_id: operator_id.clone(),
+    };
+    tx.post(&Chain::Platform, &event).await
+}
+
+#[async_trait]
+impl OperatorStore for SqlStore {
+    async fn seed_operator(
+        &self,
+        change: Change,
+        operator: NewOperator,
+    ) -> Result<Option<Operator>> {
+        self.run_change(
+            "seed_operator",
+            Isolation::Serializable,
+            change,
+            move |tx| {
+                Box::pin(async move {
+                    if count(tx.conn(), COUNT).await? > 0 {
+                        return Ok(None);
+                    }
+                    create(tx, &operator).await.map(Some)
+                })
+            },
+        )
+        .await
+    }
+
+    async fn create_operator(&self, change: Change, operator: NewOperator) -> Result<Operator> {
+        self.run_change(
+            "create_operator",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(async move { create(tx, &operator).await }),
+        )
+        .await
+    }
+
+    async fn operator(&self, operator_id: &OperatorId) -> Result<Option<Operator>> {
+        self.read("operator", async |conn| {
+            find(conn, ONE, operator_id.as_str()).await
+        })
+        .await
+    }
+
+    async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>> {
+        self.read("operator_by_email", async |conn| {
+            find(conn, BY_EMAIL, email).await
+        })
+        .await
+    }
+
+    async fn operators(&self, page: PageRequest) -> Result<Page<Operator>> {
+        let window = Window::of(&page)?;
+        let operators = self
+            .read("operators", async move |conn| {
+                let rows = query(LIST)
+                    .bind(window.at)
+                    .bind(window.id)
+                    .bind(window.rows)
+                    .fetch_all(conn)
+                    .await?;
+                Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?)
+            })
+            .await?;
+        Ok(Page::cut(operators, page.limit, |operator| {
+            place(operator.created_at, operator.operator_id.as_str())
+        }))
+    }
+
+    async fn update_operator(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        edit: OperatorEdit,
+    ) -> Result<Operator> {
+        let operator_id = operator_id.clone();
+        self.run_change(
+            "update_operator",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(async move { update(tx, &operator_id, edit).await }),
+        )
+        .await
+    }
+
+    async fn delete_operator(&self, change: Change, operator_id: &OperatorId) -> Result<()> {
+        let operator_id = operator_id.clone();
+        self.run_change(
+            "delete_operator",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(async move { delete(tx, &operator_id).await }),
+        )
+        .await
+    }
+
+    async fn set_password(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        password: PasswordHash,
+        keep: &SessionId,
+    ) -> Result<()> {
+        let (operator_id, keep) = (operator_id.clone(), keep.clone());
+        self.run_change("set_password", Isolation::Serializable, change, move |tx| {
+            Box::pin(async move { set_password(tx, &operator_id, &password, &keep).await })
+        })
+        .await
+    }
+
+    async fn record_login_failure(
+        &self,
+        change: Change,
+        email: &str,
+        operator_id: Option<OperatorId>,
+    ) -> Result<()> {
+        let email = email.to_owned();
+        self.run_change(
+            "record_login_failure",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(async move { sessions::record_failure(tx, &email, operator_id).await })
+            },
+        )
+        .await
+    }
+
+    async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures> {
+        self.read("login_failures", async |conn| {
+            sessions::failures(conn, email, since).await
+        })
+        .await
+    }
+
+    async fn create_session(&self, change: Change, session: NewSession) -> Result<Session> {
+        self.run_change(
+            "create_session",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| Box::pin(async move { sessions::create(tx, &session).await }),
+        )
+        .await
+    }
+
+    async fn use_session(
+        &self,
+        token: &SessionTokenHash,
+        now: OffsetDateTime,
+        idle_since: OffsetDateTime,
+    ) -> Result<Option<Session>> {
+        let token = *token;
+        self.run_tx("use_session", Isolation::ReadCommitted, move |tx| {
+            Box::pin(sessions::note_use(tx, token, now, idle_since))
+        })
+        .await
+    }
+
+    async fn sessions(
+        &self,
+        operator_id: &OperatorId,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Session>> {
+        self.read("sessions", async |conn| {
+            sessions::list(conn, operator_id, now).await
+        })
+        .await
+    }
+
+    async fn end_session(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        session_id: &SessionId,
+    ) -> Result<()> {
+        let (operator_id, session_id) = (operator_id.clone(), session_id.clone());
+        self.run_change("end_session", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move { sessions::end(tx, &operator_id, &session_id).await })
+        })
+        .await
+    }
+}

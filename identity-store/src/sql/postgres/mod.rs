@@ -1,0 +1,109 @@
+//! PostgreSQL: one database, shared by any number of processes.
+
+mod connect;
+mod notices;
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgPool;
+
+use super::connection::{Connection, Held};
+use super::database::PoolOptions;
+use super::fault::{Fault, Step};
+use super::query::query;
+use super::schema::{self, Migrate, Migrations};
+use super::tx::Isolation;
+use crate::observer::Observers;
+use crate::{Error, Notice, Result};
+use notices::Notices;
+
+pub(super) use connect::is_url;
+
+pub(super) const MIGRATIONS: Migrations = &[(
+    "initial",
+    include_str!("../../../migrations/postgres/0001_initial.sql"),
+)];
+
+/// The lock that whoever migrates holds until it is committed: "identity" in ASCII.
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"identity");
+
+/// The connections to one database.
+#[derive(Debug)]
+pub(super) struct PostgresDatabase {
+    pool: PgPool,
+    notices: Notices,
+}
+
+impl PostgresDatabase {
+    pub(super) async fn open(
+        database_url: &str,
+        pool: &PoolOptions,
+        migrate: Migrate,
+        observers: &Arc<Observers>,
+    ) -> Result<Self> {
+        let options = connect::options(database_url)?;
+        bring_up(&options, migrate).await?;
+        let pool = connect::pool(options.clone(), pool);
+        let notices = Notices::start(options, pool.clone(), Arc::clone(observers));
+        Ok(Self { pool, notices })
+    }
+
+    pub(super) async fn migrate(database_url: &str) -> Result<()> {
+        bring_up(&connect::options(database_url)?, Migrate::Auto).await
+    }
+
+    pub(super) async fn begin(&self, isolation: Isolation) -> sqlx::Result<Connection> {
+        let begin = match isolation {
+            Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        };
+        let begun = self.pool.begin_with(begin).await?;
+        Ok(Connection::Postgres(Held::Transaction(begun)))
+    }
+
+    pub(super) async fn reader(&self) -> sqlx::Result<Connection> {
+        let reader = self.pool.acquire().await?;
+        Ok(Connection::Postgres(Held::Reader(reader)))
+    }
+
+    pub(super) fn announce(&self, notices: Vec<Notice>) {
+        self.notices.announce(notices);
+    }
+
+    pub(super) async fn close(&self) {
+        self.notices.close().await;
+        self.pool.close().await;
+    }
+}
+
+/// Applies what is missing under a lock that every process takes, or refuses a schema that is not
+/// this program's.
+async fn bring_up(options: &sqlx::postgres::PgConnectOptions, migrate: Migrate) -> Result<()> {
+    let run = async {
+        let pool = connect::single(options.clone());
+        let mut connection = Connection::Postgres(Held::Reader(pool.acquire().await?));
+        // Whose schema is right needs no lock, and no right to change it.
+        let outcome = match schema::bring_up(&mut connection, Migrate::Off).await {
+            Err(Fault::Refused(Error::SchemaOlder { .. })) if migrate == Migrate::Auto => {
+                drop(connection);
+                locked(&pool).await
+            }
+            outcome => outcome,
+        };
+        pool.close().await;
+        outcome
+    };
+    run.await.map_err(|fault: Fault| fault.named("migrate"))
+}
+
+async fn locked(pool: &PgPool) -> Step<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+    let begun = pool.begin_with("BEGIN").await?;
+    let mut connection = Connection::Postgres(Held::Transaction(begun));
+    query(LOCK)
+        .bind(MIGRATION_LOCK)
+        .execute(&mut connection)
+        .await?;
+    schema::bring_up(&mut connection, Migrate::Auto).await?;
+    Ok(connection.commit().await?)
+}

@@ -1,0 +1,98 @@
+//! The version of a schema, and the migrations that bring a database to this program's.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::connection::Connection;
+use super::fault::{Fault, Step};
+use super::query::{Sql, query};
+use crate::{Error, Result};
+
+/// Whether opening a database migrates it (`IDENTITY_MIGRATE`, contract §14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migrate {
+    /// It does, under a lock: several processes may open the database at once.
+    Auto,
+    /// It does not; an older schema is refused.
+    Off,
+}
+
+/// What each migration of one database is called and does; the first is version 1.
+pub(super) type Migrations = &'static [(&'static str, &'static str)];
+
+/// The migrations of the database that the connection is one to.
+fn migrations(conn: &Connection) -> Migrations {
+    match conn {
+        #[cfg(feature = "sqlite")]
+        Connection::Sqlite(_) => super::sqlite::MIGRATIONS,
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(_) => super::postgres::MIGRATIONS,
+    }
+}
+
+fn migrator(migrations: Migrations) -> Migrator {
+    let migration = |(version, (name, sql)): (i64, &(&'static str, &'static str))| {
+        let sql = sql.into_sql_str();
+        Migration::new(
+            version,
+            Cow::Borrowed(*name),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    };
+    Migrator::with_migrations((1..).zip(migrations).map(migration).collect())
+}
+
+/// Applies what is missing, or refuses a schema that is not this program's. The caller holds a lock
+/// that every process takes which may do so.
+pub(super) async fn bring_up(conn: &mut Connection, migrate: Migrate) -> Step<()> {
+    match (check_version(conn).await, migrate) {
+        (Ok(()), _) => Ok(()),
+        (Err(Fault::Refused(Error::SchemaOlder { .. })), Migrate::Auto) => {
+            apply(conn).await.map_err(|source| {
+                Error::Backend {
+                    operation: "migrate",
+                    source: Box::new(source),
+                }
+                .into()
+            })
+        }
+        (Err(fault), _) => Err(fault),
+    }
+}
+
+async fn apply(conn: &mut Connection) -> Result<(), sqlx::migrate::MigrateError> {
+    let migrator = migrator(migrations(conn));
+    match conn {
+        #[cfg(feature = "sqlite")]
+        Connection::Sqlite(held) => migrator.run_direct(None, &mut **held, false).await,
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(held) => migrator.run_direct(None, &mut **held, false).await,
+    }
+}
+
+/// Refuses a schema that is older or newer than this program's.
+pub(super) async fn check_version(conn: &mut Connection) -> Step<()> {
+    let known = i64::try_from(migrations(conn).len()).unwrap_or(i64::MAX);
+    match found(conn).await? {
+        found if found < known => Err(Error::SchemaOlder { found, known }.into()),
+        found if found > known => Err(Error::SchemaNewer { found, known }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The newest migration applied; 0 for an empty database.
+async fn found(conn: &mut Connection) -> Step<i64> {
+    const IS_THERE: Sql = Sql {
+        sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'",
+        postgres: "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
+    };
+    const NEWEST: &str = "SELECT coalesce(max(version), 0) AS newest FROM _sqlx_migrations";
+    if query(IS_THERE).fetch_optional(conn).await?.is_none() {
+        return Ok(0);
+    }
+    Ok(query(NEWEST).fetch_one(conn).await?.get("newest")?)
+}

@@ -1,0 +1,193 @@
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{File, readers, waiting_device, writer};
+use crate::sql::{
+    Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, device_rows,
+    operators, pairing, post, sessions,
+};
+use crate::{CertificateStore as _, DeviceStore as _, Error, Store as _};
+
+#[tokio::test]
+async fn commits_are_on_the_disk_before_they_are_answered() {
+    let file = File::new();
+    let store = file.open().await;
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(writer(&store))
+        .await
+        .unwrap();
+    assert_eq!(journal, "wal");
+    const FULL: i64 = 2;
+    for (pragma, value) in [
+        ("PRAGMA synchronous", FULL),
+        ("PRAGMA foreign_keys", 1),
+        ("PRAGMA trusted_schema", 0),
+    ] {
+        let found = pragma_value(writer(&store), pragma).await;
+        assert_eq!(found, value, "{pragma}");
+    }
+    let found = pragma_value(readers(&store), "PRAGMA query_only").await;
+    assert_eq!(found, 1, "a reader cannot write");
+}
+
+async fn pragma_value(pool: &sqlx::SqlitePool, pragma: &'static str) -> i64 {
+    let value = sqlx::query_scalar(pragma).fetch_one(pool);
+    value.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let file = File::new();
+    file.open().await.close().await;
+    let mut raw = file.raw().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum,
+                                               execution_time)
+                 VALUES (9000, 'from the future', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut raw).await.unwrap();
+    for migrate in [Migrate::Auto, Migrate::Off] {
+        let opened = file.try_open(migrate).await;
+        let error = opened.unwrap_err();
+        assert!(
+            matches!(error, Error::SchemaNewer { found: 9000, .. }),
+            "{error:?}"
+        );
+    }
+    let error = SqlStore::migrate(&file.url()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaNewer { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_older_schema_is_refused_when_migrating_is_switched_off() {
+    let file = File::new();
+    let opened = file.try_open(Migrate::Off).await;
+    let error = opened.unwrap_err();
+    assert!(
+        matches!(error, Error::SchemaOlder { found: 0, .. }),
+        "{error:?}"
+    );
+    SqlStore::migrate(&file.url()).await.unwrap();
+    let opened = file.try_open(Migrate::Off).await;
+    opened.unwrap().check().await.unwrap();
+}
+
+#[tokio::test]
+async fn migrating_twice_at_once_migrates_once() {
+    let file = File::new();
+    let migrations = (0..6).map(|_| {
+        let url = file.url();
+        tokio::spawn(async move { SqlStore::migrate(&url).await })
+    });
+    for migration in migrations.collect::<Vec<_>>() {
+        migration.await.unwrap().unwrap();
+    }
+    let store = file.open().await;
+    store.check().await.unwrap();
+    waiting_device(&store).await.unwrap();
+}
+
+#[tokio::test]
+async fn denials_from_before_they_named_serial_and_ca_get_both_from_the_ledger() {
+    let file = File::new();
+    let store = file.open().await;
+    waiting_device(&store).await.unwrap();
+    let pairing = super::pairing(1);
+    let certificate = pairing.certificate.clone();
+    store.pair_device(super::change(), pairing).await.unwrap();
+    let revoked = store.revoke_device(super::change(), &certificate.identity);
+    revoked.await.unwrap();
+    let denials = store.denials(0, 10).await.unwrap();
+    assert_eq!(denials[0].serial, certificate.serial);
+    assert_eq!(denials[0].ca_fingerprint, certificate.ca_fingerprint);
+
+    let mut raw = file.raw().await;
+    for statement in [
+        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN serial",
+        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN ca_fingerprint",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    super::close(store, raw).await;
+    let migrated = file.open().await;
+    assert_eq!(migrated.denials(0, 10).await.unwrap(), denials);
+}
+
+#[tokio::test]
+async fn the_ledger_takes_no_change_even_from_its_own_database() {
+    let file = File::new();
+    let store = file.open().await;
+    waiting_device(&store).await.unwrap();
+    let paired = store.pair_device(super::change(), super::pairing(1));
+    paired.await.unwrap();
+    let mut raw = file.raw().await;
+    for statement in [
+        "DELETE FROM issued_certificates",
+        "UPDATE issued_certificates SET pem = 'another'",
+    ] {
+        let refused = sqlx::query(statement).execute(&mut raw).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+    super::close(store, raw).await;
+}
+
+#[tokio::test]
+async fn what_every_request_asks_is_answered_by_an_index() {
+    let file = File::new();
+    let store = file.open().await;
+    for statement in [
+        attempts::DECIDED.sqlite,
+        audit::UNSEALED,
+        certificates::KEY,
+        challenge_rows::OPEN_AT_DEVICE,
+        challenge_rows::OVERDUE,
+        clients::ONE.sqlite,
+        device_rows::STANDING,
+        operators::BY_EMAIL,
+        pairing::BY_CODE,
+        post::OUTBOX,
+        sessions::NOTE_USE,
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan = sqlx::query(explain).fetch_all(readers(&store)).await;
+        for step in plan.unwrap() {
+            let step: String = step.try_get("detail").unwrap();
+            assert!(
+                !step.starts_with("SCAN") || step.contains("INDEX"),
+                "{step} in {statement}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
+    const GLOBAL: &[&str] = &[
+        // The platform's own.
+        "console_users",
+        "console_sessions",
+        "login_failures",
+        "platform_secrets",
+        "idempotent_answers",
+        // In the order of what happened, over all tenants.
+        "revoked_cert_fingerprints",
+        "audit_rows",
+        "outbox",
+    ];
+    let file = File::new();
+    let store = file.open().await;
+    let tables = "SELECT t.name, c.name FROM pragma_table_list t, pragma_table_info(t.name) c
+                  WHERE t.schema = 'main' AND t.type = 'table' AND c.pk = 1
+                    AND t.name NOT LIKE 'sqlite%' AND t.name NOT LIKE '\\_sqlx%' ESCAPE '\\'";
+    let mut raw = file.raw().await;
+    let keys: Vec<(String, String)> = sqlx::query_as(tables).fetch_all(&mut raw).await.unwrap();
+    assert!(keys.len() > 10, "{keys:?}");
+    let document = include_str!("../../../../docs/DATA_MODEL.md");
+    for (table, key) in keys {
+        let is_global = GLOBAL.contains(&table.as_str());
+        assert!(is_global || key == "tenant_id", "{table} is keyed by {key}");
+        assert!(
+            document.contains(&format!("`{table}`")),
+            "{table} is not in docs/DATA_MODEL.md"
+        );
+    }
+    super::close(store, raw).await;
+}

@@ -1,0 +1,268 @@
+use async_trait::async_trait;
+use identity_challenge::{CancelReason, UserThrottle};
+use identity_pki::TenantId;
+
+use super::cancel::{Whose, cancel_open};
+use super::column::{Window, place};
+use super::fault::Step;
+use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, consents, tenants, user_rows};
+use crate::{
+    Chain, Change, Conflict, Consent, ConsentStatus, Entity, Event, Kyc, NewConsent, NewUser, Page,
+    PageRequest, PalmErasure, Result, User, UserEdit, UserId, UserPalmPolicy, UserStatus,
+    UserStore,
+};
+
+async fn create(tx: &mut ChangeTx<'_>, new: &NewUser) -> Step<User> {
+    tenants::must_find(tx.conn(), &new.tenant_id).await?;
+    let known = user_rows::find(tx.conn(), &new.tenant_id, &new.user_id).await?;
+    if known.is_some() {
+        return Err(Conflict::UserExists.into());
+    }
+    user_rows::insert(tx, new).await?;
+    let user = user_rows::must_find(tx.conn(), &new.tenant_id, &new.user_id).await?;
+    let event = Event::UserCreated {
+        user: user.subject(),
+    };
+    tx.post(&Chain::Tenant(user.tenant_id.clone()), &event)
+        .await?;
+    Ok(user)
+}
+
+async fn suspend(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: &TenantId,
+    user_id: &UserId,
+    suspended: bool,
+) -> Step<User> {
+    tx.lock_user(tenant_id, user_id).await?;
+    let mut user = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
+    if suspended == (user.status == UserStatus::Suspended) {
+        return Ok(user);
+    }
+    user.status = user_rows::status(suspended, user.throttle);
+    user_rows::update(tx, &user).await?;
+    let subject = user.subject();
+    let event = if suspended {
+        Event::UserSuspended { user: subject }
+    } else {
+        Event::UserReactivated { user: subject }
+    };
+    tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
+    if suspended {
+        cancel_open(
+            tx,
+            Whose::User(tenant_id, user_id),
+            CancelReason::UserBarred,
+        )
+        .await?;
+    }
+    Ok(user)
+}
+
+async fn clear_lock(tx: &mut ChangeTx<'_>, tenant_id: &TenantId, user_id: &UserId) -> Step<User> {
+    tx.lock_user(tenant_id, user_id).await?;
+    let user = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
+    user_rows::set_throttle(tx, &user, UserThrottle::default()).await?;
+    let event = Event::UserUnlocked {
+        user: user.subject(),
+    };
+    tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
+    user_rows::must_find(tx.conn(), tenant_id, user_id).await
+}
+
+async fn finish_erasure(tx: &mut ChangeTx<'_>, erasure: &PalmErasure) -> Step<()> {
+    tx.lock_user(&erasure.tenant_id, &erasure.user_id).await?;
+    let user = user_rows::must_find(tx.conn(), &erasure.tenant_id, &erasure.user_id).await?;
+    if user_rows::erased(tx, erasure).await? {
+        let event = Event::PalmErased {
+            user: user.subject(),
+        };
+        let chain = Chain::Tenant(erasure.tenant_id.clone());
+        tx.post(&chain, &event).await?;
+    }
+    Ok(())
+}
+
+impl SqlStore {
+    /// Changes what is known about a user.
+    async fn edit_user(
+        &self,
+        name: &'static str,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        edit: impl FnOnce(&mut User) + Clone + Send + 'static,
+    ) -> Result<User> {
+        let (tenant_id, user_id) = (tenant_id.clone(), user_id.clone());
+        self.run_change(name, Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move {
+                tx.lock_user(&tenant_id, &user_id).await?;
+                let mut user = user_rows::must_find(tx.conn(), &tenant_id, &user_id).await?;
+                edit(&mut user);
+                user_rows::update(tx, &user).await?;
+                let event = Event::UserUpdated {
+                    user: user.subject(),
+                };
+                tx.post(&Chain::Tenant(tenant_id), &event).await?;
+                Ok(user)
+            })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl UserStore for SqlStore {
+    async fn create_user(&self, change: Change, user: NewUser) -> Result<User> {
+        self.run_change("create_user", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move { create(tx, &user).await })
+        })
+        .await
+    }
+
+    async fn user(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Option<User>> {
+        self.read("user", async |conn| {
+            user_rows::find(conn, tenant_id, user_id).await
+        })
+        .await
+    }
+
+    async fn users(&self, tenant_id: &TenantId, page: PageRequest) -> Result<Page<User>> {
+        let window = Window::of(&page)?;
+        let users = self
+            .read("users", async |conn| {
+                user_rows::list(conn, tenant_id, window).await
+            })
+            .await?;
+        Ok(Page::cut(users, page.limit, |user| {
+            place(user.created_at, user.internal_id.as_str())
+        }))
+    }
+
+    async fn update_user(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        edit: UserEdit,
+    ) -> Result<User> {
+        self.edit_user("update_user", change, tenant_id, user_id, |user| {
+            edit.apply(user);
+        })
+        .await
+    }
+
+    async fn set_user_suspended(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        suspended: bool,
+    ) -> Result<User> {
+        let (tenant_id, user_id) = (tenant_id.clone(), user_id.clone());
+        self.run_change(
+            "set_user_suspended",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| Box::pin(async move { suspend(tx, &tenant_id, &user_id, suspended).await }),
+        )
+        .await
+    }
+
+    async fn clear_lock(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+    ) -> Result<User> {
+        let (tenant_id, user_id) = (tenant_id.clone(), user_id.clone());
+        self.run_change("clear_lock", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move { clear_lock(tx, &tenant_id, &user_id).await })
+        })
+        .await
+    }
+
+    async fn set_kyc(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        kyc: Kyc,
+    ) -> Result<User> {
+        self.edit_user("set_kyc", change, tenant_id, user_id, |user| user.kyc = kyc)
+            .await
+    }
+
+    async fn set_palm_policy(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+        policy: UserPalmPolicy,
+    ) -> Result<User> {
+        self.edit_user("set_palm_policy", change, tenant_id, user_id, |user| {
+            user.palm_policy = policy;
+        })
+        .await
+    }
+
+    async fn record_consent(&self, change: Change, consent: NewConsent) -> Result<Consent> {
+        self.run_change(
+            "record_consent",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| Box::pin(consents::record(tx, consent)),
+        )
+        .await
+    }
+
+    async fn consents(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Vec<Consent>> {
+        self.read("consents", async |conn| {
+            consents::list(conn, tenant_id, user_id).await
+        })
+        .await
+    }
+
+    async fn withdraw_consent(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        user_id: &UserId,
+    ) -> Result<User> {
+        let (tenant_id, user_id) = (tenant_id.clone(), user_id.clone());
+        self.run_change(
+            "withdraw_consent",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(async move {
+                    tx.lock_user(&tenant_id, &user_id).await?;
+                    let user = user_rows::must_find(tx.conn(), &tenant_id, &user_id).await?;
+                    if user.consent_status != ConsentStatus::Granted {
+                        return Err(Entity::Consent.into());
+                    }
+                    consents::withdraw(tx, user).await
+                })
+            },
+        )
+        .await
+    }
+
+    async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>> {
+        self.read("due_palm_erasures", async |conn| {
+            user_rows::due_erasures(conn, limit).await
+        })
+        .await
+    }
+
+    async fn finish_palm_erasure(&self, change: Change, erasure: PalmErasure) -> Result<()> {
+        self.run_change(
+            "finish_palm_erasure",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| Box::pin(async move { finish_erasure(tx, &erasure).await }),
+        )
+        .await
+    }
+}
