@@ -66,6 +66,15 @@ pub trait StoreObserver: Debug + Send + Sync {
     fn transaction_ended(&self, transaction: &Transaction);
 }
 
+/// The observers of one process among those that share a database.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Debug, Clone)]
+pub(crate) struct Observed {
+    pub(crate) observers: std::sync::Arc<Observers>,
+    /// By which the process knows what it said itself.
+    pub(crate) process: u64,
+}
+
 /// The observers of a back end.
 #[derive(Debug, Default)]
 pub(crate) struct Observers(RwLock<Vec<Arc<dyn StoreObserver>>>);

@@ -49,16 +49,29 @@ fn a_released_migration_is_as_it_was() {
     let present = present();
     for (file, sum) in listed().iter().filter(|(_, sum)| *sum != UNRELEASED) {
         let found = present.get(file);
-        assert_eq!(found, Some(sum), "{file} has changed: write the next migration instead");
+        assert_eq!(
+            found,
+            Some(sum),
+            "{file} has changed: write the next migration instead"
+        );
     }
 }
 
 #[test]
 fn a_new_migration_is_listed() {
     let (listed, present) = (listed(), present());
-    let unlisted: Vec<_> = present.iter().filter(|(file, _)| !listed.contains_key(*file)).collect();
-    assert!(unlisted.is_empty(), "migrations/checksums lacks {unlisted:?}");
-    let missing: Vec<_> = listed.keys().filter(|file| !present.contains_key(*file)).collect();
+    let unlisted: Vec<_> = present
+        .iter()
+        .filter(|(file, _)| !listed.contains_key(*file))
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "migrations/checksums lacks {unlisted:?}"
+    );
+    let missing: Vec<_> = listed
+        .keys()
+        .filter(|file| !present.contains_key(*file))
+        .collect();
     assert!(missing.is_empty(), "migrations/ lacks {missing:?}");
 }
 

@@ -35,6 +35,8 @@ pub mod enrolments;
 #[doc(hidden)]
 pub mod idempotency;
 #[doc(hidden)]
+pub mod notices;
+#[doc(hidden)]
 pub mod operators;
 #[doc(hidden)]
 pub mod pairing;
@@ -119,6 +121,7 @@ macro_rules! conformance_tests {
                 a_revocation_denies_the_certificate_and_ends_what_is_open,
                 a_device_that_waits_is_revoked_too,
                 denials_are_read_on_from_where_a_reader_stopped,
+                the_feed_of_denials_misses_nothing,
                 a_denial_may_go_a_day_after_its_certificate_expired,
             ];
             users: [
@@ -229,6 +232,10 @@ macro_rules! conformance_tests {
                 of_two_runs_of_a_request_one_commits,
                 a_run_whose_key_was_given_back_does_not_commit,
             ];
+            notices: [
+                who_observes_is_told_of_what_was_committed,
+                a_refused_change_is_not_told,
+            ];
             audit: [
                 events_are_recorded_in_the_chain_that_is_named,
                 a_silenced_tenant_has_no_rows_and_still_its_webhooks,
@@ -280,6 +287,7 @@ mod tests {
             include_str!("devices.rs"),
             include_str!("enrolments.rs"),
             include_str!("idempotency.rs"),
+            include_str!("notices.rs"),
             include_str!("operators.rs"),
             include_str!("pairing.rs"),
             include_str!("renewal.rs"),

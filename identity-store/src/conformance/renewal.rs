@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use identity_pki::Fingerprint;
@@ -6,8 +7,8 @@ use tokio::task::JoinSet;
 use super::fixtures::{ENROLL_LEFT, VALIDITY, World, at};
 use super::witness::Told;
 use crate::{
-    CertificateRecord, Conflict, DenialReason, DeniedCertificate, Device, DeviceStatus,
-    IssuancePurpose, RenewDevice,
+    CertificateRecord, Conflict, DenialCursor, DenialReason, DeniedCertificate, Device,
+    DeviceStatus, IssuancePurpose, RenewDevice,
 };
 
 impl World {
@@ -281,6 +282,38 @@ pub async fn denials_are_read_on_from_where_a_reader_stopped(world: World) {
     assert_eq!(read, expected);
     let beyond = world.store.denials(expected[1].sequence, 9).await.unwrap();
     assert_eq!(beyond, expected[2..]);
+}
+
+pub async fn the_feed_of_denials_misses_nothing(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let mut denied = HashSet::new();
+    let (mut read, mut cursor) = (HashSet::new(), DenialCursor::default());
+    for round in 0..3 {
+        for _ in 0..round {
+            let device = world.paired_device(&tenant_id).await;
+            let revoked = world.store.revoke_device(world.change(), &device.identity);
+            denied.extend(
+                revoked
+                    .await
+                    .unwrap()
+                    .denied
+                    .iter()
+                    .map(|row| row.tbs_sha256),
+            );
+        }
+        for limit in [1, 9] {
+            loop {
+                let page = world.store.denied(cursor, limit).await.unwrap();
+                assert!(page.digests.len() <= usize::try_from(limit).unwrap());
+                cursor = page.next;
+                read.extend(page.digests);
+                if page.is_last {
+                    break;
+                }
+            }
+            assert_eq!(read, denied);
+        }
+    }
 }
 
 pub async fn a_denial_may_go_a_day_after_its_certificate_expired(world: World) {

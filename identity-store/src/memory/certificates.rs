@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
 use super::transaction::{as_u64, as_usize};
-use crate::{CertificateStore, DeniedCertificate, Issuance, Result};
+use crate::{CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
 
 #[async_trait]
 impl CertificateStore for MemoryStore {
@@ -49,6 +49,19 @@ impl CertificateStore for MemoryStore {
             .iter()
             .filter(|denied| denied.sequence > after);
         Ok(beyond.take(as_usize(limit)).cloned().collect())
+    }
+
+    async fn denied(&self, after: DenialCursor, limit: u32) -> Result<DeniedPage> {
+        let denials = self.denials(after.sequence, limit).await?;
+        let sequence = denials.last().map_or(after.sequence, |last| last.sequence);
+        Ok(DeniedPage {
+            digests: denials.iter().map(|denied| denied.tbs_sha256).collect(),
+            next: DenialCursor {
+                sequence,
+                ..DenialCursor::default()
+            },
+            is_last: denials.len() < as_usize(limit),
+        })
     }
 
     async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64> {

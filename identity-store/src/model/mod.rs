@@ -6,6 +6,7 @@ mod certificate;
 mod challenge;
 mod change;
 mod client;
+mod denied_page;
 mod device;
 mod event;
 mod idempotency;
@@ -26,6 +27,7 @@ pub use challenge::{
 };
 pub use change::Change;
 pub use client::{ClientSecret, NewClient, OAuthClient, SecretHash};
+pub use denied_page::{DenialCursor, DeniedPage};
 pub use device::{
     Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, NewDevice,
     PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Revocation,

@@ -98,6 +98,7 @@ async fn head(conn: &mut Connection, chain: &str) -> Step<ChainHead> {
 
 /// Gives the first unsealed rows their place, each behind the one before it in its chain.
 async fn seal(tx: &mut Tx, limit: u32) -> Step<u64> {
+    tx.lock_sealing().await?;
     let rows = query(UNSEALED)
         .bind(i64::from(limit))
         .fetch_all(tx.conn())

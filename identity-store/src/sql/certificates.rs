@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use identity_pki::{DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
-use super::SqlStore;
 use super::column::{Columns, ms, word};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, denied};
 use crate::{
-    CertificateRecord, CertificateStore, Conflict, DenialReason, DeniedCertificate, Issuance,
-    IssuancePurpose, Notice, Result,
+    CertificateRecord, CertificateStore, Conflict, DenialCursor, DenialReason, DeniedCertificate,
+    DeniedPage, Issuance, IssuancePurpose, Notice, Result,
 };
 
 const ISSUANCE: &str = "
@@ -246,6 +246,13 @@ impl CertificateStore for SqlStore {
                 .fetch_all(conn)
                 .await?;
             Ok(rows.iter().map(read_denial).collect::<Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn denied(&self, after: DenialCursor, limit: u32) -> Result<DeniedPage> {
+        self.read("denied", async move |conn| {
+            denied::page(conn, after, limit).await
         })
         .await
     }

@@ -1,6 +1,5 @@
 //! The database that a store's URL names.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -10,7 +9,7 @@ use super::schema::Migrate;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteDatabase};
 use super::tx::Isolation;
-use crate::observer::Observers;
+use crate::observer::Observed;
 use crate::{Notice, Result};
 
 /// How many connections to PostgreSQL are held. SQLite has one writer and four readers.
@@ -51,11 +50,11 @@ impl Database {
         database_url: &str,
         pool: &PoolOptions,
         migrate: Migrate,
-        observers: &Arc<Observers>,
+        observed: Observed,
     ) -> Result<Self> {
         #[cfg(feature = "postgres")]
         if postgres::is_url(database_url) {
-            let opened = PostgresDatabase::open(database_url, pool, migrate, observers);
+            let opened = PostgresDatabase::open(database_url, pool, migrate, observed);
             return opened.await.map(Self::Postgres);
         }
         #[cfg(feature = "sqlite")]

@@ -12,13 +12,15 @@ use crate::posting::to_millisecond;
 use crate::{Conflict, IdempotencyKey, IdempotencyStore, Reservation, Result, StoredAnswer};
 
 const FIND: &str = "
-    SELECT body_sha256, lease_until, keep_until, status, body FROM idempotent_answers
-    WHERE request_key = $1";
+    SELECT body_sha256, status, body FROM idempotent_answers WHERE request_key = $1";
+/// Takes a key that is free, or whose lease or time is over at $5.
 const RESERVE: &str = "
     INSERT INTO idempotent_answers (request_key, body_sha256, lease_until, keep_until)
     VALUES ($1, $2, $3, $4)
     ON CONFLICT (request_key) DO UPDATE
-    SET body_sha256 = $2, lease_until = $3, keep_until = $4, status = NULL, body = NULL";
+    SET body_sha256 = $2, lease_until = $3, keep_until = $4, status = NULL, body = NULL
+    WHERE CASE WHEN idempotent_answers.status IS NULL THEN idempotent_answers.lease_until
+               ELSE idempotent_answers.keep_until END <= $5";
 const ANSWER: &str = "
     UPDATE idempotent_answers SET status = $2, body = $3
     WHERE request_key = $1 AND status IS NULL";
@@ -29,8 +31,6 @@ const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
 /// A key that was reserved before.
 struct Kept {
     body_sha256: [u8; 32],
-    lease_until: OffsetDateTime,
-    keep_until: OffsetDateTime,
     answer: Option<(u16, Vec<u8>)>,
 }
 
@@ -45,8 +45,6 @@ async fn find(conn: &mut Connection, key: &IdempotencyKey) -> Step<Option<Kept>>
     };
     Ok(Some(Kept {
         body_sha256: columns.bytes("body_sha256")?,
-        lease_until: columns.time("lease_until")?,
-        keep_until: columns.time("keep_until")?,
         answer,
     }))
 }
@@ -98,32 +96,30 @@ async fn reserve(
     lease_until: OffsetDateTime,
     keep_until: OffsetDateTime,
 ) -> Step<Reservation> {
-    if let Some(kept) = find(tx.conn(), &key).await? {
-        let counts = match kept.answer {
-            Some(_) => now < kept.keep_until,
-            None => now < kept.lease_until,
-        };
-        if counts && kept.body_sha256 != body_sha256 {
-            return Ok(Reservation::OtherBody);
-        }
-        match kept.answer {
-            Some((status, body)) if counts => {
-                let row = row_name(&key);
-                let body = tx.shared.crypter.decrypt(place(&row), &body)?.to_vec();
-                return Ok(Reservation::Answered(StoredAnswer { key, status, body }));
-            }
-            None if counts => return Ok(Reservation::InProgress),
-            Some(_) | None => {}
-        }
-    }
-    query(RESERVE)
+    let reserved = query(RESERVE)
         .bind(&key.0[..])
         .bind(&body_sha256[..])
         .bind(ms(lease_until))
         .bind(ms(keep_until))
+        .bind(ms(now))
         .execute(tx.conn())
         .await?;
-    Ok(Reservation::Fresh)
+    if reserved == 1 {
+        return Ok(Reservation::Fresh);
+    }
+    // Whose reservation it is may have given it back since.
+    let Some(kept) = find(tx.conn(), &key).await? else {
+        return Ok(Reservation::InProgress);
+    };
+    if kept.body_sha256 != body_sha256 {
+        return Ok(Reservation::OtherBody);
+    }
+    let Some((status, body)) = kept.answer else {
+        return Ok(Reservation::InProgress);
+    };
+    let row = row_name(&key);
+    let body = tx.shared.crypter.decrypt(place(&row), &body)?.to_vec();
+    Ok(Reservation::Answered(StoredAnswer { key, status, body }))
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use super::column::ms;
 use super::connection::Connection;
 use super::fault::Step;
 use super::query::query;
-use super::tx::ChangeTx;
+use super::tx::{ChangeTx, Tx};
 use crate::{ChallengeId, UserId};
 
 const DEVICE: &str = "
@@ -35,6 +35,32 @@ const OVERDUE: &str = "
     SELECT 1 FROM challenges
     WHERE status IN ('pending', 'in_progress') AND expires_at <= $1
     ORDER BY expires_at, challenge_id LIMIT $2 FOR NO KEY UPDATE";
+
+/// The lock of whoever seals: "sealing" in ASCII.
+const SEALING: i64 = i64::from_be_bytes(*b"\0sealing");
+
+impl Tx {
+    /// One sealer at a time.
+    pub(super) async fn lock_sealing(&mut self) -> Step<()> {
+        if self.is_shared() {
+            query("SELECT pg_advisory_xact_lock($1)")
+                .bind(SEALING)
+                .fetch_all(self.conn())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Whether other writers work beside this one.
+    fn is_shared(&mut self) -> bool {
+        match self.conn() {
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(_) => true,
+        }
+    }
+}
 
 impl ChangeTx<'_> {
     pub(super) async fn lock_device(&mut self, device: &DeviceIdentity) -> Step<()> {
@@ -84,7 +110,7 @@ impl ChangeTx<'_> {
 
     /// The challenges that are overdue longest.
     pub(super) async fn lock_overdue(&mut self, now: OffsetDateTime, limit: u32) -> Step<()> {
-        if self.is_shared() {
+        if self.tx.is_shared() {
             query(OVERDUE)
                 .bind(ms(now))
                 .bind(i64::from(limit))
@@ -95,7 +121,7 @@ impl ChangeTx<'_> {
     }
 
     async fn lock(&mut self, rows: &'static str, tenant_id: &str, id: &str) -> Step<()> {
-        if self.is_shared() {
+        if self.tx.is_shared() {
             query(rows)
                 .bind(tenant_id)
                 .bind(id)
@@ -103,15 +129,5 @@ impl ChangeTx<'_> {
                 .await?;
         }
         Ok(())
-    }
-
-    /// Whether other writers work beside this one.
-    fn is_shared(&mut self) -> bool {
-        match self.conn() {
-            #[cfg(feature = "sqlite")]
-            Connection::Sqlite(_) => false,
-            #[cfg(feature = "postgres")]
-            Connection::Postgres(_) => true,
-        }
     }
 }

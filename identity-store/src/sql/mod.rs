@@ -15,6 +15,7 @@ mod column;
 mod connection;
 mod consents;
 mod database;
+mod denied;
 mod device_rows;
 mod devices;
 mod fault;
@@ -48,7 +49,7 @@ use tokio_util::task::TaskTracker;
 pub use database::PoolOptions;
 pub use schema::Migrate;
 
-use crate::observer::Observers;
+use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
 use crate::{Crypter, Notice, Result, Store, StoreObserver};
 use database::Database;
@@ -110,22 +111,26 @@ impl SqlStore {
         rng: impl CryptoRng + Send + 'static,
         migrate: Migrate,
     ) -> Result<Self> {
-        let observers = Arc::new(Observers::default());
-        let database = Database::open(database_url, pool, migrate, &observers).await?;
-        Ok(Self::over(database, observers, crypter, rng, TRIES))
+        let (observers, entropy) = (Arc::new(Observers::default()), Entropy::new(rng));
+        let observed = Observed {
+            observers: Arc::clone(&observers),
+            process: entropy.with(|rng| rng.next_u64()),
+        };
+        let database = Database::open(database_url, pool, migrate, observed).await?;
+        Ok(Self::over(database, observers, crypter, entropy, TRIES))
     }
 
     fn over(
         database: Database,
         observers: Arc<Observers>,
         crypter: Crypter,
-        rng: impl CryptoRng + Send + 'static,
+        entropy: Entropy,
         tries: u32,
     ) -> Self {
         let shared = Shared {
             database,
             crypter,
-            entropy: Entropy::new(rng),
+            entropy,
             tries,
             observers,
             transactions: TaskTracker::new(),

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::OffsetDateTime;
 
-use crate::{DeniedCertificate, Issuance, Result};
+use crate::{DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
 
 /// The issuance ledger and the denylist. Rows are written by [`DeviceStore`](crate::DeviceStore).
 #[async_trait]
@@ -20,9 +20,16 @@ pub trait CertificateStore: Send + Sync {
     /// Why a certificate is denied; `None` when it is not. A global look-up.
     async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>>;
 
-    /// Denials beyond `after` in the order they were made, at most `limit`. `after` 0 starts from
-    /// the first. Rows of all tenants: this feeds the handshake's denylist.
+    /// Denials beyond `after` in the order of their sequence numbers, at most `limit`. `after` 0 starts
+    /// from the first. Of all tenants, for a revocation list. A change under way may still add one
+    /// with an earlier number, so that this is no feed: [`denied`](Self::denied) is.
     async fn denials(&self, after: i64, limit: u32) -> Result<Vec<DeniedCertificate>>;
+
+    /// What was denied beyond `after`, at most `limit` digests: the feed of the handshake's denylist.
+    /// Nothing that was committed before the call is missed by one who reads on until
+    /// [`is_last`](DeniedPage::is_last), also when it was denied before what was read earlier. A
+    /// digest may come again.
+    async fn denied(&self, after: DenialCursor, limit: u32) -> Result<DeniedPage>;
 
     /// Deletes denials whose certificate expired more than a day before `now`; returns how many.
     async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64>;

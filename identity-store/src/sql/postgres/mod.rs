@@ -3,8 +3,6 @@
 mod connect;
 mod notices;
 
-use std::sync::Arc;
-
 use sqlx::postgres::PgPool;
 
 use super::connection::{Connection, Held};
@@ -13,7 +11,7 @@ use super::fault::{Fault, Step};
 use super::query::query;
 use super::schema::{self, Migrate, Migrations};
 use super::tx::Isolation;
-use crate::observer::Observers;
+use crate::observer::Observed;
 use crate::{Error, Notice, Result};
 use notices::Notices;
 
@@ -39,12 +37,12 @@ impl PostgresDatabase {
         database_url: &str,
         pool: &PoolOptions,
         migrate: Migrate,
-        observers: &Arc<Observers>,
+        observed: Observed,
     ) -> Result<Self> {
         let options = connect::options(database_url)?;
         bring_up(&options, migrate).await?;
         let pool = connect::pool(options.clone(), pool);
-        let notices = Notices::start(options, pool.clone(), Arc::clone(observers));
+        let notices = Notices::start(options, pool.clone(), observed);
         Ok(Self { pool, notices })
     }
 

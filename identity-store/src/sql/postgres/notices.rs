@@ -3,7 +3,6 @@
 //! `NOTIFY` inside a transaction would have commits queue behind one another, so it is sent after
 //! them, by a task of its own, many at once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPool};
@@ -13,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connect;
 use crate::Notice;
-use crate::observer::Observers;
+use crate::observer::Observed;
 
 const CHANNEL: &str = "identity_store";
 const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
@@ -22,7 +21,7 @@ const BATCH: usize = 256;
 /// How long a listener that cannot connect waits.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What processes tell one another.
+/// What processes tell one another. It ends with whoever holds it.
 #[derive(Debug)]
 pub(super) struct Notices {
     outgoing: UnboundedSender<Notice>,
@@ -32,17 +31,14 @@ pub(super) struct Notices {
 
 impl Notices {
     /// Starts to listen and to send.
-    pub(super) fn start(
-        options: PgConnectOptions,
-        pool: PgPool,
-        observers: Arc<Observers>,
-    ) -> Self {
+    pub(super) fn start(options: PgConnectOptions, pool: PgPool, observed: Observed) -> Self {
         let (outgoing, queue) = unbounded_channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let listening = listen(connect::single(options), observers);
+        let process = observed.process;
+        let listening = listen(connect::single(options), observed);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(listening).await });
-        tasks.spawn(send(pool, queue, stop.clone()));
+        tasks.spawn(send(pool, process, queue, stop.clone()));
         Self {
             outgoing,
             tasks,
@@ -66,7 +62,18 @@ impl Notices {
     }
 }
 
-async fn send(pool: PgPool, mut queue: UnboundedReceiver<Notice>, stop: CancellationToken) {
+impl Drop for Notices {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn send(
+    pool: PgPool,
+    process: u64,
+    mut queue: UnboundedReceiver<Notice>,
+    stop: CancellationToken,
+) {
     loop {
         let mut batch = Vec::new();
         tokio::select! {
@@ -75,10 +82,8 @@ async fn send(pool: PgPool, mut queue: UnboundedReceiver<Notice>, stop: Cancella
             () = stop.cancelled() => return,
         }
         batch.dedup();
-        let payloads: Vec<String> = batch
-            .iter()
-            .filter_map(|notice| serde_json::to_string(notice).ok())
-            .collect();
+        let told = |notice| serde_json::to_string(&Told { process, notice }).ok();
+        let payloads: Vec<String> = batch.into_iter().filter_map(told).collect();
         let sent = sqlx::query(NOTIFY).bind(CHANNEL).bind(payloads);
         if let Err(error) = sent.execute(&pool).await {
             tracing::warn!(%error, "other processes were not notified; they will read");
@@ -87,9 +92,9 @@ async fn send(pool: PgPool, mut queue: UnboundedReceiver<Notice>, stop: Cancella
 }
 
 /// Tells what is heard. A connection that was lost may have lost notices.
-async fn listen(pool: PgPool, observers: Arc<Observers>) {
+async fn listen(pool: PgPool, observed: Observed) {
     loop {
-        match hear(&pool, &observers).await {
+        match hear(&pool, &observed).await {
             Ok(()) => tracing::warn!("the listener for notices lost its connection"),
             Err(error) => tracing::warn!(%error, "the listener for notices has no connection"),
         }
@@ -98,18 +103,33 @@ async fn listen(pool: PgPool, observers: Arc<Observers>) {
 }
 
 /// Listens until the connection is lost.
-async fn hear(pool: &PgPool, observers: &Observers) -> sqlx::Result<()> {
+async fn hear(pool: &PgPool, observed: &Observed) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
-    observers.noticed(&Notice::Lost);
+    observed.observers.noticed(&Notice::Lost);
     while let Some(notification) = listener.try_recv().await? {
-        observers.noticed(&read(&notification));
+        let told = read(&notification);
+        if told.process != observed.process {
+            observed.observers.noticed(&told.notice);
+        }
     }
     Ok(())
 }
 
-/// A notice that this version does not know may mean anything.
-fn read(notification: &PgNotification) -> Notice {
-    serde_json::from_str(notification.payload()).unwrap_or(Notice::Lost)
+/// A notice on its way between processes.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Told {
+    /// Who told it.
+    process: u64,
+    notice: Notice,
+}
+
+/// What this version does not know may mean anything.
+fn read(notification: &PgNotification) -> Told {
+    let unknown = Told {
+        process: 0,
+        notice: Notice::Lost,
+    };
+    serde_json::from_str(notification.payload()).unwrap_or(unknown)
 }

@@ -24,6 +24,7 @@ use time::macros::datetime;
 use super::database::Database;
 use super::sqlite::{self, SqliteDatabase};
 use super::{Migrate, PoolOptions, SqlStore};
+use crate::posting::Entropy;
 use crate::{
     Actor, CertificateRecord, Change, Crypter, DataKey, DeviceInfo, DeviceStore as _, NewDevice,
     PairDevice, PairingOffer, Result, Store as _, TenantStore as _,
@@ -74,7 +75,7 @@ impl File {
         let options = options.busy_timeout(Duration::from_millis(20));
         let database = SqliteDatabase::open(options, Migrate::Auto).await.unwrap();
         let (database, observers) = (Database::Sqlite(database), Arc::default());
-        SqlStore::over(database, observers, crypter(7), entropy(), 2)
+        SqlStore::over(database, observers, crypter(7), Entropy::new(entropy()), 2)
     }
 
     /// A connection that is not the store's.

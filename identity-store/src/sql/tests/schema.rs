@@ -2,7 +2,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{File, readers, waiting_device, writer};
 use crate::sql::{
-    Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, device_rows,
+    Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, denied, device_rows,
     operators, pairing, post, sessions,
 };
 use crate::{CertificateStore as _, DeviceStore as _, Error, Store as _};
@@ -139,6 +139,7 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         certificates::KEY,
         challenge_rows::OPEN_AT_DEVICE,
         challenge_rows::OVERDUE,
+        denied::PAGE.sqlite,
         clients::ONE.sqlite,
         device_rows::STANDING,
         operators::BY_EMAIL,
