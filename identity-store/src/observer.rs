@@ -29,7 +29,10 @@ pub enum Notice {
         /// Where it is to be answered.
         device_id: DeviceId,
     },
-    /// Notices of other processes may have been lost: anything may have changed.
+    /// Other processes are not heard from now on, until [`Lost`](Self::Lost) is told.
+    Deaf,
+    /// Other processes are heard from now on, and notices of theirs may have been lost: anything may
+    /// have changed.
     Lost,
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use identity_mtls::{Denylist, LiveConnections};
-use identity_pki::{PairingPepper, PlatformCa};
-use identity_store::{NamedSecret, SecretBytes, Store};
+use identity_pki::{Fingerprint, PairingPepper, PlatformCa};
+use identity_store::{CaState, NamedSecret, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::http::{CaptureSlots, PollPace, RateLimits};
+use crate::notices::Notices;
 use crate::palm::Palm;
 use crate::password::Passwords;
 use crate::seen::Seen;
@@ -36,6 +37,8 @@ pub struct App {
     pub palm: Palm,
     /// Requests that wait for a change of a challenge.
     pub waiters: Arc<Waiters>,
+    /// What was heard of changes.
+    pub notices: Arc<Notices>,
     /// How often a device may ask for its challenges.
     pub poll_pace: PollPace,
     /// How many captures each device has on their way.
@@ -66,8 +69,26 @@ pub struct App {
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server is to stop: no new connections, running requests finish.
     pub shutdown: CancellationToken,
-    /// One reload at a time: of two, the later one has read what both changed.
-    reloading: Mutex<()>,
+    /// What the last reload found. One reload at a time: of two, the later one has read what both
+    /// changed.
+    taken_up: Mutex<Option<Certificates>>,
+}
+
+/// Which certificates the store holds, and in which state.
+#[derive(Debug, PartialEq, Eq)]
+struct Certificates {
+    server: Option<Fingerprint>,
+    cas: Vec<(Fingerprint, CaState)>,
+}
+
+impl Certificates {
+    async fn stored(store: &dyn Store) -> Result<Self, StartError> {
+        let cas = store.cas().await?;
+        Ok(Self {
+            server: store.server_cert().await?.map(|cert| cert.fingerprint),
+            cas: cas.iter().map(|ca| (ca.fingerprint, ca.state)).collect(),
+        })
+    }
 }
 
 impl App {
@@ -84,6 +105,8 @@ impl App {
         clock: Arc<dyn Clock>,
         metrics: Option<PrometheusHandle>,
     ) -> Result<Arc<Self>, StartError> {
+        let notices = Arc::new(Notices::default());
+        store.observe(Arc::clone(&notices) as _);
         let denylist = Arc::new(Denylist::with_age_limit(crate::denials::AGE_LIMIT));
         let offered = Offered::default();
         let (time, denied) = (Arc::clone(&clock), Arc::clone(&denylist));
@@ -102,11 +125,12 @@ impl App {
             passwords: Passwords::new()?,
             seen: Seen::default(),
             offered,
-            reloading: Mutex::default(),
+            taken_up: Mutex::default(),
             shutdown: CancellationToken::new(),
             metrics,
             palm: Palm::new(config.palm_server.as_ref())?,
-            waiters: Arc::default(),
+            waiters: Arc::clone(&notices.waiters),
+            notices,
             capture_slots: CaptureSlots::default(),
             poll_pace: PollPace::new(config.rate_limits),
             denylist,
@@ -119,6 +143,19 @@ impl App {
         Ok(Arc::new(app))
     }
 
+    /// Takes up what another replica stored, if it did.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; everything stays as it was.
+    pub async fn follow_certificates(&self) -> Result<(), StartError> {
+        let stored = Certificates::stored(&*self.store).await?;
+        if *self.taken_up.lock().await == Some(stored) {
+            return Ok(());
+        }
+        self.reload_certificates().await
+    }
+
     /// Reads server certificate and CAs from the store again: after a change, and on SIGHUP.
     /// Connections stay, except those of devices whose CA is no longer accepted.
     ///
@@ -126,10 +163,13 @@ impl App {
     ///
     /// [`StartError`]; everything stays as it was.
     pub async fn reload_certificates(&self) -> Result<(), StartError> {
-        let _turn = self.reloading.lock().await;
+        let mut taken_up = self.taken_up.lock().await;
+        // What is stored while this reads is followed afterwards.
+        let stored = Certificates::stored(&*self.store).await?;
         let active = crate::authority::active(&*self.store).await?;
         self.tls.reload(&*self.store).await?;
         self.ca.store(active.map(Arc::new));
+        *taken_up = Some(stored);
         Ok(())
     }
 }

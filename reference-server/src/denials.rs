@@ -2,13 +2,13 @@
 
 use identity_mtls::AgeLimit;
 use identity_pki::TbsSha256;
-use identity_store::{DeniedCertificate, Result};
+use identity_store::{DenialCursor, DeniedCertificate, Result};
 use time::Duration;
 
 use crate::App;
 
-/// How many rows are read at once.
-const BATCH: u32 = 10_000;
+/// How many are read at once.
+const BATCH: u32 = 50_000;
 
 /// Beyond a minute, which is sixty reads that failed, metrics call the list stale and handshakes go
 /// on: each request of a device reads its status from the database, and is refused when that cannot
@@ -21,9 +21,9 @@ pub const AGE_LIMIT: AgeLimit = AgeLimit::serve_beyond(Duration::MINUTE);
 /// # Errors
 ///
 /// As the store's; what was published before stays.
-pub async fn reload(app: &App) -> Result<Option<i64>> {
+pub async fn reload(app: &App) -> Result<Option<DenialCursor>> {
     let reload = app.denylist.begin_reload(app.clock.now());
-    let (denied, end) = read_after(app, 0).await?;
+    let (denied, end) = read_after(app, DenialCursor::default()).await?;
     let is_published = reload.publish(denied);
     re_decide(app);
     Ok(is_published.then_some(end))
@@ -43,7 +43,7 @@ pub fn publish(app: &App, denied: &[DeniedCertificate]) -> usize {
 /// # Errors
 ///
 /// As the store's.
-pub async fn catch_up(app: &App, after: i64) -> Result<Option<i64>> {
+pub async fn catch_up(app: &App, after: DenialCursor) -> Result<Option<DenialCursor>> {
     let Some(catch_up) = app.denylist.begin_catch_up(app.clock.now()) else {
         return reload(app).await;
     };
@@ -63,14 +63,14 @@ pub fn re_decide(app: &App) -> usize {
 }
 
 /// What was denied beyond `after`, and where that ends.
-async fn read_after(app: &App, after: i64) -> Result<(Vec<TbsSha256>, i64)> {
+async fn read_after(app: &App, after: DenialCursor) -> Result<(Vec<TbsSha256>, DenialCursor)> {
     let (mut denied, mut end) = (Vec::new(), after);
     loop {
-        let rows = app.store.denials(end, BATCH).await?;
-        let Some(last) = rows.last() else {
+        let page = app.store.denied(end, BATCH).await?;
+        end = page.next;
+        denied.extend(page.digests);
+        if page.is_last {
             return Ok((denied, end));
-        };
-        end = last.sequence;
-        denied.extend(rows.iter().map(|row| row.tbs_sha256));
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod http;
 pub mod issuance;
 pub mod jobs;
 pub mod listener;
+pub mod notices;
 pub mod palm;
 pub mod password;
 pub mod receipt;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use identity_store::{Crypter, SqliteStore, Store};
+use identity_store::{Crypter, PoolOptions, SqlStore, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -121,7 +121,7 @@ impl Server {
 /// [`StartError`] when the database does not open or its schema is newer.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let Database::Sqlite(path) = &config.database;
-    Ok(SqliteStore::migrate(&path.url()).await?)
+    Ok(SqlStore::migrate(&path.url()).await?)
 }
 
 /// Opens the database that the configuration names.
@@ -131,7 +131,8 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartE
         Some(crypter) => crypter.clone(),
         None => config::load_or_create(&path.data_key_file()).map_err(StartError::DataKeyFile)?,
     };
-    let store = SqliteStore::open(&path.url(), crypter, clock::entropy(), config.migrate).await?;
+    let (url, pool) = (path.url(), PoolOptions::default());
+    let store = SqlStore::open(&url, &pool, crypter, clock::entropy(), config.migrate).await?;
     Ok(Arc::new(store))
 }
 

@@ -17,7 +17,7 @@ impl Notebook {
     fn take(&self) -> Vec<Notice> {
         let mut notices = std::mem::take(&mut *self.0.lock().unwrap());
         // A listener that has just connected says so.
-        notices.retain(|notice| *notice != Notice::Lost);
+        notices.retain(|notice| !matches!(notice, Notice::Deaf | Notice::Lost));
         notices
     }
 }

@@ -164,6 +164,7 @@ pub(super) async fn finish(
     let record =
         challenge_rows::must_find(tx.conn(), &lease.tenant_id, &lease.challenge_id).await?;
     end(tx, lease, verdict).await?;
+    tx.notify(record.notice());
     let user = user_rows::must_find(tx.conn(), &lease.tenant_id, &record.user_id).await?;
     let matched = match verdict.mismatched_user() {
         Some(user_id) => user_rows::find(tx.conn(), &lease.tenant_id, &user_id).await?,

@@ -7,14 +7,14 @@ use crate::{App, denials};
 /// How many turns lie between two reads of the whole list, which forget what was purged.
 const TURNS_PER_RELOAD: u32 = 600;
 
-/// Takes up what other replicas denied, within a second, and closes the connections of devices whose
-/// certificates expired.
+/// Takes up what other replicas denied, when it hears of it and once a second, and closes the
+/// connections of devices whose certificates expired.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_secs(1));
     // Where the list ended when it was last read and published.
     let mut end = None;
     for turn in (0..TURNS_PER_RELOAD).cycle() {
-        if !pace.turn().await {
+        if !pace.turn_or(&app.notices.denied).await {
             return;
         }
         let read = match end {

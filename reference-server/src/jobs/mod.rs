@@ -1,5 +1,7 @@
 //! Background work. Each job runs alone, at its own pace, until the server is to stop.
 
+mod certificates;
+mod deaf;
 mod denials;
 mod palm_erasure;
 mod purge;
@@ -12,6 +14,7 @@ mod sweeper;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +22,8 @@ use crate::App;
 
 /// Starts every job.
 pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
+    tasks.spawn(certificates::run(Arc::clone(app)));
+    tasks.spawn(deaf::run(Arc::clone(app)));
     tasks.spawn(denials::run(Arc::clone(app)));
     tasks.spawn(palm_erasure::run(Arc::clone(app)));
     tasks.spawn(purge::run(Arc::clone(app)));
@@ -41,6 +46,14 @@ impl<'a> Pace<'a> {
         let mut interval = tokio::time::interval(period);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { app, interval }
+    }
+
+    /// Waits for the next turn, or to be woken for one; `false` when the server is to stop.
+    async fn turn_or(&mut self, woken: &Notify) -> bool {
+        tokio::select! {
+            () = woken.notified() => !self.app.shutdown.is_cancelled(),
+            goes_on = self.turn() => goes_on,
+        }
     }
 
     /// Waits for the next turn; `false` when the server is to stop.

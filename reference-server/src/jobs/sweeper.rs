@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity_store::{Actor, Change, StoredChallenge};
+use identity_store::{Actor, Change};
 
 use super::{Pace, log_failure};
 use crate::App;
@@ -9,7 +9,7 @@ use crate::App;
 /// How many challenges one transaction expires.
 const BATCH: u32 = 500;
 
-/// Expires challenges within a second after their time, and wakes who waits for them.
+/// Expires challenges within a second after their time.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_millis(500));
     while pace.turn().await {
@@ -21,9 +21,5 @@ pub(super) async fn run(app: Arc<App>) {
 async fn sweep(app: &App) -> usize {
     let change = Change::new(app.clock.now(), Actor::System("sweeper"), "job:sweeper");
     let expired = app.store.expire_challenges(change, BATCH).await;
-    let expired: Vec<StoredChallenge> = log_failure("sweeper", expired).unwrap_or_default();
-    for record in &expired {
-        app.waiters.challenge_changed(record);
-    }
-    expired.len()
+    log_failure("sweeper", expired).map_or(0, |expired| expired.len())
 }

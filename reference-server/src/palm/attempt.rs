@@ -81,10 +81,7 @@ impl Attempt {
                 lease,
                 record,
                 reconcile,
-            }) => {
-                self.app.waiters.challenge_changed(&record);
-                self.decide(lease, &record, reconcile, &basis).await?
-            }
+            }) => self.decide(lease, &record, reconcile, &basis).await?,
             Begun::Ours(AttemptStart::Replayed { record }) => {
                 self.undecided(&record, Undecided::CaptureReplayed)?
             }
@@ -190,7 +187,6 @@ impl Attempt {
             .store
             .finish_attempt(change, lease, verdict)
             .await?;
-        self.app.waiters.challenge_changed(&finished.record);
         Ok(CompletionBody::of(&finished.record, &finished.answer))
     }
 
@@ -243,7 +239,6 @@ impl Attempt {
         record: &StoredChallenge,
         undecided: Undecided,
     ) -> Result<CompletionBody, Problem> {
-        self.app.waiters.challenge_changed(record);
         let outcome = Outcome::Undecided(undecided);
         let completion = record.challenge.complete(&outcome, self.app.clock.now());
         let answer: Answer = completion.map_err(Error::Challenge)?.answer;

@@ -1,6 +1,6 @@
 //! The real binary in a folder of its own, taken through its first run.
 
-use identity_store::{AuditRow, AuditStore as _, Chain, Crypter, Migrate, SqliteStore};
+use identity_store::{AuditRow, AuditStore as _, Chain, Crypter, Migrate, PoolOptions, SqlStore};
 use reference_server::clock::entropy;
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
@@ -94,7 +94,14 @@ impl Platform {
         let key = std::fs::read_to_string(database.with_extension("db.key")).unwrap();
         let crypter = Crypter::parse(key.trim()).unwrap();
         let url = format!("sqlite://{}", database.display());
-        let store = SqliteStore::open(&url, crypter, entropy(), Migrate::Off).await;
+        let store = SqlStore::open(
+            &url,
+            &PoolOptions::default(),
+            crypter,
+            entropy(),
+            Migrate::Off,
+        )
+        .await;
         let store = store.unwrap();
         store.seal_audit(10_000).await.unwrap();
         let rows = store.sealed_audit(&Chain::Platform, None, 10_000).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPool};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,8 @@ const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS p
 const BATCH: usize = 256;
 /// How long a listener that cannot connect waits.
 const PAUSE: Duration = Duration::from_secs(1);
+/// After this much silence the listener asks whether its connection is alive, and waits as long.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What processes tell one another. It ends with whoever holds it.
 #[derive(Debug)]
@@ -94,7 +97,9 @@ async fn send(
 /// Tells what is heard. A connection that was lost may have lost notices.
 async fn listen(pool: PgPool, observed: Observed) {
     loop {
-        match hear(&pool, &observed).await {
+        let heard = hear(&pool, &observed).await;
+        observed.observers.noticed(&Notice::Deaf);
+        match heard {
             Ok(()) => tracing::warn!("the listener for notices lost its connection"),
             Err(error) => tracing::warn!(%error, "the listener for notices has no connection"),
         }
@@ -108,13 +113,24 @@ async fn hear(pool: &PgPool, observed: &Observed) -> sqlx::Result<()> {
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     observed.observers.noticed(&Notice::Lost);
-    while let Some(notification) = listener.try_recv().await? {
-        let told = read(&notification);
-        if told.process != observed.process {
-            observed.observers.noticed(&told.notice);
+    loop {
+        match timeout(SILENCE, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => {
+                let told = read(&notification);
+                if told.process != observed.process {
+                    observed.observers.noticed(&told.notice);
+                }
+            }
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let asked = sqlx::query("SELECT 1").execute(&mut listener);
+                timeout(SILENCE, asked)
+                    .await
+                    .map_err(|_| sqlx::Error::PoolTimedOut)??;
+            }
         }
     }
-    Ok(())
 }
 
 /// A notice on its way between processes.

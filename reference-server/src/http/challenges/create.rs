@@ -60,8 +60,7 @@ pub(super) async fn create_challenge(
             max_attempts: Some(max_attempts),
         };
         let change = keep.answer(context.change(caller.actor()), &answer);
-        let record = app.store.create_challenge(change, new).await?;
-        app.waiters.challenge_changed(&record);
+        app.store.create_challenge(change, new).await?;
         Ok(answer)
     })
     .await

@@ -103,6 +103,5 @@ async fn step(
         .store
         .transition_challenge(change, tenant_id, &challenge_id, step)
         .await?;
-    app.waiters.challenge_changed(&record);
     Ok(Json(record.into()))
 }

@@ -89,7 +89,6 @@ pub(super) async fn cancel(
         .transition_challenge(change, &tenant_id, &challenge_id, step)
         .await
         .map_err(refused)?;
-    app.waiters.challenge_changed(&record);
     Ok(Json(Canceled {
         status: record.challenge.status(),
     }))

@@ -1,0 +1,76 @@
+//! What this process does when something changed, here or in another replica.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use identity_pki::DeviceIdentity;
+use identity_store::{Notice, StoreObserver, Transaction, TransactionEnd};
+use tokio::sync::Notify;
+
+use crate::waiters::{Topic, Waiters};
+
+/// Hears of every change, and wakes whoever has to read again. Each of them reads at intervals as
+/// well: a notice makes them quick, not right.
+#[derive(Debug, Default)]
+pub struct Notices {
+    /// Requests that wait for a change of a challenge.
+    pub waiters: Arc<Waiters>,
+    /// Certificates were denied.
+    pub denied: Notify,
+    /// The server's certificate or the CAs changed.
+    pub certificates: Notify,
+    /// Whether other replicas are not heard.
+    is_deaf: AtomicBool,
+}
+
+impl Notices {
+    /// Whether other replicas are not heard at the moment.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.is_deaf.load(Ordering::Relaxed)
+    }
+
+    fn everything(&self) {
+        self.denied.notify_one();
+        self.certificates.notify_one();
+        self.waiters.notify_all();
+    }
+}
+
+impl StoreObserver for Notices {
+    fn noticed(&self, notice: &Notice) {
+        match notice {
+            Notice::Denied => self.denied.notify_one(),
+            Notice::Certificates => self.certificates.notify_one(),
+            Notice::Challenge {
+                tenant_id,
+                challenge_id,
+                device_id,
+            } => {
+                self.waiters.notify(&Topic::Challenge(challenge_id.clone()));
+                let device = DeviceIdentity::new(tenant_id.clone(), device_id.clone());
+                self.waiters.notify(&Topic::Device(device));
+            }
+            Notice::Deaf => self.is_deaf.store(true, Ordering::Relaxed),
+            Notice::Lost => {
+                self.is_deaf.store(false, Ordering::Relaxed);
+                self.everything();
+            }
+            _ => self.everything(),
+        }
+    }
+
+    fn transaction_ended(&self, transaction: &Transaction) {
+        let name = transaction.name;
+        let ended = match transaction.ended {
+            TransactionEnd::Committed => "committed",
+            TransactionEnd::Refused => "refused",
+            TransactionEnd::Failed => "failed",
+        };
+        metrics::counter!("transactions_total", "name" => name, "ended" => ended).increment(1);
+        metrics::counter!("transaction_retries_total", "name" => name)
+            .increment(u64::from(transaction.tries.saturating_sub(1)));
+        metrics::histogram!("transaction_duration_seconds", "name" => name)
+            .record(transaction.took);
+    }
+}
