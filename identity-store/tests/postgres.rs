@@ -6,6 +6,8 @@
     reason = "a store that cannot be made is the report"
 )]
 
+mod together;
+
 use std::sync::LazyLock;
 
 use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
@@ -27,3 +29,9 @@ async fn store() -> (SqlStore, Database) {
 }
 
 identity_store::conformance_tests!(store());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_are_paired_together_and_each_gets_its_own_answer() {
+    let (store, _database) = store().await;
+    together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+}

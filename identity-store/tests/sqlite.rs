@@ -6,6 +6,8 @@
     reason = "a store that cannot be made is the report"
 )]
 
+mod together;
+
 use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
 use tempfile::TempDir;
 
@@ -21,3 +23,9 @@ async fn store() -> (SqlStore, TempDir) {
 }
 
 identity_store::conformance_tests!(store());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_are_paired_together_and_each_gets_its_own_answer() {
+    let (store, _directory) = store().await;
+    together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+}

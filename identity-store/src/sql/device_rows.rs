@@ -14,8 +14,8 @@ use super::fault::{Step, taken};
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
 use crate::{
-    Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity, NewDevice, Result,
-    TenantStatus,
+    CertificateRecord, Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity,
+    NewDevice, Result, TenantStatus,
 };
 
 /// A device with its active certificate.
@@ -108,8 +108,18 @@ fn status(columns: Columns<'_>, now: OffsetDateTime) -> Result<DeviceStatus> {
 
 /// Reads a row of [`select`].
 pub(super) fn read(row: &Row, now: OffsetDateTime) -> Result<Device> {
+    let identity = Columns::of(row, "devices").identity()?;
+    let certificate = certificates::read_joined(row, &identity)?;
+    read_alone(row, certificate, now)
+}
+
+/// Reads a row of `devices`, whose active certificate is known.
+pub(super) fn read_alone(
+    row: &Row,
+    certificate: Option<CertificateRecord>,
+    now: OffsetDateTime,
+) -> Result<Device> {
     let columns = Columns::of(row, "devices");
-    let identity = columns.identity()?;
     let class: DeviceClass = columns.parse("device_class")?;
     let product: Option<&str> = columns.get("bound_product")?;
     let action: Option<&str> = columns.get("bound_action")?;
@@ -124,14 +134,14 @@ pub(super) fn read(row: &Row, now: OffsetDateTime) -> Result<Device> {
         tags,
         status,
         info: columns.json("info")?,
-        certificate: certificates::read_joined(row, &identity)?,
+        certificate,
         pairing_expires_at: columns.time_option("pairing_expires_at")?.filter(|_| waits),
         paired_at: columns.time_option("paired_at")?,
         revoked_at: columns.time_option("revoked_at")?,
         revoked_by: columns.get("revoked_by")?,
         last_seen_at: columns.time_option("last_seen_at")?,
         created_at: columns.time("created_at")?,
-        identity,
+        identity: columns.identity()?,
     })
 }
 

@@ -49,6 +49,16 @@ async fn edit(tx: &mut ChangeTx<'_>, identity: &DeviceIdentity, edit: DeviceEdit
     Ok(device)
 }
 
+impl SqlStore {
+    /// Pairs a device in a transaction of its own.
+    pub(super) async fn pair_alone(&self, change: Change, new: PairDevice) -> Result<Paired> {
+        self.run_change("pair_device", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move { pairing::pair(tx, &new).await })
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl DeviceStore for SqlStore {
     async fn create_device(&self, change: Change, device: NewDevice) -> Result<Device> {
@@ -136,10 +146,12 @@ impl DeviceStore for SqlStore {
     }
 
     async fn pair_device(&self, change: Change, new: PairDevice) -> Result<Paired> {
-        self.run_change("pair_device", Isolation::ReadCommitted, change, move |tx| {
-            Box::pin(async move { pairing::pair(tx, &new).await })
-        })
-        .await
+        // An answer to keep is kept with the work that it answers.
+        if change.answer.is_some() {
+            self.pair_alone(change, new).await
+        } else {
+            self.pair_in_a_group(change, new).await
+        }
     }
 
     async fn renew_device(&self, change: Change, renewal: RenewDevice) -> Result<Renewed> {

@@ -22,8 +22,10 @@ mod fault;
 mod idempotency;
 mod lock;
 mod operators;
+mod pair_group;
 mod pairing;
 mod post;
+mod post_all;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
@@ -53,6 +55,7 @@ use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
 use crate::{Crypter, Notice, Result, Store, StoreObserver};
 use database::Database;
+use pair_group::PairingQueue;
 
 /// How often a transaction is tried that meets another.
 const TRIES: u32 = 10;
@@ -80,6 +83,7 @@ struct Shared {
     entropy: Entropy,
     tries: u32,
     observers: Arc<Observers>,
+    pairings: PairingQueue,
     /// The transactions under way, also those whose callers went away.
     transactions: TaskTracker,
 }
@@ -133,6 +137,7 @@ impl SqlStore {
             entropy,
             tries,
             observers,
+            pairings: PairingQueue::default(),
             transactions: TaskTracker::new(),
         };
         Self {

@@ -125,10 +125,19 @@ impl SqlStore {
             });
             outcome
         };
+        self.run(name, task).await
+    }
+
+    /// Runs `work` in a task that goes on when its caller goes away.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let span = tracing::debug_span!("transaction", name);
         self.shared
             .transactions
-            .spawn(task.instrument(span))
+            .spawn(work.instrument(span))
             .await
             .map_err(|ended| Error::Backend {
                 operation: name,

@@ -1,0 +1,285 @@
+//! Pairings that come at once are committed together: one transaction, a few statements, one flush to
+//! the disk for all of them. Whoever has the turn takes along all that wait.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use identity_pki::DeviceIdentity;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::SqlStore;
+use super::column::{Columns, json, ms};
+use super::device_rows;
+use super::fault::Step;
+use super::query::{Sql, query};
+use super::tx::{Isolation, Tx};
+use crate::posting::{Posting, posting, to_millisecond};
+use crate::{Chain, Change, Device, Event, PairDevice, Paired, Result};
+
+/// The most that are committed together.
+const GROUP: usize = 64;
+
+/// The list of pairings as rows.
+macro_rules! pairings {
+    (sqlite) => {
+        "(SELECT value ->> 'tenant' AS tenant, value ->> 'device' AS device,
+                 unhex(value ->> 'code_hash') AS code_hash, unhex(value ->> 'serial_number') AS serial_number,
+                 unhex(value ->> 'der_sha256') AS der_sha256, unhex(value ->> 'tbs') AS tbs,
+                 unhex(value ->> 'spki') AS spki, unhex(value ->> 'ca') AS ca,
+                 value ->> 'valid_from' AS valid_from, value ->> 'valid_until' AS valid_until,
+                 value ->> 'certificate' AS certificate, value ->> 'request' AS request,
+                 value ->> 'moment' AS moment, value ->> 'device_info' AS device_info
+          FROM json_each($1)) AS p"
+    };
+    (postgres) => {
+        "(SELECT tenant, device, decode(code_hash, 'hex') AS code_hash,
+                 decode(serial_number, 'hex') AS serial_number, decode(der_sha256, 'hex') AS der_sha256,
+                 decode(tbs, 'hex') AS tbs, decode(spki, 'hex') AS spki, decode(ca, 'hex') AS ca,
+                 valid_from, valid_until, certificate, request, moment, device_info
+          FROM json_to_recordset($1::json) AS listed(tenant text, device text, code_hash text,
+              serial_number text, der_sha256 text, tbs text, spki text, ca text, valid_from bigint,
+              valid_until bigint, certificate text, request text, moment bigint,
+              device_info text)) AS p"
+    };
+}
+
+/// Consumes the codes that are good, for keys that have had no certificate.
+macro_rules! consume {
+    ($database:ident) => {
+        concat!(
+            "UPDATE devices SET status = 'paired', active_serial = p.serial_number,
+                                paired_at = p.moment, info = p.device_info
+             FROM ", pairings!($database),
+            " WHERE tenant_id = p.tenant AND device_id = p.device
+                AND pairing_code_hash = p.code_hash AND status = 'pending_pairing'
+                AND pairing_expires_at > p.moment
+                AND NOT EXISTS (SELECT 1 FROM issued_certificates c WHERE c.spki_sha256 = p.spki)
+              RETURNING tenant_id, device_id, name, location, device_class, bound_product,
+                        bound_action, tags, status, info, pairing_expires_at, paired_at, revoked_at,
+                        revoked_by, last_seen_at, created_at"
+        )
+    };
+}
+
+macro_rules! issue {
+    ($database:ident) => {
+        concat!(
+            "INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
+                 spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem,
+                 request_id, issued_at)
+             SELECT p.tenant, p.device, p.serial_number, p.der_sha256, p.tbs, p.spki, p.ca, 'device',
+                    'pairing', p.valid_from, p.valid_until, p.certificate, p.request, p.moment
+             FROM ", pairings!($database)
+        )
+    };
+}
+
+const CONSUME: Sql = Sql {
+    sqlite: consume!(sqlite),
+    postgres: consume!(postgres),
+};
+const ISSUE: Sql = Sql {
+    sqlite: issue!(sqlite),
+    postgres: issue!(postgres),
+};
+
+/// A pairing as the statements read it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    tenant: &'a str,
+    device: &'a str,
+    code_hash: String,
+    serial_number: String,
+    der_sha256: String,
+    tbs: String,
+    spki: String,
+    ca: String,
+    valid_from: i64,
+    valid_until: i64,
+    certificate: &'a str,
+    request: &'a str,
+    moment: i64,
+    device_info: String,
+}
+
+impl<'a> Listed<'a> {
+    fn of(request: &'a Request) -> Result<Self> {
+        let (change, pairing) = &**request;
+        let certificate = &pairing.certificate;
+        Ok(Self {
+            tenant: certificate.identity.tenant_id().as_str(),
+            device: certificate.identity.device_id().as_str(),
+            code_hash: hex::encode(pairing.code_hash.as_bytes()),
+            serial_number: hex::encode(certificate.serial.as_bytes()),
+            der_sha256: hex::encode(certificate.fingerprint.as_bytes()),
+            tbs: hex::encode(certificate.tbs_sha256.as_bytes()),
+            spki: hex::encode(certificate.spki_sha256.as_bytes()),
+            ca: hex::encode(certificate.ca_fingerprint.as_bytes()),
+            valid_from: ms(certificate.not_before),
+            valid_until: ms(certificate.not_after),
+            certificate: &certificate.pem,
+            request: &change.request_id,
+            moment: ms(change.at),
+            device_info: json(&pairing.info)?,
+        })
+    }
+}
+
+/// Who asks for what.
+type Request = Arc<(Change, PairDevice)>;
+
+/// The pairings that wait for their turn.
+#[derive(Debug, Default)]
+pub(super) struct PairingQueue {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    /// The device, or nothing: what is to be answered is found out alone.
+    paired: oneshot::Sender<Option<Device>>,
+}
+
+impl PairingQueue {
+    fn enter(&self, request: Request) -> oneshot::Receiver<Option<Device>> {
+        let (paired, answer) = oneshot::channel();
+        self.waiting().push(Waiting { request, paired });
+        answer
+    }
+
+    /// The next group, in which no code, device or key is twice; the others wait on.
+    fn next_group(&self) -> Vec<Waiting> {
+        let (mut seen, mut group, mut later) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut waiting = self.waiting();
+        for one in waiting.drain(..) {
+            let pairing = &one.request.1;
+            let keys = [
+                *pairing.code_hash.as_bytes(),
+                *pairing.certificate.spki_sha256.as_bytes(),
+            ];
+            if group.len() < GROUP && keys.iter().all(|key| !seen.contains(key)) {
+                seen.extend(keys);
+                group.push(one);
+            } else {
+                later.push(one);
+            }
+        }
+        *waiting = later;
+        group
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SqlStore {
+    /// Pairs a device together with those that come at the same time.
+    pub(super) async fn pair_in_a_group(
+        &self,
+        mut change: Change,
+        pairing: PairDevice,
+    ) -> Result<Paired> {
+        change.at = to_millisecond(change.at);
+        let request = Arc::new((change, pairing));
+        let store = self.clone();
+        let waits = Arc::clone(&request);
+        let paired = self.run(
+            "pair_device",
+            async move { Ok(store.take_turns(waits).await) },
+        );
+        match paired.await? {
+            Some(device) => Ok(Paired::Now(Box::new(device))),
+            None => {
+                let (change, pairing) = Arc::unwrap_or_clone(request);
+                self.pair_alone(change, pairing).await
+            }
+        }
+    }
+
+    /// Waits until somebody has taken this pairing along, or takes along whoever waits.
+    async fn take_turns(&self, request: Request) -> Option<Device> {
+        let queue = &self.shared.pairings;
+        let mut answer = queue.enter(request);
+        loop {
+            tokio::select! {
+                biased;
+                answered = &mut answer => return answered.ok().flatten(),
+                _turn = queue.turn.lock() => self.pair_group(queue.next_group()).await,
+            }
+        }
+    }
+
+    /// Commits a group. Who cannot be told to be paired now is to find out alone why.
+    async fn pair_group(&self, group: Vec<Waiting>) {
+        let (requests, answers): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|waiting| (waiting.request, waiting.paired))
+            .unzip();
+        let identities: Vec<DeviceIdentity> = requests
+            .iter()
+            .map(|request| request.1.certificate.identity.clone())
+            .collect();
+        let requests: Arc<[Request]> = requests.into();
+        let paired = self
+            .run_tx("pair_devices", Isolation::ReadCommitted, move |tx| {
+                Box::pin(async move { pair(tx, &requests).await })
+            })
+            .await;
+        let mut paired = paired.unwrap_or_else(|error| {
+            tracing::debug!(%error, "pairings are tried one by one");
+            HashMap::new()
+        });
+        for (identity, answer) in identities.iter().zip(answers) {
+            // Nobody waits any more where the process ends.
+            let _ = answer.send(paired.remove(identity));
+        }
+    }
+}
+
+/// Pairs those whose codes are good; returns their devices.
+async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<DeviceIdentity, Device>> {
+    let consumed = query(CONSUME)
+        .bind(list(requests.iter())?)
+        .fetch_all(tx.conn())
+        .await?;
+    let mut rows = HashMap::new();
+    for row in &consumed {
+        rows.insert(Columns::of(row, "devices").identity()?, row);
+    }
+    let paired = || {
+        let is_paired = |request: &&Request| rows.contains_key(&request.1.certificate.identity);
+        requests.iter().filter(is_paired)
+    };
+    query(ISSUE)
+        .bind(list(paired())?)
+        .execute(tx.conn())
+        .await?;
+    let postings: Vec<Posting> = paired()
+        .map(|request| {
+            let (change, certificate) = (&request.0, &request.1.certificate);
+            let event = Event::DevicePaired {
+                device_id: certificate.identity.device_id().clone(),
+                fingerprint: certificate.fingerprint,
+            };
+            let chain = Chain::Tenant(certificate.identity.tenant_id().clone());
+            posting(change, &chain, &event, &tx.shared.entropy)
+        })
+        .collect();
+    tx.post_all(&postings).await?;
+    let device = |request: &Request| {
+        let certificate = request.1.certificate.clone();
+        let identity = certificate.identity.clone();
+        let device = device_rows::read_alone(rows[&identity], Some(certificate), request.0.at)?;
+        Ok((identity, device))
+    };
+    Ok(paired().map(device).collect::<Result<_>>()?)
+}
+
+fn list<'a>(requests: impl Iterator<Item = &'a Request>) -> Result<String> {
+    let listed = requests.map(Listed::of);
+    json(&listed.collect::<Result<Vec<_>>>()?)
+}

@@ -1,0 +1,146 @@
+//! Devices that are paired at once, in any database.
+
+use std::sync::{Arc, Mutex};
+
+use identity_challenge::{DeviceBinding, DeviceClass};
+use identity_pki::{
+    DeviceId, DeviceIdentity, Fingerprint, PairingCodeHash, SerialNumber, SpkiSha256, TbsSha256,
+    TenantId,
+};
+use identity_store::{
+    Actor, AuditStore as _, CertificateRecord, CertificateStore as _, Chain, Change, Conflict,
+    DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, PairDevice, Paired, PairingOffer,
+    SqlStore, Store as _, StoreObserver, TenantStore as _, Transaction, TransactionEnd,
+};
+use time::macros::datetime;
+use time::{Duration, OffsetDateTime};
+
+const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+const DEVICES: u8 = 100;
+
+/// Counts the pairings that were committed together, and alone.
+#[derive(Debug, Default)]
+struct Counted(Mutex<(usize, usize)>);
+
+impl StoreObserver for Counted {
+    fn noticed(&self, _notice: &Notice) {}
+
+    fn transaction_ended(&self, transaction: &Transaction) {
+        let mut counted = self.0.lock().unwrap();
+        match (transaction.name, transaction.ended) {
+            ("pair_devices", TransactionEnd::Committed) => counted.0 += 1,
+            ("pair_device", _) => counted.1 += 1,
+            _ => {}
+        }
+    }
+}
+
+fn change() -> Change {
+    Change::new(NOW, Actor::System("test"), "req_test")
+}
+
+fn acme() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+fn device(n: u8) -> DeviceIdentity {
+    DeviceIdentity::new(acme(), DeviceId::new(format!("dev_{n}")).unwrap())
+}
+
+fn code(n: u8) -> PairingCodeHash {
+    PairingCodeHash::from_bytes([n; 32])
+}
+
+fn waiting(n: u8) -> NewDevice {
+    NewDevice {
+        identity: device(n),
+        name: format!("Counter {n}"),
+        location: None,
+        binding: DeviceBinding::new(DeviceClass::PersonalScanner, None, None).unwrap(),
+        tags: [].into(),
+        pairing: PairingOffer {
+            code_hash: code(n),
+            expires_at: NOW + Duration::minutes(5),
+        },
+    }
+}
+
+fn pairing(n: u8, key: u8) -> PairDevice {
+    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    PairDevice {
+        code_hash: code(n),
+        certificate: CertificateRecord {
+            identity: device(n),
+            serial: SerialNumber::generate(&mut rng),
+            fingerprint: Fingerprint::from_bytes([key; 32]),
+            tbs_sha256: TbsSha256::from_bytes([key; 32]),
+            spki_sha256: SpkiSha256::from_bytes([key; 32]),
+            ca_fingerprint: Fingerprint::from_bytes([200; 32]),
+            not_before: NOW,
+            not_after: NOW + Duration::days(90),
+            pem: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+        },
+        info: DeviceInfo::default(),
+    }
+}
+
+/// Pairs a hundred devices at once, one of them by a code that is wrong and one with another's key.
+pub(crate) async fn devices_are_paired_together_and_each_gets_its_own_answer(store: &SqlStore) {
+    let created = store.create_tenant(change(), acme(), "Acme".to_owned());
+    created.await.unwrap();
+    for n in 0..DEVICES {
+        store.create_device(change(), waiting(n)).await.unwrap();
+    }
+    let counted = Arc::new(Counted::default());
+    store.observe(Arc::clone(&counted) as _);
+
+    let mut wrong_code = pairing(0, 0);
+    wrong_code.code_hash = code(250);
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 1..DEVICES {
+        // The last has the key of the one before.
+        let asked = pairing(n, n.min(DEVICES - 2));
+        let store = store.clone();
+        calls.spawn(async move { (n, store.pair_device(change(), asked).await) });
+    }
+    let refused = store.pair_device(change(), wrong_code).await;
+    assert!(matches!(
+        refused,
+        Err(Error::Conflict(Conflict::PairingCodeInvalid))
+    ));
+    let mut reused = 0;
+    while let Some(answered) = calls.join_next().await {
+        let (n, answer) = answered.unwrap();
+        match answer {
+            Ok(Paired::Now(paired)) => {
+                assert_eq!(paired.identity, device(n));
+                assert_eq!(
+                    store.device(&device(n), NOW).await.unwrap(),
+                    Some(*paired.clone())
+                );
+                let serial = paired.certificate.unwrap().serial;
+                assert!(store.issuance(&serial).await.unwrap().is_some());
+            }
+            Err(Error::Conflict(Conflict::KeyReused)) => reused += 1,
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    assert_eq!(reused, 1);
+
+    let (together, alone) = *counted.0.lock().unwrap();
+    assert!(
+        together > 0 && together < usize::from(DEVICES) / 2,
+        "{together} groups"
+    );
+    assert_eq!(alone, 2, "only the refused were asked alone");
+    while store.seal_audit(1000).await.unwrap() > 0 {}
+    let rows = store
+        .sealed_audit(&Chain::Tenant(acme()), None, 1000)
+        .await
+        .unwrap();
+    let told = rows
+        .iter()
+        .filter(|row| row.action == "device_paired")
+        .count();
+    assert_eq!(told, usize::from(DEVICES) - 2);
+}
