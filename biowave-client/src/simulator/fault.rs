@@ -22,6 +22,8 @@ pub enum Fault {
     User(String),
     /// The answer comes this much later.
     Late(Duration),
+    /// The call is carried out, and answered, this much later, also when its caller left meanwhile.
+    Slow(Duration),
     /// No answer comes.
     Silence {
         /// Whether the call is carried out.
@@ -37,10 +39,10 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the palm server carries the call out all the same.
+    /// Whether the palm server carries the call out all the same, at once.
     pub(super) const fn carries_out(&self) -> bool {
         match self {
-            Self::Code(_) | Self::Answer { .. } => false,
+            Self::Code(_) | Self::Answer { .. } | Self::Slow(_) => false,
             Self::Silence { carried_out } | Self::Close { carried_out } => *carried_out,
             Self::Scores(_)
             | Self::Thresholds(_)
@@ -68,6 +70,7 @@ impl Fault {
             Self::Code(_)
             | Self::Answer { .. }
             | Self::Late(_)
+            | Self::Slow(_)
             | Self::Silence { .. }
             | Self::Close { .. }
             | Self::CutAnswer => {}

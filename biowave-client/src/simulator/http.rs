@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -30,16 +31,18 @@ pub(super) async fn answer(
         Err(refused) => return Ok(refused),
     };
     let operation = call.operation;
-    let (fault, carried_out) = {
+    let fault = {
         let mut state = shared.lock();
         state.remember(call);
-        let fault = state.take_fault(operation);
-        let carried_out = fault
-            .as_ref()
-            .is_none_or(Fault::carries_out)
-            .then(|| carry_out(&mut state, operation, form));
-        (fault, carried_out)
+        state.take_fault(operation)
     };
+    if let Some(Fault::Slow(delay)) = fault {
+        return carry_out_later(shared, delay, operation, form).await;
+    }
+    let carried_out = fault
+        .as_ref()
+        .is_none_or(Fault::carries_out)
+        .then(|| carry_out(&mut shared.lock(), operation, form));
     let mut body = match carried_out {
         Some(Err(why)) => return Ok(bad_request(&why)),
         Some(Ok(result)) => envelope(result),
@@ -60,10 +63,29 @@ pub(super) async fn answer(
             tokio::time::sleep(delay).await;
             Ok(json_answer(&body))
         }
-        Fault::Silence { .. } => match std::future::pending::<Infallible>().await {},
+        Fault::Slow(_) | Fault::Silence { .. } => {
+            match std::future::pending::<Infallible>().await {}
+        }
         Fault::Close { .. } => Err(Closed),
         Fault::CutAnswer => Ok(with_type("application/json", Answer::cut(body.to_string()))),
     }
+}
+
+/// Carries a call out in a task of its own, which its caller's leaving does not end.
+async fn carry_out_later(
+    shared: Shared,
+    delay: Duration,
+    operation: Operation,
+    form: Form,
+) -> Result<Response<Answer>, Closed> {
+    let work = async move {
+        tokio::time::sleep(delay).await;
+        match carry_out(&mut shared.lock(), operation, form) {
+            Ok(result) => json_answer(&envelope(result)),
+            Err(why) => bad_request(&why),
+        }
+    };
+    tokio::spawn(work).await.map_err(|_| Closed)
 }
 
 /// Reads a request, or says why not.
