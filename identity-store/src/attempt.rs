@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 
 use crate::Notice;
 use crate::{
-    AttemptVerdict, Chain, ChallengeFacts, ConsentStatus, Device, DeviceStatus, Error, Event,
-    InternalUserId, KycStatus, NewChallenge, Palm, Result, StoredChallenge, Subject, TenantConfig,
-    User, UserId, UserStatus, VendorState,
+    AttemptLease, AttemptVerdict, Chain, ChallengeFacts, ConsentStatus, Device, DeviceStatus,
+    Error, Event, InternalUserId, KycStatus, NewChallenge, Palm, Result, StoredChallenge, Subject,
+    TenantConfig, User, UserId, UserStatus, VendorState,
 };
 
 impl User {
@@ -200,6 +200,14 @@ impl AttemptVerdict {
             | Outcome::Enroll(_)
             | Outcome::Undecided(_) => None,
         }
+    }
+}
+
+impl AttemptLease {
+    /// Whether a verdict comes too late at `at`. After the lease of an enrolment its palm may be erased,
+    /// so that nobody knows any more what became of what it added.
+    pub(crate) fn has_lapsed(&self, record: &StoredChallenge, at: OffsetDateTime) -> bool {
+        record.challenge.kind().palm_type().is_some() && self.until <= at
     }
 }
 

@@ -168,6 +168,9 @@ pub enum Conflict {
     /// run of the same request answered it.
     #[error("the request was answered by another run of it")]
     RequestAnswered,
+    /// The change is made under a lease that another replica has, or had, since.
+    #[error("the lease passed to another replica")]
+    LeaseLost,
     /// The platform's CAs are not in states that allow it, such as one that is stored already.
     #[error(transparent)]
     CaRotation(#[from] RotationRule),

@@ -115,6 +115,10 @@ prefixed_id!(
     SessionId, "ses_"
 );
 prefixed_id!(
+    /// A process of the server: one run of it, from start to end.
+    ReplicaId, "rep_"
+);
+prefixed_id!(
     /// An audit row.
     AuditId, "aud_"
 );

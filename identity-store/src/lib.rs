@@ -30,7 +30,8 @@
 //!
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
-//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`].
+//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`LeaseStore`],
+//!   [`RateLimitStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
     any(feature = "postgres", feature = "sqlite"),
@@ -71,8 +72,8 @@ pub use audit_chain::audit_hash;
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result};
 pub use id::{
-    AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, SessionId, UserId,
-    new_ulid,
+    AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, ReplicaId, SessionId,
+    UserId, new_ulid,
 };
 pub use memory::MemoryStore;
 pub use model::*;

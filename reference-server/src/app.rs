@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use identity_mtls::{Denylist, LiveConnections};
 use identity_pki::{Fingerprint, PairingPepper, PlatformCa};
-use identity_store::{CaState, NamedSecret, SecretBytes, Store};
+use identity_store::{CaState, NamedSecret, ReplicaId, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +69,10 @@ pub struct App {
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server is to stop: no new connections, running requests finish.
     pub shutdown: CancellationToken,
+    /// Cancelled after that, when the last request has finished: jobs end with a last turn.
+    pub drained: CancellationToken,
+    /// This process among those that share the database.
+    pub replica: ReplicaId,
     /// What the last reload found. One reload at a time: of two, the later one has read what both
     /// changed.
     taken_up: Mutex<Option<Certificates>>,
@@ -127,6 +131,8 @@ impl App {
             offered,
             taken_up: Mutex::default(),
             shutdown: CancellationToken::new(),
+            drained: CancellationToken::new(),
+            replica: ReplicaId::generate(clock.now(), &mut clock::entropy()),
             metrics,
             palm: Palm::new(config.palm_server.as_ref())?,
             waiters: Arc::clone(&notices.waiters),
@@ -141,6 +147,13 @@ impl App {
         };
         crate::denials::reload(&app).await?;
         Ok(Arc::new(app))
+    }
+
+    /// The database, if other processes may work on it too: what has to hold over all of them is kept
+    /// there.
+    #[must_use]
+    pub fn shared_store(&self) -> Option<&dyn Store> {
+        self.store.is_shared().then_some(&*self.store)
     }
 
     /// Takes up what another replica stored, if it did.

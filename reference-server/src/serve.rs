@@ -52,7 +52,8 @@ pub struct Server {
     pub app: Arc<App>,
     /// Where the API is listened for.
     pub address: SocketAddr,
-    tasks: TaskTracker,
+    listeners: TaskTracker,
+    jobs: TaskTracker,
 }
 
 impl Server {
@@ -79,17 +80,17 @@ impl Server {
         if !app.config.rate_limits {
             tracing::warn!("IDENTITY_RATE_LIMITS is off: request rates are not limited");
         }
-        let tasks = TaskTracker::new();
-        jobs::start(&app, &tasks);
+        let (listeners, jobs) = (TaskTracker::new(), TaskTracker::new());
+        jobs::start(&app, &jobs);
         let routes = http::router(&app);
-        tasks.spawn(listener::serve(
+        listeners.spawn(listener::serve(
             Arc::clone(&app),
             api,
             routes,
             Transport::Api,
         ));
         let routes = http::metrics_router(&app);
-        tasks.spawn(listener::serve(
+        listeners.spawn(listener::serve(
             Arc::clone(&app),
             operations,
             routes,
@@ -100,15 +101,19 @@ impl Server {
         Ok(Self {
             app,
             address,
-            tasks,
+            listeners,
+            jobs,
         })
     }
 
-    /// Waits until running requests and jobs have finished, and closes the database. Cancel
-    /// [`App::shutdown`] first.
+    /// Waits until running requests have finished, then the jobs, which take up what those left, and
+    /// closes the database. Cancel [`App::shutdown`] first.
     pub async fn join(self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.listeners.close();
+        self.listeners.wait().await;
+        self.app.drained.cancel();
+        self.jobs.close();
+        self.jobs.wait().await;
         self.app.store.close().await;
         tracing::info!("stopped");
     }

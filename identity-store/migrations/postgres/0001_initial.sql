@@ -122,6 +122,8 @@ CREATE TABLE palm_erasures (
     user_id      TEXT COLLATE "C" NOT NULL,
     palm_type    TEXT COLLATE "C" NOT NULL CHECK (palm_type IN ('left', 'right')),
     requested_at BIGINT NOT NULL,
+    -- Until when somebody is erasing the palm, and nobody enrols it.
+    claimed_until BIGINT,
     PRIMARY KEY (tenant_id, user_id, palm_type),
     FOREIGN KEY (tenant_id, user_id) REFERENCES users
 );
@@ -199,6 +201,8 @@ CREATE TABLE challenge_attempts (
 
 CREATE INDEX challenge_attempts_decided ON challenge_attempts (tenant_id, sample_digest)
     WHERE decided;
+CREATE INDEX challenge_attempts_under_way ON challenge_attempts (tenant_id, challenge_id)
+    WHERE finished_at IS NULL;
 
 CREATE TABLE oauth_clients (
     tenant_id  TEXT COLLATE "C" NOT NULL REFERENCES tenants,
@@ -318,3 +322,21 @@ CREATE TABLE outbox (
 );
 
 CREATE UNIQUE INDEX outbox_sequence ON outbox (tenant_id, subject, sequence);
+
+-- Work that is done once, however many replicas there are. The holder of a lease that was given back
+-- stays, with lease_until 0.
+CREATE TABLE leases (
+    name        TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    holder      TEXT COLLATE "C" NOT NULL,
+    -- How often the holder changed.
+    fence       BIGINT NOT NULL,
+    renewed_at  BIGINT NOT NULL,
+    lease_until BIGINT NOT NULL
+);
+
+-- A key is the digest of a limit's name and of who is limited. Unlogged: empty after a crash, and not
+-- there on a standby until it is promoted.
+CREATE UNLOGGED TABLE rate_limit_buckets (
+    bucket  BYTEA NOT NULL PRIMARY KEY,
+    full_at BIGINT NOT NULL
+);

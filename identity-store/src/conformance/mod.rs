@@ -33,13 +33,19 @@ pub mod devices;
 #[doc(hidden)]
 pub mod enrolments;
 #[doc(hidden)]
+pub mod erasures;
+#[doc(hidden)]
 pub mod idempotency;
+#[doc(hidden)]
+pub mod leases;
 #[doc(hidden)]
 pub mod notices;
 #[doc(hidden)]
 pub mod operators;
 #[doc(hidden)]
 pub mod pairing;
+#[doc(hidden)]
+pub mod rate_limits;
 #[doc(hidden)]
 pub mod renewal;
 #[doc(hidden)]
@@ -163,6 +169,7 @@ macro_rules! conformance_tests {
             sessions: [
                 a_session_opens_with_its_token,
                 a_session_ends_with_its_life_or_when_it_lies_idle,
+                the_use_of_a_session_is_noted_once_a_minute,
                 sessions_are_listed_newest_first_while_they_live,
                 a_session_is_ended_by_its_owner_alone,
                 a_new_password_ends_the_other_sessions,
@@ -221,6 +228,32 @@ macro_rules! conformance_tests {
                 what_happened_is_noted_although_the_challenge_is_over,
                 a_verdict_of_another_kind_is_refused_and_not_noted,
                 a_time_out_after_the_end_is_taken_back,
+            ];
+            erasures: [
+                an_erasure_is_taken_up_by_one_at_a_time,
+                of_many_that_take_an_erasure_up_at_once_one_may,
+                no_palm_is_enrolled_while_it_is_erased,
+                an_erasure_that_was_given_back_or_carried_out_bars_no_enrolment,
+                no_palm_is_erased_while_it_is_enrolled,
+                a_verification_and_an_erasure_do_not_wait_for_each_other,
+                an_enrolment_is_not_finished_after_its_lease,
+            ];
+            leases: [
+                a_lease_has_one_holder_until_it_runs_out,
+                each_name_is_a_lease_of_its_own,
+                a_holder_renews_its_lease_under_the_same_number,
+                a_lease_that_is_given_back_is_free_at_once,
+                of_many_that_ask_at_once_one_gets_it,
+                a_lease_ends_when_the_clock_is_set_back,
+                what_is_done_under_a_lease_that_passed_on_is_not_committed,
+            ];
+            rate_limits: [
+                a_bucket_gives_what_is_in_it_and_is_refilled_evenly,
+                of_many_that_take_at_once_no_more_get_one_than_there_are,
+                a_charge_counts_beyond_what_is_there_for_one_period_at_most,
+                charges_at_once_all_count,
+                a_bucket_is_full_after_the_clock_was_set_back,
+                a_purge_forgets_full_buckets,
             ];
             idempotency: [
                 a_key_is_reserved_once_while_its_lease_runs,
@@ -286,10 +319,13 @@ mod tests {
             include_str!("device_lists.rs"),
             include_str!("devices.rs"),
             include_str!("enrolments.rs"),
+            include_str!("erasures.rs"),
             include_str!("idempotency.rs"),
+            include_str!("leases.rs"),
             include_str!("notices.rs"),
             include_str!("operators.rs"),
             include_str!("pairing.rs"),
+            include_str!("rate_limits.rs"),
             include_str!("renewal.rs"),
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),

@@ -67,16 +67,16 @@ pub async fn a_session_opens_with_its_token(world: World) {
     let before = world.trail().await;
     let used = world
         .store
-        .use_session(&new.token_hash, at(20), at(0))
+        .use_session(&new.token_hash, at(63), at(0))
         .await;
     let expected = Session {
-        last_used_at: at(20),
+        last_used_at: at(63),
         ..expected
     };
     assert_eq!(used.unwrap(), Some(expected));
     assert_eq!(world.trail().await, before);
     let wrong = SessionTokenHash(world.digest());
-    assert!(!world.opens(&wrong, 20, 0).await);
+    assert!(!world.opens(&wrong, 63, 0).await);
     world
         .conflicts(world.change(), Conflict::IdTaken, async |change| {
             let token_hash = SessionTokenHash(world.digest());
@@ -99,6 +99,20 @@ pub async fn a_session_ends_with_its_life_or_when_it_lies_idle(world: World) {
     assert!(world.opens(&token, 400, 300).await);
     assert!(world.opens(&token, 999, 0).await);
     assert!(!world.opens(&token, 1000, 0).await);
+}
+
+pub async fn the_use_of_a_session_is_noted_once_a_minute(world: World) {
+    let operator = world.admin("root@example.org").await;
+    let (_, token) = world.session(&operator, 0).await;
+    for (seconds, noted) in [(1, 0), (59, 0), (60, 60), (119, 60), (120, 120), (100, 120)] {
+        let used = world.store.use_session(&token, at(seconds), at(0)).await;
+        let used = used.unwrap().unwrap();
+        assert_eq!(used.last_used_at, at(noted), "{seconds}");
+    }
+    // Used at 179, and noted at 120: it seems idle that much too early.
+    assert!(world.opens(&token, 179, 0).await);
+    assert!(!world.opens(&token, 190, 121).await);
+    assert!(world.opens(&token, 190, 120).await);
 }
 
 pub async fn sessions_are_listed_newest_first_while_they_live(world: World) {

@@ -23,7 +23,7 @@ fn ended(verdict: &AttemptVerdict) -> AttemptState {
 }
 
 impl ChallengeRow {
-    fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
+    pub(super) fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
         self.attempts.iter().any(|attempt| match attempt.state {
             AttemptState::UnderWay { until } => now < until,
             AttemptState::Decided | AttemptState::Undecided | AttemptState::Unknown => false,
@@ -68,6 +68,9 @@ impl Transaction<'_> {
         }
         if let Some(until) = self.throttled(&record)? {
             return Ok(AttemptStart::Throttled { record, until });
+        }
+        if let Some(until) = self.state.being_erased(&record, at) {
+            return Ok(AttemptStart::Erasing { record, until });
         }
         let row = self.challenge_row(tenant_id, challenge_id)?;
         let reconcile = row.is_in_doubt();
@@ -134,6 +137,9 @@ impl Transaction<'_> {
                 return Ok(Err(Error::Challenge(refusal)));
             }
         };
+        if lease.has_lapsed(&record, self.at()) {
+            return Err(Error::Conflict(Conflict::AttemptEnded));
+        }
         let user = self.user_mut(&record.tenant_id, &record.user_id)?;
         set_throttle(user, conclusion.throttle);
         if let Some(palm) = conclusion.palm {
@@ -160,10 +166,8 @@ impl Transaction<'_> {
     }
 
     fn enroll(&mut self, record: &StoredChallenge, palm: Palm) -> Result<()> {
-        self.state.erasures.retain(|due| {
-            (&due.tenant_id, &due.user_id, due.palm_type)
-                != (&record.tenant_id, &record.user_id, palm.palm_type)
-        });
+        self.state
+            .forget_erasure(&record.tenant_id, &record.user_id, palm.palm_type);
         let palms = &mut self.user_mut(&record.tenant_id, &record.user_id)?.palms;
         palms.retain(|known| known.palm_type != palm.palm_type);
         palms.push(palm);

@@ -8,7 +8,7 @@ use super::transaction::Transaction;
 use crate::{
     Change, Conflict, Entity, Error, Event, LoginFailures, NewOperator, NewSession, Operator,
     OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
-    Session, SessionId, SessionTokenHash,
+    SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 #[async_trait]
@@ -137,7 +137,9 @@ impl OperatorStore for MemoryStore {
         let Some((session_id, row)) = live else {
             return Ok(None);
         };
-        row.last_used_at = row.last_used_at.max(now);
+        if now - row.last_used_at >= SESSION_USE_RESOLUTION {
+            row.last_used_at = now;
+        }
         let session_id = session_id.clone();
         Ok(state.session(&session_id))
     }

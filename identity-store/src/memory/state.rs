@@ -4,10 +4,11 @@ use identity_pki::{DeviceIdentity, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    AuditRow, CaRecord, Chain, ChainHead, ChallengeId, ClientId, Consent, DeniedCertificate,
-    Device, DeviceStatus, IdempotencyKey, Issuance, NamedSecret, OAuthClient, Operator, OperatorId,
-    OutboxEvent, PairingOffer, PalmErasure, SampleDigest, SecretBytes, ServerCertRecord, SessionId,
-    SessionTokenHash, StoredAnswer, StoredChallenge, Tenant, User, UserId,
+    AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId, Consent,
+    DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Lease, LeaseName,
+    NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure,
+    SampleDigest, SecretBytes, ServerCertRecord, SessionId, SessionTokenHash, StoredAnswer,
+    StoredChallenge, Tenant, User, UserId,
 };
 
 /// Everything that is stored.
@@ -20,7 +21,7 @@ pub(super) struct State {
     pub(super) last_denial: i64,
     pub(super) users: BTreeMap<(TenantId, UserId), User>,
     pub(super) consents: BTreeMap<(TenantId, UserId), Vec<Consent>>,
-    pub(super) erasures: Vec<PalmErasure>,
+    pub(super) erasures: Vec<ErasureRow>,
     pub(super) challenges: BTreeMap<(TenantId, ChallengeId), ChallengeRow>,
     pub(super) clients: BTreeMap<ClientId, OAuthClient>,
     pub(super) operators: BTreeMap<OperatorId, Operator>,
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) cas: Vec<CaRecord>,
     pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
+    pub(super) leases: BTreeMap<LeaseName, LeaseRow>,
+    pub(super) buckets: BTreeMap<BucketKey, OffsetDateTime>,
     /// In the order of commits; the first `sealed` of them are sealed.
     pub(super) audit: Vec<AuditRow>,
     pub(super) sealed: usize,
@@ -103,6 +106,26 @@ impl AttemptState {
             Self::Decided | Self::Undecided => false,
         }
     }
+}
+
+/// A palm that is due for erasure.
+#[derive(Debug, Clone)]
+pub(super) struct ErasureRow {
+    pub(super) erasure: PalmErasure,
+    pub(super) claimed_until: Option<OffsetDateTime>,
+}
+
+impl ErasureRow {
+    /// Until when somebody is erasing the palm, if somebody is at `now`.
+    pub(super) fn claim(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.claimed_until.filter(|until| now < *until)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct LeaseRow {
+    pub(super) lease: Lease,
+    pub(super) renewed_at: OffsetDateTime,
 }
 
 #[derive(Debug, Clone)]

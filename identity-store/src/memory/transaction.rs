@@ -38,6 +38,12 @@ impl<'a> Transaction<'a> {
 
     /// Keeps the change's answer and gives the state to be committed, and what to tell then.
     pub(super) fn finish(mut self) -> Result<(State, Vec<Notice>)> {
+        if let Some(lease) = &self.change.lease {
+            let row = self.state.leases.get(&lease.name);
+            if !row.is_some_and(|row| row.is_still(lease)) {
+                return Err(Error::Conflict(Conflict::LeaseLost));
+            }
+        }
         if let Some(answer) = self.change.answer {
             match self.state.answers.get_mut(&answer.key) {
                 Some(reserved) if reserved.answer.is_none() => reserved.answer = Some(answer),

@@ -1,10 +1,12 @@
 use async_trait::async_trait;
 use identity_challenge::{CancelReason, PalmType, ThrottleDecision, UserThrottle};
 use identity_pki::TenantId;
+use time::OffsetDateTime;
 
 use super::MemoryStore;
 use super::listing::page;
 use super::transaction::{Transaction, as_usize};
+use crate::posting::to_millisecond;
 use crate::{
     Change, Conflict, Consent, ConsentStatus, Entity, Error, Event, Kyc, NewConsent, NewUser, Page,
     PageRequest, PalmErasure, Result, User, UserEdit, UserId, UserPalmPolicy, UserStatus,
@@ -121,10 +123,34 @@ impl UserStore for MemoryStore {
     }
 
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>> {
-        let mut erasures = self.state().erasures.clone();
-        erasures.sort_by_key(|erasure| erasure.requested_at);
-        erasures.truncate(as_usize(limit));
-        Ok(erasures)
+        let state = self.state();
+        let mut due: Vec<PalmErasure> = state
+            .erasures
+            .iter()
+            .map(|row| row.erasure.clone())
+            .collect();
+        due.sort_by_key(|erasure| erasure.requested_at);
+        due.truncate(as_usize(limit));
+        Ok(due)
+    }
+
+    async fn claim_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool> {
+        let (now, until) = (to_millisecond(now), to_millisecond(until));
+        Ok(self.state().claim_erasure(erasure, now, until))
+    }
+
+    async fn release_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        until: OffsetDateTime,
+    ) -> Result<()> {
+        self.state().release_erasure(erasure, to_millisecond(until));
+        Ok(())
     }
 
     async fn finish_palm_erasure(&self, change: Change, erasure: PalmErasure) -> Result<()> {
@@ -258,41 +284,6 @@ impl Transaction<'_> {
         self.cancel_challenges_of(tenant_id, user_id, CancelReason::ConsentWithdrawn)?;
         Ok(user)
     }
-
-    /// Makes a palm due for erasure, unless it is already.
-    pub(super) fn request_erasure(
-        &mut self,
-        tenant_id: &TenantId,
-        user_id: &UserId,
-        palm_type: PalmType,
-    ) {
-        let erasure = PalmErasure {
-            tenant_id: tenant_id.clone(),
-            user_id: user_id.clone(),
-            palm_type,
-            requested_at: self.at(),
-        };
-        if !self
-            .state
-            .erasures
-            .iter()
-            .any(|due| same_palm(due, &erasure))
-        {
-            self.state.erasures.push(erasure);
-        }
-    }
-
-    fn finish_palm_erasure(&mut self, erasure: &PalmErasure) -> Result<()> {
-        let user = self
-            .user_mut(&erasure.tenant_id, &erasure.user_id)?
-            .subject();
-        if !self.state.erasures.contains(erasure) {
-            return Ok(());
-        }
-        self.state.erasures.retain(|due| due != erasure);
-        self.tell(&erasure.tenant_id, &Event::PalmErased { user });
-        Ok(())
-    }
 }
 
 /// Sets a user's failed tries, and the lock that they make.
@@ -310,9 +301,4 @@ fn status(suspended: bool, throttle: &UserThrottle) -> UserStatus {
         ThrottleDecision::Locked => UserStatus::Locked,
         ThrottleDecision::Allowed | ThrottleDecision::Wait { .. } => UserStatus::Active,
     }
-}
-
-fn same_palm(left: &PalmErasure, right: &PalmErasure) -> bool {
-    (&left.tenant_id, &left.user_id, left.palm_type)
-        == (&right.tenant_id, &right.user_id, right.palm_type)
 }

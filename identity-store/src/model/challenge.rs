@@ -154,6 +154,13 @@ pub enum AttemptStart {
         /// Until when; `None` until an operator clears it.
         until: Option<OffsetDateTime>,
     },
+    /// The palm that is to be enrolled is being erased at the palm server: no attempt was started.
+    Erasing {
+        /// The challenge, in progress.
+        record: Box<StoredChallenge>,
+        /// Until when at most.
+        until: OffsetDateTime,
+    },
 }
 
 /// What came of an attempt, as the palm server's answer was judged.

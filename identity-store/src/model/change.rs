@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-use super::{Actor, StoredAnswer};
+use super::{Actor, Lease, StoredAnswer};
 
 /// The circumstances of a state change. Each is written into the audit row of the change, in the
 /// transaction that makes it.
@@ -18,6 +18,9 @@ pub struct Change {
     pub source: Option<IpAddr>,
     /// The answer to keep for a repetition of the request: committed if and only if the change is.
     pub answer: Option<StoredAnswer>,
+    /// The lease that the change is made under: it commits only while no other replica has had it
+    /// since.
+    pub lease: Option<Lease>,
 }
 
 impl Change {
@@ -30,6 +33,7 @@ impl Change {
             request_id: request_id.into(),
             source: None,
             answer: None,
+            lease: None,
         }
     }
 
@@ -44,6 +48,13 @@ impl Change {
     #[must_use]
     pub fn answering(mut self, answer: StoredAnswer) -> Self {
         self.answer = Some(answer);
+        self
+    }
+
+    /// As work that a lease is the right to.
+    #[must_use]
+    pub fn under(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
         self
     }
 }

@@ -10,8 +10,10 @@ mod denied_page;
 mod device;
 mod event;
 mod idempotency;
+mod lease;
 mod operator;
 mod page;
+mod rate_limit;
 mod secret;
 mod tenant;
 mod user;
@@ -35,11 +37,13 @@ pub use device::{
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
+pub use lease::{Lease, LeaseName};
 pub use operator::{
-    LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role, Session,
-    SessionTokenHash,
+    LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role,
+    SESSION_USE_RESOLUTION, Session, SessionTokenHash,
 };
 pub use page::{Cursor, Page, PageRequest};
+pub use rate_limit::{BucketKey, RateDecision, RateLimit};
 pub use secret::{CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use user::{

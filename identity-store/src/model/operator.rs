@@ -1,6 +1,6 @@
 use identity_pki::TenantId;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{OperatorId, SessionId};
 
@@ -68,6 +68,10 @@ pub struct OperatorEdit {
     /// A new role within the same scope: platform, or the same tenant.
     pub role: Option<Role>,
 }
+
+/// How often the use of a session is noted, at most: a look at the console makes many requests, and
+/// each note is a write.
+pub const SESSION_USE_RESOLUTION: Duration = Duration::MINUTE;
 
 /// SHA-256 of a session's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

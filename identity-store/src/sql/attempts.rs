@@ -8,7 +8,7 @@ use super::column::{Columns, ms};
 use super::fault::Step;
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
-use super::{challenge_rows, user_rows};
+use super::{challenge_rows, erasures, user_rows};
 use crate::attempt::conclude;
 use crate::posting::to_millisecond;
 use crate::{
@@ -123,6 +123,9 @@ pub(super) async fn begin(
         }
         ThrottleDecision::Wait { .. } | ThrottleDecision::Allowed => {}
     }
+    if let Some(until) = erasures::being_erased(tx, &record).await? {
+        return Ok(AttemptStart::Erasing { record, until });
+    }
     let lease = AttemptLease {
         tenant_id: tenant_id.clone(),
         challenge_id: challenge_id.clone(),
@@ -182,6 +185,9 @@ pub(super) async fn finish(
             return Ok(Err(refusal));
         }
     };
+    if lease.has_lapsed(&record, at) {
+        return Err(Conflict::AttemptEnded.into());
+    }
     user_rows::set_throttle(tx, &user, conclusion.throttle).await?;
     if let Some(palm) = &conclusion.palm {
         user_rows::enroll(tx, &user, palm).await?;

@@ -84,6 +84,16 @@ impl Database {
         migrated
     }
 
+    /// Whether other processes may work on it.
+    pub(super) fn is_shared(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
+
     /// A transaction.
     pub(super) async fn begin(&self, isolation: Isolation) -> sqlx::Result<Connection> {
         match self {

@@ -51,6 +51,21 @@ impl Tx {
         Ok(())
     }
 
+    pub(super) async fn lock_user(&mut self, tenant_id: &TenantId, user_id: &UserId) -> Step<()> {
+        self.lock(USER, tenant_id.as_str(), user_id.as_str()).await
+    }
+
+    async fn lock(&mut self, rows: &'static str, tenant_id: &str, id: &str) -> Step<()> {
+        if self.is_shared() {
+            query(rows)
+                .bind(tenant_id)
+                .bind(id)
+                .fetch_all(self.conn())
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Whether other writers work beside this one.
     fn is_shared(&mut self) -> bool {
         match self.conn() {
@@ -69,7 +84,7 @@ impl ChangeTx<'_> {
     }
 
     pub(super) async fn lock_user(&mut self, tenant_id: &TenantId, user_id: &UserId) -> Step<()> {
-        self.lock(USER, tenant_id.as_str(), user_id.as_str()).await
+        self.tx.lock_user(tenant_id, user_id).await
     }
 
     pub(super) async fn lock_challenge(
@@ -121,13 +136,6 @@ impl ChangeTx<'_> {
     }
 
     async fn lock(&mut self, rows: &'static str, tenant_id: &str, id: &str) -> Step<()> {
-        if self.tx.is_shared() {
-            query(rows)
-                .bind(tenant_id)
-                .bind(id)
-                .fetch_all(self.conn())
-                .await?;
-        }
-        Ok(())
+        self.tx.lock(rows, tenant_id, id).await
     }
 }

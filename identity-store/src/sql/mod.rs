@@ -18,8 +18,10 @@ mod database;
 mod denied;
 mod device_rows;
 mod devices;
+mod erasures;
 mod fault;
 mod idempotency;
+mod leases;
 mod lock;
 mod operators;
 mod pair_group;
@@ -29,6 +31,7 @@ mod post_all;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
+mod rate_limits;
 mod row;
 mod schema;
 mod secrets;
@@ -158,6 +161,10 @@ impl SqlStore {
 
 #[async_trait]
 impl Store for SqlStore {
+    fn is_shared(&self) -> bool {
+        self.shared.database.is_shared()
+    }
+
     async fn check(&self) -> Result<()> {
         self.read("check", async |conn| schema::check_version(conn).await)
             .await

@@ -12,7 +12,7 @@ use super::{SqlStore, sessions, tenants};
 use crate::{
     Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewSession, Operator,
     OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
-    Session, SessionId, SessionTokenHash,
+    SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 macro_rules! select {
@@ -328,7 +328,16 @@ impl OperatorStore for SqlStore {
         idle_since: OffsetDateTime,
     ) -> Result<Option<Session>> {
         let token = *token;
-        self.run_tx("use_session", Isolation::ReadCommitted, move |tx| {
+        let live = self
+            .read("use_session", async |conn| {
+                sessions::live(conn, token, now, idle_since).await
+            })
+            .await?;
+        match live {
+            Some(session) if now - session.last_used_at >= SESSION_USE_RESOLUTION => {}
+            noted => return Ok(noted),
+        }
+        self.run_tx("note_session_use", Isolation::ReadCommitted, move |tx| {
             Box::pin(sessions::note_use(tx, token, now, idle_since))
         })
         .await

@@ -28,6 +28,8 @@ macro_rules! select {
 }
 
 const ONE: &str = select!("WHERE s.session_id = $1");
+pub(super) const LIVE: &str =
+    select!("WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.last_used_at >= $3");
 const LIST: &str = select!(
     "WHERE s.operator_id = $1 AND s.expires_at > $2
      ORDER BY s.created_at DESC, s.session_id DESC"
@@ -88,6 +90,22 @@ pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Sess
     };
     tx.post(&Chain::Platform, &event).await?;
     must_find(tx.conn(), new.session_id.as_str()).await
+}
+
+/// The session of a token, in its life and not idle.
+pub(super) async fn live(
+    conn: &mut Connection,
+    token: SessionTokenHash,
+    now: OffsetDateTime,
+    idle_since: OffsetDateTime,
+) -> Step<Option<Session>> {
+    let row = query(LIVE)
+        .bind(&token.0[..])
+        .bind(ms(now))
+        .bind(ms(idle_since))
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.as_ref().map(read).transpose()?)
 }
 
 /// Notes the use of a live session.

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use super::connection::Connection;
 use super::fault::{Fault, Step};
-use super::{Shared, SqlStore};
+use super::{Shared, SqlStore, leases};
 use crate::posting::to_millisecond;
 use crate::{Change, Error, Notice, Result, Transaction, TransactionEnd};
 
@@ -162,6 +162,9 @@ impl SqlStore {
             Box::pin(async move {
                 let mut tx = ChangeTx { tx, change };
                 let done = work(&mut tx).await?;
+                if let Some(lease) = tx.change.lease.take() {
+                    leases::must_still_be(tx.tx, &lease).await?;
+                }
                 tx.keep_answer().await?;
                 Ok(done)
             })

@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use identity_challenge::{CancelReason, UserThrottle};
 use identity_pki::TenantId;
+use time::OffsetDateTime;
 
 use super::cancel::{Whose, cancel_open};
 use super::column::{Window, place};
 use super::fault::Step;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, consents, tenants, user_rows};
+use super::{SqlStore, consents, erasures, tenants, user_rows};
 use crate::{
     Chain, Change, Conflict, Consent, ConsentStatus, Entity, Event, Kyc, NewConsent, NewUser, Page,
     PageRequest, PalmErasure, Result, User, UserEdit, UserId, UserPalmPolicy, UserStatus,
@@ -252,6 +253,33 @@ impl UserStore for SqlStore {
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>> {
         self.read("due_palm_erasures", async |conn| {
             user_rows::due_erasures(conn, limit).await
+        })
+        .await
+    }
+
+    async fn claim_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool> {
+        let erasure = erasure.clone();
+        let name = "claim_palm_erasure";
+        self.run_tx(name, Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move { erasures::claim(tx, &erasure, now, until).await })
+        })
+        .await
+    }
+
+    async fn release_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        until: OffsetDateTime,
+    ) -> Result<()> {
+        let erasure = erasure.clone();
+        let name = "release_palm_erasure";
+        self.run_tx(name, Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move { erasures::release(tx, &erasure, until).await })
         })
         .await
     }

@@ -65,8 +65,9 @@ pub trait ChallengeStore: Send + Sync {
     /// Starts deciding on a sample: the challenge is in progress, and no other attempt of it can
     /// start before `lease_until` or the end of this one. Checked in this order: the challenge's
     /// state; another attempt under way; a sample of this tenant that was decided on before; the
-    /// user's throttle, of which an enrolment heeds the lock alone. A sample implies a claim: the
-    /// challenge is in progress also when the sample was replayed or the user is throttled.
+    /// user's throttle, of which an enrolment heeds the lock alone; for an enrolment, an erasure of the
+    /// palm that was [claimed](crate::UserStore::claim_palm_erasure). A sample implies a claim: the
+    /// challenge is in progress also when no attempt was started.
     /// `reconcile` is set for an enrolment with an earlier attempt in doubt.
     /// Event: `verification_failed` with reason `capture_replayed`, for a verification.
     ///
@@ -103,7 +104,8 @@ pub trait ChallengeStore: Send + Sync {
     ///
     /// [`Entity::Challenge`](crate::Entity::Challenge) is not found;
     /// [`Conflict::AttemptEnded`](crate::Conflict::AttemptEnded) when the lease was finished or
-    /// passed on; [`Error::Challenge`](crate::Error::Challenge) when the challenge ended meanwhile,
+    /// passed on, or is that of an enrolment and ran out: its palm may have been erased since;
+    /// [`Error::Challenge`](crate::Error::Challenge) when the challenge ended meanwhile,
     /// or asks for another kind of outcome: then nothing is noted.
     async fn finish_attempt(
         &self,

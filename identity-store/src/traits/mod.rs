@@ -10,7 +10,9 @@
 //! A change with an answer commits only while its request is reserved and unanswered, otherwise it
 //! is [`Conflict::RequestAnswered`](crate::Conflict::RequestAnswered): of any number of runs of one
 //! request, one commits. A method that makes something under an id, a code or a serial number that
-//! is taken answers [`Conflict::IdTaken`](crate::Conflict::IdTaken).
+//! is taken answers [`Conflict::IdTaken`](crate::Conflict::IdTaken). A change under a lease commits
+//! only while no other replica has had it since, otherwise it is
+//! [`Conflict::LeaseLost`](crate::Conflict::LeaseLost).
 //!
 //! A time is over at the moment that it names: a code, a lease, a session or an answer counts while
 //! `now` is before it. A certificate is valid through its `not_after` (RFC 5280 §4.1.2.5).
@@ -21,7 +23,9 @@ mod challenges;
 mod clients;
 mod devices;
 mod idempotency;
+mod leases;
 mod operators;
+mod rate_limits;
 mod secrets;
 mod tenants;
 mod users;
@@ -32,7 +36,9 @@ pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
 pub use devices::DeviceStore;
 pub use idempotency::IdempotencyStore;
+pub use leases::LeaseStore;
 pub use operators::OperatorStore;
+pub use rate_limits::RateLimitStore;
 pub use secrets::SecretStore;
 pub use tenants::TenantStore;
 pub use users::UserStore;
@@ -50,7 +56,9 @@ pub trait Store:
     + ClientStore
     + DeviceStore
     + IdempotencyStore
+    + LeaseStore
     + OperatorStore
+    + RateLimitStore
     + SecretStore
     + TenantStore
     + UserStore
@@ -59,6 +67,11 @@ pub trait Store:
     + Sync
     + 'static
 {
+    /// Whether other processes may work on the same database. Then what has to hold over all of them
+    /// is kept in it: leases of jobs, and buckets of rate limits. A process that is alone does the
+    /// jobs, and keeps the buckets in memory, which costs no write to the disk.
+    fn is_shared(&self) -> bool;
+
     /// Whether the database answers and has the schema that this version knows.
     ///
     /// # Errors

@@ -96,7 +96,9 @@ pub trait OperatorStore: Send + Sync {
     async fn create_session(&self, change: Change, session: NewSession) -> Result<Session>;
 
     /// Finds the session of a token that is in its life at `now` and was used at or after
-    /// `idle_since`, and notes its use. A global look-up: the token names no tenant.
+    /// `idle_since`, and notes its use unless one of the last
+    /// [`SESSION_USE_RESOLUTION`](crate::SESSION_USE_RESOLUTION) is noted: a session may seem idle that
+    /// much too early. A global look-up: the token names no tenant.
     async fn use_session(
         &self,
         token: &SessionTokenHash,

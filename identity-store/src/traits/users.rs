@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use identity_pki::TenantId;
+use time::OffsetDateTime;
 
 use crate::{
     Change, Consent, Kyc, NewConsent, NewUser, Page, PageRequest, PalmErasure, Result, User,
@@ -101,6 +102,25 @@ pub trait UserStore: Send + Sync {
     /// Templates of all tenants that are due for erasure at the palm server, oldest first, at most
     /// `limit`. There is one for each palm; a second request leaves the first one's time.
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>>;
+
+    /// Takes an erasure up until `until`: nobody else does meanwhile, and no attempt to enrol the palm
+    /// begins. `false` for one that is not, or no longer, due, that somebody has taken up, or whose
+    /// palm an attempt may be enrolling at `now`. So the palm server is never asked to forget a palm
+    /// and to learn it at the same time, provided that `until` comes after its time for an answer.
+    async fn claim_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<bool>;
+
+    /// Gives an erasure back, taken up until `until`, that the palm server did not carry out and is not
+    /// about to. It stays due.
+    async fn release_palm_erasure(
+        &self,
+        erasure: &PalmErasure,
+        until: OffsetDateTime,
+    ) -> Result<()>;
 
     /// Notes that the palm server erased a template. An erasure that is not, or no longer, due changes
     /// nothing, without an event. Event: `palm_erased`.

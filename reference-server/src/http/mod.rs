@@ -51,7 +51,7 @@ pub use operators::seed;
 pub use page::{List, page_request};
 pub use path::PathId;
 pub use problem::{FieldError, Problem, ProblemDocument};
-pub use rate_limit::{RateLimit, RateLimits, Source};
+pub use rate_limit::{Everybody, RateLimit, RateLimits, RateRefusal, Source};
 pub use request::{Peer, RequestContext, RequestId, X_REQUEST_ID};
 pub use right::{Holders, Right, Scope, UnknownScope};
 pub use timestamp::Timestamp;

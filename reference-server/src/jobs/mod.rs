@@ -1,8 +1,13 @@
-//! Background work. Each job runs alone, at its own pace, until the server is to stop.
+//! Background work. Each job runs alone, at its own pace, until the last request has finished; then
+//! it takes a last turn, where it has something to take up.
+//!
+//! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
+//! lease. The jobs of a process, which keep its own memory in step with the database, run in each.
 
 mod certificates;
 mod deaf;
 mod denials;
+mod lease;
 mod palm_erasure;
 mod purge;
 mod seal;
@@ -14,24 +19,51 @@ mod sweeper;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity_store::{Actor, Change, Lease, LeaseName};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::App;
+use lease::Lessee;
 
 /// Starts every job.
 pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
+    for name in LeaseName::ALL {
+        tasks.spawn(platform_job(Arc::clone(app), name));
+    }
     tasks.spawn(certificates::run(Arc::clone(app)));
     tasks.spawn(deaf::run(Arc::clone(app)));
     tasks.spawn(denials::run(Arc::clone(app)));
-    tasks.spawn(palm_erasure::run(Arc::clone(app)));
-    tasks.spawn(purge::run(Arc::clone(app)));
-    tasks.spawn(seal::run(Arc::clone(app)));
     tasks.spawn(seen::run(Arc::clone(app)));
     tasks.spawn(set_up::run(Arc::clone(app)));
     tasks.spawn(superseded::run(Arc::clone(app)));
-    tasks.spawn(sweeper::run(Arc::clone(app)));
+}
+
+/// Runs the job that a lease is the right to, while this replica holds it.
+async fn platform_job(app: Arc<App>, name: LeaseName) {
+    let lessee = Lessee::new(&app);
+    let job = |lease| {
+        let app = Arc::clone(&app);
+        async move {
+            match name {
+                LeaseName::AuditSealer => seal::run(&app).await,
+                LeaseName::ChallengeSweeper => sweeper::run(&app, lease).await,
+                LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,
+                LeaseName::Purge => purge::run(&app).await,
+            }
+        }
+    };
+    lessee.run(name, job).await;
+}
+
+/// A change that a job makes now, which does not commit when its lease passed on meanwhile.
+fn change(app: &App, job: &'static str, lease: Option<&Lease>) -> Change {
+    let change = Change::new(app.clock.now(), Actor::System(job), format!("job:{job}"));
+    match lease {
+        Some(lease) => change.under(lease.clone()),
+        None => change,
+    }
 }
 
 /// The pace of a job.
@@ -48,19 +80,20 @@ impl<'a> Pace<'a> {
         Self { app, interval }
     }
 
-    /// Waits for the next turn, or to be woken for one; `false` when the server is to stop.
+    /// Waits for the next turn, or to be woken for one; `false` when the last request
+    /// has finished.
     async fn turn_or(&mut self, woken: &Notify) -> bool {
         tokio::select! {
-            () = woken.notified() => !self.app.shutdown.is_cancelled(),
+            () = woken.notified() => !self.app.drained.is_cancelled(),
             goes_on = self.turn() => goes_on,
         }
     }
 
-    /// Waits for the next turn; `false` when the server is to stop.
+    /// Waits for the next turn; `false` when the last request has finished.
     async fn turn(&mut self) -> bool {
         tokio::select! {
             biased;
-            () = self.app.shutdown.cancelled() => false,
+            () = self.app.drained.cancelled() => false,
             _ = self.interval.tick() => true,
         }
     }

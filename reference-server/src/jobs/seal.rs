@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pace, log_failure};
@@ -8,13 +7,13 @@ use crate::App;
 const BATCH: u32 = 1000;
 
 /// Gives audit rows their place in their chain, within a second of their commit.
-pub(super) async fn run(app: Arc<App>) {
-    let mut pace = Pace::every(&app, Duration::from_secs(1));
+pub(super) async fn run(app: &App) {
+    let mut pace = Pace::every(app, Duration::from_secs(1));
     while pace.turn().await {
-        seal_all(&app).await;
+        seal_all(app).await;
     }
     // What the last requests committed.
-    seal_all(&app).await;
+    seal_all(app).await;
 }
 
 async fn seal_all(app: &App) {

@@ -18,6 +18,7 @@ pub(super) async fn run(app: Arc<App>) {
         {
             tracing::info!("a server certificate was uploaded: restart to serve HTTPS");
             app.shutdown.cancel();
+            return;
         }
     }
 }

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::palm_type::palm_of_sample;
 use super::server::{self, Asked, Claim};
+use super::verdict::RETRY_AFTER;
 use super::{Capture, CompletionBody, Palm};
 use crate::App;
 use crate::http::{Problem, own_challenge};
@@ -88,6 +89,11 @@ impl Attempt {
             Begun::Ours(AttemptStart::Throttled { record, until }) => {
                 let retry_after = wait_until(until, self.app.clock.now());
                 self.undecided(&record, Undecided::Throttled { retry_after })?
+            }
+            Begun::Ours(AttemptStart::Erasing { record, until }) => {
+                let retry_after = wait_until(Some(until), self.app.clock.now());
+                let retry_after = retry_after.min(RETRY_AFTER);
+                self.undecided(&record, Undecided::ServiceUnavailable { retry_after })?
             }
             Begun::Elsewhere(body) => body,
         };

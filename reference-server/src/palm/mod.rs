@@ -35,7 +35,7 @@ use flights::Flights;
 /// The most calls that one attempt leads to: an enrolment that is reconciled looks its palm up, adds
 /// it, erases what stood in its way, and adds it again.
 const MOST_CALLS: u32 = 4;
-/// What an attempt may take beside its calls.
+/// What an attempt, or an erasure, may take beside its calls.
 const MARGIN: Duration = Duration::from_secs(5);
 
 type Decisions = Flights<(DeviceIdentity, ChallengeId), Result<CompletionBody, Problem>>;
@@ -45,6 +45,7 @@ type Decisions = Flights<(DeviceIdentity, ChallengeId), Result<CompletionBody, P
 pub struct Palm {
     server: Option<BioWaveClient>,
     lease: Duration,
+    erasure_time: Duration,
     decisions: Arc<Decisions>,
 }
 
@@ -60,17 +61,23 @@ impl Palm {
                 .timeout(config.timeout)
                 .build()
         };
-        let calls = config.map_or(Duration::ZERO, |config| {
-            config.timeout.saturating_mul(MOST_CALLS)
-        });
+        let call = config.map_or(Duration::ZERO, |config| config.timeout);
         Ok(Self {
             server: config
                 .map(client)
                 .transpose()
                 .map_err(StartError::PalmClient)?,
-            lease: calls.saturating_add(MARGIN),
+            lease: call.saturating_mul(MOST_CALLS).saturating_add(MARGIN),
+            erasure_time: call.saturating_add(MARGIN),
             decisions: Arc::default(),
         })
+    }
+
+    /// How long an erasure whose answer does not come may still be carried out: the time of its call,
+    /// and a margin.
+    #[must_use]
+    pub fn erasure_time(&self) -> Duration {
+        self.erasure_time
     }
 
     /// Makes the palm server forget a template; that there is none is as good.

@@ -11,7 +11,7 @@ use identity_pki::TenantId;
 use identity_store::{UserId, VendorState};
 
 /// When a device should send a sample again that could not be decided on.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// An answer of the palm server, judged.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,6 +5,7 @@
 mod calls;
 mod captures;
 mod certificates;
+mod erasures;
 mod gates;
 mod life;
 mod outcomes;

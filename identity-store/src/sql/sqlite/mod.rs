@@ -24,6 +24,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "revocation lists and tainted cas",
         include_str!("../../../migrations/sqlite/0002_revocation_lists_and_tainted_cas.sql"),
     ),
+    (
+        "leases and rate limits",
+        include_str!("../../../migrations/sqlite/0003_leases_and_rate_limits.sql"),
+    ),
 ];
 
 /// The connections to one file.

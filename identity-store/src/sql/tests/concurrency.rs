@@ -1,6 +1,7 @@
-use super::{File, NOW, acme, change, close, pairing, scanner, waiting_device};
+use super::{File, NOW, acme, change, close, entropy, pairing, scanner, waiting_device};
 use crate::{
-    CertificateStore as _, Conflict, DeviceStatus, DeviceStore as _, Error, Paired, Store as _,
+    BucketKey, CertificateStore as _, Conflict, DeviceStatus, DeviceStore as _, Error, LeaseName,
+    LeaseStore as _, Paired, RateDecision, RateLimit, RateLimitStore as _, ReplicaId, Store as _,
     TenantStore as _,
 };
 
@@ -39,6 +40,48 @@ async fn of_sixty_four_pairings_through_two_processes_one_wins() {
             .unwrap()
             .is_some()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_replicas_that_ask_through_two_processes_one_holds_the_lease() {
+    let file = File::new();
+    let stores = [file.open().await, file.open().await];
+    let until = NOW + time::Duration::seconds(10);
+    let calls: Vec<_> = (0..32)
+        .map(|n| {
+            let (store, holder) = (
+                stores[n % 2].clone(),
+                ReplicaId::generate(NOW, &mut entropy()),
+            );
+            let name = LeaseName::Purge;
+            tokio::spawn(async move { store.acquire_lease(name, &holder, NOW, until).await })
+        })
+        .collect();
+    let mut holders = Vec::new();
+    for call in calls {
+        holders.extend(call.await.unwrap().unwrap());
+    }
+    assert_eq!(holders.len(), 1, "{holders:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_callers_who_take_through_two_processes_no_more_get_one_than_there_are() {
+    let file = File::new();
+    let stores = [file.open().await, file.open().await];
+    let limit = RateLimit::new(std::num::NonZeroU32::MIN, time::Duration::MINUTE);
+    let bucket = BucketKey([7; 32]);
+    let calls: Vec<_> = (0..32)
+        .map(|n| {
+            let store = stores[n % 2].clone();
+            tokio::spawn(async move { store.take_from_bucket(bucket, limit, NOW).await })
+        })
+        .collect();
+    let mut within = 0;
+    for call in calls {
+        let taken = call.await.unwrap().unwrap();
+        within += usize::from(matches!(taken, RateDecision::Within { .. }));
+    }
+    assert_eq!(within, 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{File, readers, waiting_device, writer};
 use crate::sql::{
     Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, denied, device_rows,
-    operators, pairing, post, sessions,
+    erasures, operators, pairing, post, sessions,
 };
 use crate::{CertificateStore as _, DeviceStore as _, Error, Store as _};
 
@@ -102,7 +102,11 @@ async fn denials_from_before_they_named_serial_and_ca_get_both_from_the_ledger()
     for statement in [
         "ALTER TABLE revoked_cert_fingerprints DROP COLUMN serial",
         "ALTER TABLE revoked_cert_fingerprints DROP COLUMN ca_fingerprint",
-        "DELETE FROM _sqlx_migrations WHERE version = 2",
+        "DROP TABLE leases",
+        "DROP TABLE rate_limit_buckets",
+        "ALTER TABLE palm_erasures DROP COLUMN claimed_until",
+        "DROP INDEX challenge_attempts_under_way",
+        "DELETE FROM _sqlx_migrations WHERE version >= 2",
     ] {
         sqlx::query(statement).execute(&mut raw).await.unwrap();
     }
@@ -145,7 +149,9 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         operators::BY_EMAIL,
         pairing::BY_CODE,
         post::OUTBOX,
+        sessions::LIVE,
         sessions::NOTE_USE,
+        erasures::UNDER_WAY,
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let plan = sqlx::query(explain).fetch_all(readers(&store)).await;
@@ -168,6 +174,8 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "login_failures",
         "platform_secrets",
         "idempotent_answers",
+        "leases",
+        "rate_limit_buckets",
         // In the order of what happened, over all tenants.
         "revoked_cert_fingerprints",
         "audit_rows",

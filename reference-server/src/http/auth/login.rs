@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 use super::UserBody;
 use crate::http::caller::require_active;
 use crate::http::{
-    ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, cookie,
-    session_token_hash,
+    ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, Source,
+    cookie, session_token_hash,
 };
 use crate::password::{Password, Turn};
 use crate::{App, clock};
@@ -73,13 +73,17 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     app.rate_limits
         .sign_in
-        .take(request.source, request.now)
-        .map_err(|wait| {
-            Problem::new(
+        .take(
+            app.shared_store(),
+            Source::from(request.source),
+            request.now,
+        )
+        .await
+        .map_err(|refusal| {
+            refusal.problem(
                 ErrorCode::RateLimited,
                 "Too many sign-ins from this address.",
             )
-            .retry_after(wait)
         })?;
     let email = Email::parse(&body.value.email)
         .map_err(|error| Problem::invalid("email", error.to_string()))?;

@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 use super::issued::{self, Issued};
 use crate::App;
 use crate::http::caller::tenant_suspended;
-use crate::http::{ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, require_mtls};
+use crate::http::{
+    ErrorCode, Everybody, JsonBody, Problem, ProblemDocument, RequestContext, Source, require_mtls,
+};
 use crate::issuance::DevicePolicy;
 
 /// The longest `device_info`, as JSON.
@@ -64,7 +66,7 @@ pub(super) async fn pair(
     body: Result<JsonBody<Pairing>, Problem>,
 ) -> Result<Json<PairedDevice>, Problem> {
     require_mtls(&app)?;
-    admit(&app, &context)?;
+    admit(&app, &context).await?;
     let Pairing {
         pairing_code,
         csr,
@@ -98,20 +100,20 @@ pub(super) async fn pair(
     }))
 }
 
-/// Counts the try against its source.
-fn admit(app: &App, context: &RequestContext) -> Result<(), Problem> {
-    let (limits, source, now) = (&app.rate_limits, context.source, context.now);
-    let admitted = limits
-        .wrong_pairing_code
-        .check(source, now)
-        .and_then(|()| limits.wrong_pairing_codes_in_all.check((), now))
-        .and_then(|()| limits.pairing.take(source, now));
-    admitted.map_err(|wait| {
-        Problem::new(
-            ErrorCode::PairingRateLimited,
-            "Too many tries: wait, then try again.",
-        )
-        .retry_after(wait)
+/// Counts the try against its source. This comes first, so that of a flood ten tries a minute reach
+/// the database.
+async fn admit(app: &App, context: &RequestContext) -> Result<(), Problem> {
+    let (limits, store, now) = (&app.rate_limits, app.shared_store(), context.now);
+    let source = Source::from(context.source);
+    let admitted = async {
+        limits.pairing.take(store, source, now).await?;
+        limits.wrong_pairing_code.check(store, source, now).await?;
+        let in_all = &limits.wrong_pairing_codes_in_all;
+        in_all.check(store, Everybody, now).await
+    };
+    admitted.await.map_err(|refusal| {
+        let detail = "Too many tries: wait, then try again.";
+        refusal.problem(ErrorCode::PairingRateLimited, detail)
     })
 }
 
@@ -177,18 +179,18 @@ fn reused_key() -> Problem {
 /// The one answer to every code that is not good: unknown, spent by another key, expired. Counted
 /// and audited.
 async fn wrong_code(app: &App, context: &RequestContext) -> Problem {
-    let limits = &app.rate_limits;
-    // Both had room when the request came. Guesses that come at once all find it, and all count.
-    limits
-        .wrong_pairing_code
-        .charge(context.source, context.now);
-    limits.wrong_pairing_codes_in_all.charge((), context.now);
-    let change = context.change(Actor::Anonymous);
-    match app
-        .store
-        .record(change, Chain::Platform, vec![Event::PairingRefused])
-        .await
-    {
+    let (limits, store, now) = (&app.rate_limits, app.shared_store(), context.now);
+    let source = Source::from(context.source);
+    let noted = async {
+        // Both had room when the request came. Guesses that come at once all find it, and all count.
+        limits.wrong_pairing_code.charge(store, source, now).await?;
+        let in_all = &limits.wrong_pairing_codes_in_all;
+        in_all.charge(store, Everybody, now).await?;
+        let change = context.change(Actor::Anonymous);
+        let events = vec![Event::PairingRefused];
+        app.store.record(change, Chain::Platform, events).await
+    };
+    match noted.await {
         Ok(()) => Problem::new(ErrorCode::PairingCodeInvalid, "Ask for a new pairing code."),
         Err(error) => error.into(),
     }

@@ -43,7 +43,7 @@ pub(super) async fn renew(
     body: Result<JsonBody<Renewal>, Problem>,
 ) -> Result<Json<Issued>, Problem> {
     if let Some(Extension(presented)) = &presented {
-        admit(&app, &context, presented)?;
+        admit(&app, &context, presented).await?;
     }
     let renewed = match (device, body) {
         (Ok(device), Ok(body)) => certificate(&app, &context, &device.0, &body.value.csr).await,
@@ -62,13 +62,16 @@ pub(super) async fn renew(
 
 /// Counts the try against its device, whatever comes of it: a try that fails leaves an audit row, and
 /// one beyond the limit leaves none.
-fn admit(app: &App, context: &RequestContext, presented: &VerifiedDevice) -> Result<(), Problem> {
+async fn admit(
+    app: &App,
+    context: &RequestContext,
+    presented: &VerifiedDevice,
+) -> Result<(), Problem> {
     app.rate_limits
         .renewal
-        .take(presented.identity().clone(), context.now)
-        .map_err(|wait| {
-            Problem::new(ErrorCode::RateLimited, "The device renewed too often.").retry_after(wait)
-        })
+        .take(app.shared_store(), presented.identity(), context.now)
+        .await
+        .map_err(|refusal| refusal.problem(ErrorCode::RateLimited, "The device renewed too often."))
 }
 
 async fn certificate(

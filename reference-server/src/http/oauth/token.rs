@@ -13,7 +13,7 @@ use super::client_auth::{Claim, is_secret_of};
 use super::error::{OAuthError, OAuthErrorCode, TokenRefusal};
 use super::form::TokenForm;
 use crate::App;
-use crate::http::{ErrorCode, MAX_JSON, Problem, ProblemDocument, RequestContext, Scope};
+use crate::http::{ErrorCode, MAX_JSON, Problem, ProblemDocument, RequestContext, Scope, Source};
 use crate::tokens::{ACCESS_TOKEN_LIFE, scope_text};
 
 /// An access token (RFC 6749 §5.1).
@@ -58,10 +58,13 @@ pub(super) async fn token(
 ) -> Result<Response, TokenRefusal> {
     app.rate_limits
         .sign_in
-        .take(context.source, context.now)
-        .map_err(|wait| {
-            Problem::new(ErrorCode::RateLimited, "Too many token requests.").retry_after(wait)
-        })?;
+        .take(
+            app.shared_store(),
+            Source::from(context.source),
+            context.now,
+        )
+        .await
+        .map_err(|refusal| refusal.problem(ErrorCode::RateLimited, "Too many token requests."))?;
     let headers = request.headers().clone();
     let body = crate::http::read(request, MAX_JSON).await?;
     let mut form = TokenForm::parse(&headers, &body)?;

@@ -1,0 +1,57 @@
+use time::OffsetDateTime;
+
+use crate::ReplicaId;
+
+/// Work that is done once, however many replicas there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeaseName {
+    /// Gives audit rows their place in their chain.
+    AuditSealer,
+    /// Expires overdue challenges.
+    ChallengeSweeper,
+    /// Erases palms at the palm server.
+    PalmErasure,
+    /// Deletes what is kept for a time and past it.
+    Purge,
+}
+
+impl LeaseName {
+    /// Every name.
+    pub const ALL: [Self; 4] = [
+        Self::AuditSealer,
+        Self::ChallengeSweeper,
+        Self::PalmErasure,
+        Self::Purge,
+    ];
+
+    /// The name as it is stored and logged.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuditSealer => "audit_sealer",
+            Self::ChallengeSweeper => "challenge_sweeper",
+            Self::PalmErasure => "palm_erasure",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+impl std::fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A lease as its holder has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is the right to.
+    pub name: LeaseName,
+    /// Who holds it.
+    pub holder: ReplicaId,
+    /// The fencing number: it grows with each change of holder, so that whoever comes with a smaller
+    /// one slept while the lease passed on.
+    pub fence: u64,
+    /// When it runs out, unless it is renewed.
+    pub until: OffsetDateTime,
+}
