@@ -39,7 +39,7 @@ mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tenants;
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests;
 mod tx;
 mod user_rows;

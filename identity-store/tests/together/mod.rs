@@ -1,5 +1,11 @@
 //! Devices that are paired at once, in any database.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a story that goes wrong panics: that is its report"
+)]
+
 use std::sync::{Arc, Mutex};
 
 use identity_challenge::{DeviceBinding, DeviceClass};

@@ -1,6 +1,8 @@
 //! What is SQLite's own: the file, its locks, its schema. The traits' contract is the conformance
 //! suite's.
 
+#![cfg(feature = "sqlite")]
+
 mod concurrency;
 mod file;
 mod schema;
