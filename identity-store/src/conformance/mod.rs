@@ -10,6 +10,7 @@
 )]
 
 mod fixtures;
+pub mod play;
 mod scene;
 mod verdicts;
 mod witness;

@@ -129,7 +129,10 @@ impl UserStore for MemoryStore {
             .iter()
             .map(|row| row.erasure.clone())
             .collect();
-        due.sort_by_key(|erasure| erasure.requested_at);
+        due.sort_by_key(|erasure| {
+            let whose = (erasure.tenant_id.clone(), erasure.user_id.clone());
+            (erasure.requested_at, whose, erasure.palm_type.as_str())
+        });
         due.truncate(as_usize(limit));
         Ok(due)
     }

@@ -99,8 +99,8 @@ pub trait UserStore: Send + Sync {
         user_id: &UserId,
     ) -> Result<User>;
 
-    /// Templates of all tenants that are due for erasure at the palm server, oldest first, at most
-    /// `limit`. There is one for each palm; a second request leaves the first one's time.
+    /// Templates of all tenants that are due for erasure at the palm server, oldest first and those of
+    /// one moment by tenant, user and palm, at most `limit`. There is one for each palm; a second request leaves the first one's time.
     async fn due_palm_erasures(&self, limit: u32) -> Result<Vec<PalmErasure>>;
 
     /// Takes an erasure up until `until`: nobody else does meanwhile, and no attempt to enrol the palm
