@@ -34,4 +34,4 @@ mod templates;
 pub use fault::Fault;
 pub use picture::{blurred_palm_sample, palm_png, palm_sample};
 pub use server::{Call, PalmServer};
-pub use templates::THRESHOLD;
+pub use templates::{Learnt, THRESHOLD};

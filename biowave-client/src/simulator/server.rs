@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use super::templates::Templates;
+use super::templates::{Learnt, Templates};
 use super::{Fault, http};
 use crate::{Operation, PalmTypes};
 
@@ -125,6 +125,12 @@ impl PalmServer {
     #[must_use]
     pub fn template_count(&self) -> usize {
         self.shared.lock().templates.len()
+    }
+
+    /// Who the templates are of, the oldest first.
+    #[must_use]
+    pub fn templates(&self) -> Vec<Learnt> {
+        self.shared.lock().templates.learnt()
     }
 
     /// The last calls, at most a thousand, the oldest first.

@@ -27,6 +27,17 @@ impl Palm {
     }
 }
 
+/// Who a template is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learnt {
+    /// The user, as the palm server knows them.
+    pub user_id: String,
+    /// Which palm.
+    pub palm_type: PalmType,
+    /// The template's number.
+    pub id: i64,
+}
+
 #[derive(Debug)]
 struct Template {
     id: i64,
@@ -59,6 +70,16 @@ impl Templates {
 
     pub(super) const fn len(&self) -> usize {
         self.templates.len()
+    }
+
+    /// Who the templates are of, the oldest first.
+    pub(super) fn learnt(&self) -> Vec<Learnt> {
+        let learnt = |template: &Template| Learnt {
+            user_id: template.user_id.clone(),
+            palm_type: template.palm_type,
+            id: template.id,
+        };
+        self.templates.iter().map(learnt).collect()
     }
 
     /// Opens a user's templates to queries of `query_type` only.

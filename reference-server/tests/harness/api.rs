@@ -184,6 +184,11 @@ impl Api {
         send(request).await
     }
 
+    /// What becomes of a request whose answer may be lost.
+    pub async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Reply> {
+        try_send(request).await
+    }
+
     /// What becomes of a request whose connection may be refused.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<u16> {
         Ok(self
@@ -196,17 +201,21 @@ impl Api {
 }
 
 async fn send(request: RequestBuilder) -> Reply {
-    let response = request.send().await.expect("an answer");
+    try_send(request).await.expect("an answer")
+}
+
+async fn try_send(request: RequestBuilder) -> reqwest::Result<Reply> {
+    let response = request.send().await?;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
-    let text = response.text().await.expect("a body");
+    let text = response.text().await?;
     let json = serde_json::from_str(&text).unwrap_or_default();
-    Reply {
+    Ok(Reply {
         status,
         headers,
         text,
         json,
-    }
+    })
 }
 
 fn builder() -> ClientBuilder {

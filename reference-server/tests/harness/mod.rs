@@ -19,10 +19,14 @@
 mod api;
 mod keys;
 mod process;
+mod proxy;
+mod random;
 
 pub use api::{Api, Reply};
 pub use keys::{DeviceKey, ServerKey};
-pub use process::{Exit, Process, program};
+pub use process::{Exit, Logged, Process, command, program};
+pub use proxy::{Flow, Held, Proxy};
+pub use random::Random;
 
 use serde_json::json;
 use tempfile::TempDir;

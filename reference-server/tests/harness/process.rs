@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -20,6 +21,21 @@ pub struct Process {
     pub metrics: SocketAddr,
     child: Child,
     log: Receiver<String>,
+    logged: Logged,
+}
+
+/// Every line that a process logged.
+#[derive(Clone, Default)]
+pub struct Logged(Arc<Mutex<Vec<String>>>);
+
+impl Logged {
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("the reader does not panic").clone()
+    }
+
+    fn push(&self, line: String) {
+        self.0.lock().expect("nobody panics with it").push(line);
+    }
 }
 
 /// How a process ended.
@@ -37,10 +53,14 @@ impl Exit {
 impl Process {
     /// Starts a server in `directory` and waits until it listens.
     pub fn start(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(directory, listen, variables)
-            .spawn()
-            .expect("the server starts");
-        let log = lines(child.stderr.take().expect("its log"));
+        Self::run(command(directory, listen, variables))
+    }
+
+    /// Starts a server by a command that is made of [`command`] and waits until it listens.
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the server starts");
+        let logged = Logged::default();
+        let log = lines(child.stderr.take().expect("its log"), logged.clone());
         let Some((address, metrics)) = listening(&log) else {
             let _ = child.kill();
             panic!(
@@ -53,7 +73,29 @@ impl Process {
             metrics,
             child,
             log,
+            logged,
         }
+    }
+
+    /// Its process id; that of what it was wrapped in, if that has not become the server.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far, and will have.
+    pub fn logged(&self) -> Logged {
+        self.logged.clone()
+    }
+
+    /// Kills it where it stands, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.ended();
+    }
+
+    /// Whether it has ended, by whatever.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
     }
 
     /// Waits for its own end.
@@ -116,7 +158,8 @@ pub fn program() -> Command {
     command
 }
 
-fn command(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Command {
+/// The command that starts a server in `directory`.
+pub fn command(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = program();
     command
         .env(
@@ -138,10 +181,11 @@ fn command(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Comman
 }
 
 /// The lines of a log, read as they come so that the writer never waits.
-fn lines(log: impl std::io::Read + Send + 'static) -> Receiver<String> {
+fn lines(log: impl std::io::Read + Send + 'static, logged: Logged) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(Result::ok) {
+            logged.push(line.clone());
             if sender.send(line).is_err() {
                 break;
             }

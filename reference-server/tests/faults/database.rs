@@ -1,0 +1,84 @@
+//! The database of a story, seen from outside the server: by the store's public interface, and by
+//! statements where no server needs such a read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use identity_pki::SerialNumber;
+use identity_store::{Crypter, Migrate, SqliteStore, Store};
+use reference_server::clock::entropy;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::ConnectOptions as _;
+
+pub(crate) struct Database {
+    file: PathBuf,
+}
+
+const SERIALS: &str = "SELECT serial FROM issued_certificates";
+
+/// Attempts that began while the one before them was under way.
+const OVERLAPPING_ATTEMPTS: &str = "
+    SELECT next.challenge_id FROM challenge_attempts next
+    JOIN challenge_attempts earlier
+      ON earlier.tenant_id = next.tenant_id AND earlier.challenge_id = next.challenge_id
+     AND earlier.number < next.number
+    WHERE next.started_at < coalesce(earlier.finished_at, earlier.lease_until)";
+
+impl Database {
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        Self {
+            file: directory.join("identity.db"),
+        }
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The file of its data key.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.file.with_extension("db.key")
+    }
+
+    /// A handle of its own.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        let key = std::fs::read_to_string(self.key_file()).expect("a key");
+        let crypter = Crypter::parse(key.trim()).expect("a key");
+        let url = format!("sqlite://{}", self.file.display());
+        let store = SqliteStore::open(&url, crypter, entropy(), Migrate::Off).await;
+        Arc::new(store.expect("the database opens"))
+    }
+
+    /// The serial numbers of the issuance ledger.
+    pub(crate) async fn serials(&self) -> Vec<SerialNumber> {
+        let mut connection = self.connect().await;
+        let rows = sqlx::query(SERIALS).fetch_all(&mut connection).await;
+        let rows = rows.expect("the ledger");
+        let serial = |octets: Vec<u8>| SerialNumber::from_der_contents(&octets);
+        rows.iter()
+            .map(|row| serial(row.get(0)).expect("a serial number"))
+            .collect()
+    }
+
+    /// The challenges of which two attempts were under way at once.
+    pub(crate) async fn overlapping_attempts(&self) -> Vec<String> {
+        let mut connection = self.connect().await;
+        let rows = sqlx::query(OVERLAPPING_ATTEMPTS).fetch_all(&mut connection);
+        let rows = rows.await.expect("the attempts");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Changes the database behind the server's back.
+    pub(crate) async fn tamper(&self, statement: &'static str) {
+        let mut connection = self.connect().await;
+        let changed = sqlx::raw_sql(statement).execute(&mut connection);
+        changed.await.expect("it takes the change");
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(&self.file);
+        options.connect().await.expect("the database opens")
+    }
+}

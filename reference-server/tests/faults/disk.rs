@@ -1,0 +1,207 @@
+//! Disks that fail, that are full, and that are asked to have written before an answer goes out.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use http::Method;
+use serde_json::json;
+
+use crate::harness::DeviceKey;
+use crate::invariants::Invariants;
+use crate::retry::until;
+use crate::stage::{Setting, Stage};
+use crate::strace::Strace;
+use crate::workload::Workload;
+
+pub(crate) async fn a_disk_that_does_not_sync_is_answered_503_until_it_does() {
+    while_failing("fdatasync:error=EIO").await;
+}
+
+pub(crate) async fn a_disk_without_space_is_answered_503_until_it_has_some() {
+    while_failing("pwrite64:error=ENOSPC").await;
+}
+
+async fn while_failing(what: &str) {
+    let mut stage = Stage::open().await;
+    let workload = Workload::start(&stage, 2, 2);
+    let strace = Strace::inject(stage.process().id(), what);
+    refuses(&stage).await;
+    strace.detach();
+    recovers(&stage, workload).await;
+    let extent = Invariants::check(&mut stage).await;
+    assert!(extent.unavailable > 0, "{extent:?}");
+}
+
+/// The clients are told to come again, and health says why.
+async fn refuses(stage: &Stage) {
+    let enough = stage.clients.journal.book().unavailable + 20;
+    until("requests are refused", async || {
+        stage.clients.journal.book().unavailable >= enough
+    })
+    .await;
+    for path in ["/readyz", "/actuator/health"] {
+        until("health says so", async || {
+            let reply = stage.clients.nobody().get(path).await;
+            reply.status == 503 && reply.json["status"] == "DOWN"
+        })
+        .await;
+    }
+}
+
+/// The same process serves again, by itself.
+async fn recovers(stage: &Stage, workload: Workload) {
+    until("health says so", async || {
+        let reply = stage.clients.nobody().get("/actuator/health").await;
+        reply.status == 200 && reply.json["status"] == "UP"
+    })
+    .await;
+    let done = workload.lives();
+    until("every client goes on", async || workload.all_beyond(&done)).await;
+    workload.finish().await;
+}
+
+/// A file system of 4 MiB in a mount namespace of its own, which ends with this.
+struct SmallDisk {
+    holder: Child,
+}
+
+impl SmallDisk {
+    const DIRECTORY: &str = "/mnt";
+
+    fn mount() -> Self {
+        let mount = format!(
+            "mount -t tmpfs -o size=4m none {} && echo mounted && exec sleep 3600",
+            Self::DIRECTORY
+        );
+        let mut holder = Command::new("unshare")
+            .args(["-m", "sh", "-c", &mount])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare starts");
+        let mut said = [0; 7];
+        let stdout = holder.stdout.as_mut().expect("its output");
+        std::io::Read::read_exact(stdout, &mut said).expect("it mounts");
+        Self { holder }
+    }
+
+    /// As this process, outside the namespace, calls the directory.
+    fn outside(&self) -> std::path::PathBuf {
+        format!("/proc/{}/root{}", self.holder.id(), Self::DIRECTORY).into()
+    }
+
+    /// What runs a program inside.
+    fn wrapper(&self) -> Vec<String> {
+        let target = self.holder.id().to_string();
+        let wrapper = ["/usr/bin/nsenter", "--target", &target, "--mount"];
+        let wrapper = wrapper.map(str::to_owned);
+        wrapper.into_iter().chain(["--".to_owned()]).collect()
+    }
+
+    /// Takes all the space that there is.
+    fn fill(&self) {
+        let filler = std::fs::File::create(self.filler()).expect("a file");
+        let mut block = 64 * 1024;
+        while block > 0 {
+            match std::io::Write::write_all(&mut &filler, &vec![1; block]) {
+                Ok(()) => {}
+                Err(_) => block /= 2,
+            }
+        }
+    }
+
+    fn clear(&self) {
+        std::fs::remove_file(self.filler()).expect("the filler");
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.outside().join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Whether a mount namespace can be made here.
+pub(crate) fn namespaces_are_there() -> bool {
+    let made = Command::new("unshare")
+        .args(["-m", "sh", "-c", "mount -t tmpfs none /mnt"])
+        .stderr(Stdio::null())
+        .status();
+    made.is_ok_and(|status| status.success()) && Path::new("/usr/bin/nsenter").exists()
+}
+
+pub(crate) async fn a_full_disk_is_answered_503_until_there_is_space_again() {
+    let disk = SmallDisk::mount();
+    let mut stage = Stage::with(Setting {
+        wrapper: disk.wrapper(),
+        place: Some((disk.outside(), SmallDisk::DIRECTORY.into())),
+        ..Setting::default()
+    })
+    .await;
+    let workload = Workload::start(&stage, 2, 2);
+    let done = workload.lives();
+    until("every client has begun", async || workload.all_beyond(&done)).await;
+    disk.fill();
+    refuses(&stage).await;
+    disk.clear();
+    recovers(&stage, workload).await;
+    let extent = Invariants::check(&mut stage).await;
+    assert!(extent.unavailable > 0, "{extent:?}");
+}
+
+/// A pairing and a renewal are on the disk before their answers go out.
+pub(crate) async fn what_is_answered_has_been_synced() {
+    let mut stage = Stage::open().await;
+    let clients = stage.clients.clone();
+    let (id, code) = clients.register().await;
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let port = stage.process().address.port();
+    let calls = "trace=pwrite64,fdatasync,recvfrom,read,sendto,sendmsg,write,writev";
+    let file = trace.path().to_str().unwrap();
+    let strace = Strace::attach(stage.process().id(), &["-yy", "-o", file, "-e", calls]);
+    let device = clients.pair(&id, &code).await;
+    let own = clients.device(&device);
+    let csr = json!({"csr": DeviceKey::generate().csr()});
+    let renewal = own.request(Method::POST, "/v1/devices/renew").json(&csr);
+    assert_eq!(own.send(renewal).await.status, 200);
+    strace.detach();
+    let trace = std::fs::read_to_string(trace.path()).unwrap();
+    let synced = synced_answers(&trace, port);
+    assert!(synced >= 2, "{synced} answers after a sync:\n{trace}");
+    drop(stage);
+}
+
+/// How many times the server wrote to its log, synced it, and then answered, in this order, after it
+/// had read a request. An answer between a write and its sync is a failure.
+fn synced_answers(trace: &str, port: u16) -> usize {
+    let client = format!("TCP:[127.0.0.1:{port}->");
+    let mut synced = 0;
+    // What happened since the last request was read.
+    let mut since: VecDeque<&str> = VecDeque::new();
+    for line in trace.lines() {
+        let from_client = line.contains(&client);
+        let reads = line.contains("recvfrom(") || line.contains("read(");
+        if from_client && reads && !line.contains("EAGAIN") {
+            since.clear();
+        } else if line.contains("pwrite64(") && line.contains("-wal>") {
+            since.push_back("written");
+        } else if line.contains("fdatasync") && line.ends_with("= 0") {
+            since.push_back("synced");
+        } else if from_client && !reads {
+            let written = since.iter().position(|what| *what == "written");
+            if let Some(written) = written {
+                let after = since.iter().skip(written);
+                let is_synced = after.into_iter().any(|what| *what == "synced");
+                assert!(is_synced, "an answer before the sync:\n{trace}");
+                synced += 1;
+                since.clear();
+            }
+        }
+    }
+    synced
+}

@@ -1,0 +1,75 @@
+//! Connections that are cut at a chosen byte: of the answer, which is lost after the commit, or of
+//! the request, whose client is gone.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::json;
+
+use crate::harness::{Api, DeviceKey, Proxy, Random};
+use crate::invariants::Invariants;
+use crate::stage::Stage;
+use crate::{rounds, seed};
+
+/// As many bytes a handshake and an answer with a certificate have, and some more.
+const ANSWER: u64 = 6_000;
+/// The same of a handshake and a request with a CSR.
+const REQUEST: u64 = 4_000;
+
+pub(crate) async fn an_answer_that_is_cut_at_any_byte_costs_nothing() {
+    let mut random = Random::seeded(seed());
+    cut(Proxy::cut_answers_after, || random.below(ANSWER)).await;
+}
+
+pub(crate) async fn a_client_that_leaves_in_the_middle_of_a_request_costs_nothing() {
+    let mut random = Random::seeded(seed());
+    cut(Proxy::cut_requests_after, || random.below(REQUEST)).await;
+}
+
+/// Pairs, renews and revokes over connections that are cut, and again over whole ones.
+async fn cut(limit: impl Fn(&Proxy, Option<usize>), mut place: impl FnMut() -> u64) {
+    let mut stage = Stage::open().await;
+    for _ in 0..rounds(10) {
+        let clients = &stage.clients;
+        let front = &stage.replicas[0].front;
+        let (id, code) = clients.register().await;
+        let key = Arc::new(DeviceKey::generate());
+        let pairing = json!({"pairing_code": code, "csr": key.csr(), "device_info": {}});
+        let pair = |api: &Api| api.request(Method::POST, "/v1/devices/pair").json(&pairing);
+
+        // A new connection, which the limit is for.
+        let at = usize::try_from(place()).unwrap();
+        front.cut_all();
+        limit(front, Some(at));
+        let first = clients.try_once(clients.nobody(), pair(clients.nobody())).await;
+        limit(front, None);
+        let mut device = clients.pair_with(&id, &code, key).await;
+        if let Some(first) = first {
+            assert_eq!(first.json["certificate"], *device.holding.certificate);
+        }
+
+        let renewal = json!({"csr": DeviceKey::generate().csr()});
+        let own = clients.device(&device);
+        limit(front, Some(usize::try_from(place()).unwrap()));
+        let request = own.request(Method::POST, "/v1/devices/renew").json(&renewal);
+        let renewed = clients.try_once(&own, request).await;
+        limit(front, None);
+        match renewed {
+            // Its key was thrown away: as good as lost.
+            Some(reply) if reply.status == 200 => clients.pair_anew(&mut device).await,
+            Some(_) | None => clients.renew(&mut device).await,
+        }
+
+        front.cut_all();
+        limit(front, Some(usize::try_from(place()).unwrap()));
+        let operator = clients.operator();
+        let path = format!("/v1/devices/{id}");
+        clients
+            .try_once(&operator, operator.request(Method::DELETE, &path))
+            .await;
+        limit(front, None);
+        clients.revoke(&device).await;
+    }
+    let extent = Invariants::check(&mut stage).await;
+    assert!(extent.lost_answers > 0, "{extent:?}");
+}

@@ -1,0 +1,113 @@
+//! Faults that must be survived, each with the real processes. After each, one function checks the
+//! nine invariants ([`invariants`]).
+//!
+//! `FAULT_ROUNDS` multiplies how often what is random is repeated, `FAULT_SEED` repeats one run.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod broken;
+mod clients;
+mod clock;
+mod crash_at_write;
+mod data_key;
+mod database;
+mod disk;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod invariants;
+mod journal;
+mod kill;
+mod lost_answers;
+mod records;
+mod retry;
+mod stage;
+mod strace;
+mod workload;
+
+use std::pin::Pin;
+
+use libtest_mimic::{Arguments, Trial};
+use strace::Strace;
+
+type Story = fn() -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// Stories, each under its own name.
+macro_rules! stories {
+    ($($module:ident::$story:ident),+ $(,)?) => {
+        vec![$((stringify!($story), (|| Box::pin($module::$story())) as Story)),+]
+    };
+}
+
+fn main() {
+    println!("FAULT_SEED={}", seed());
+    let anywhere = stories![
+        broken::the_check_finds_a_revoked_device_that_is_served,
+        broken::the_check_finds_each_invariant_broken,
+        data_key::a_replica_with_the_wrong_data_key_says_so_and_writes_nothing,
+        kill::a_server_that_is_killed_at_any_moment_loses_nothing,
+        lost_answers::a_client_that_leaves_in_the_middle_of_a_request_costs_nothing,
+        lost_answers::an_answer_that_is_cut_at_any_byte_costs_nothing,
+    ];
+    let by_strace = stories![
+        crash_at_write::a_crash_at_the_nth_write_loses_nothing,
+        disk::a_disk_that_does_not_sync_is_answered_503_until_it_does,
+        disk::a_disk_without_space_is_answered_503_until_it_has_some,
+        disk::what_is_answered_has_been_synced,
+    ];
+    let in_namespaces = stories![disk::a_full_disk_is_answered_503_until_there_is_space_again];
+    let by_faketime = stories![clock::a_clock_that_steps_back_brings_nobody_back];
+    let trials = [
+        trials(anywhere, true, ""),
+        trials(by_strace, Strace::is_there(), "strace is not there"),
+        trials(in_namespaces, disk::namespaces_are_there(), "no mount namespaces"),
+        trials(by_faketime, clock::library().is_some(), "libfaketime is not installed"),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
+}
+
+/// The trials of stories; they report themselves as ignored where the machine lacks something.
+fn trials(stories: Vec<(&'static str, Story)>, is_there: bool, lack: &str) -> Vec<Trial> {
+    let trial = |(name, story): (&'static str, Story)| {
+        let trial = Trial::test(name, move || {
+            tell(story);
+            Ok(())
+        });
+        let trial = trial.with_ignored_flag(!is_there);
+        if is_there { trial } else { trial.with_kind(lack) }
+    };
+    stories.into_iter().map(trial).collect()
+}
+
+/// Runs a story with a runtime of its own.
+fn tell(story: Story) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(story());
+}
+
+/// `usual` repetitions, or as many times more as `FAULT_ROUNDS` says.
+fn rounds(usual: usize) -> usize {
+    usual * variable("FAULT_ROUNDS").unwrap_or(1)
+}
+
+/// What random choices are made from.
+fn seed() -> u64 {
+    static SEED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *SEED.get_or_init(|| {
+        let random = || u64::from_le_bytes(reference_server::clock::random_bytes());
+        variable("FAULT_SEED").unwrap_or_else(random)
+    })
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}

@@ -1,0 +1,151 @@
+//! All that the database has, read by the store's public interface.
+
+use std::collections::{BTreeMap, HashSet};
+
+use identity_pki::{SerialNumber, TenantId};
+use identity_store::{
+    AuditRow, Chain, ChallengeFilter, ChainHead, Device, DeviceFilter, Issuance, OutboxEvent,
+    Outcome, Page, PageRequest, Store, StoredChallenge, User,
+};
+use reference_server::clock::{Clock as _, SystemClock};
+
+use crate::database::Database;
+use crate::stage::TENANT;
+
+/// How much is read at once.
+const BATCH: u32 = 200;
+
+pub(crate) struct Records {
+    pub(crate) ledger: Vec<Issuance>,
+    /// The certificates that are on the denylist.
+    pub(crate) denied: HashSet<SerialNumber>,
+    pub(crate) devices: BTreeMap<String, Device>,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) challenges: Vec<StoredChallenge>,
+    /// Challenges of which two attempts were under way at once.
+    pub(crate) overlapping: Vec<String>,
+    pub(crate) chains: Vec<AuditChain>,
+    pub(crate) outbox: Vec<OutboxEvent>,
+}
+
+/// A hash chain, and where the store says that it ends.
+pub(crate) struct AuditChain {
+    pub(crate) rows: Vec<AuditRow>,
+    pub(crate) head: ChainHead,
+}
+
+impl Records {
+    pub(crate) async fn read(database: &Database) -> Self {
+        let store = &*database.store().await;
+        while store.seal_audit(1_000).await.expect("sealed") > 0 {}
+        let mut ledger = Vec::new();
+        let mut denied = HashSet::new();
+        for serial in database.serials().await {
+            let issuance = store.issuance(&serial).await.expect("the ledger");
+            let issuance = issuance.expect("a row that is listed");
+            let denial = store.denial(&issuance.certificate.tbs_sha256).await;
+            if denial.expect("the denylist").is_some() {
+                denied.insert(serial);
+            }
+            ledger.push(issuance);
+        }
+        let records = Self {
+            ledger,
+            denied,
+            devices: devices(store).await,
+            users: users(store).await,
+            challenges: challenges(store).await,
+            overlapping: database.overlapping_attempts().await,
+            chains: vec![
+                chain(store, Chain::Platform).await,
+                chain(store, Chain::Tenant(tenant())).await,
+            ],
+            outbox: outbox(store).await,
+        };
+        store.close().await;
+        records
+    }
+
+    /// How many audit rows tell that `action` succeeded on `subject`.
+    pub(crate) fn audited(&self, action: &str, subject: &str) -> usize {
+        let rows = self.chains.iter().flat_map(|chain| &chain.rows);
+        rows.filter(|row| row.action == action && row.subject == subject)
+            .filter(|row| row.outcome == Outcome::Succeeded)
+            .count()
+    }
+
+    /// How many events of that type are on `subject`.
+    pub(crate) fn announced(&self, event_type: &str, subject: &str) -> usize {
+        let events = self.outbox.iter();
+        events
+            .filter(|event| event.event_type == event_type && event.subject == subject)
+            .count()
+    }
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::new(TENANT).expect("a tenant")
+}
+
+/// Every page of a list.
+async fn all<T>(mut read: impl AsyncFnMut(PageRequest) -> identity_store::Result<Page<T>>) -> Vec<T> {
+    let mut items = Vec::new();
+    let mut page = PageRequest::first(BATCH);
+    loop {
+        let Page { data, next } = read(page).await.expect("a page");
+        items.extend(data);
+        match next {
+            Some(cursor) => {
+                page = PageRequest {
+                    limit: BATCH,
+                    after: Some(cursor),
+                };
+            }
+            None => return items,
+        }
+    }
+}
+
+async fn devices(store: &dyn Store) -> BTreeMap<String, Device> {
+    let filter = DeviceFilter::all(SystemClock.now());
+    let devices = all(async |page| store.devices(&tenant(), filter.clone(), page).await).await;
+    let by_id = |device: Device| (device.identity.device_id().to_string(), device);
+    devices.into_iter().map(by_id).collect()
+}
+
+async fn users(store: &dyn Store) -> BTreeMap<String, User> {
+    let users = all(async |page| store.users(&tenant(), page).await).await;
+    let by_id = |user: User| (user.user_id.to_string(), user);
+    users.into_iter().map(by_id).collect()
+}
+
+async fn challenges(store: &dyn Store) -> Vec<StoredChallenge> {
+    let filter = ChallengeFilter::default();
+    all(async |page| store.challenges(&tenant(), filter.clone(), page).await).await
+}
+
+async fn chain(store: &dyn Store, chain: Chain) -> AuditChain {
+    let mut rows: Vec<AuditRow> = Vec::new();
+    loop {
+        let last = rows.last().map(|row| row.id.clone());
+        let more = store.sealed_audit(&chain, last.as_ref(), BATCH).await;
+        let more = more.expect("the chain");
+        if more.is_empty() {
+            let head = store.chain_head(&chain).await.expect("its head");
+            return AuditChain { rows, head };
+        }
+        rows.extend(more);
+    }
+}
+
+async fn outbox(store: &dyn Store) -> Vec<OutboxEvent> {
+    let mut events = Vec::new();
+    loop {
+        let more = store.outbox(events.len() as u64, BATCH).await;
+        let more = more.expect("the outbox");
+        if more.is_empty() {
+            return events;
+        }
+        events.extend(more);
+    }
+}

@@ -1,0 +1,87 @@
+//! Clients that do everything, all the time, until they are told to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+
+use crate::clients::Clients;
+use crate::stage::Stage;
+
+/// Running clients.
+pub(crate) struct Workload {
+    stop: Arc<AtomicBool>,
+    /// How often each client went through its life.
+    lives: Vec<Arc<AtomicUsize>>,
+    tasks: JoinSet<()>,
+}
+
+impl Workload {
+    /// Starts `scanners` clients that live through the lives of devices, and `counters` that enrol
+    /// and verify people.
+    pub(crate) fn start(stage: &Stage, scanners: usize, counters: usize) -> Self {
+        let mut workload = Self {
+            stop: Arc::new(AtomicBool::new(false)),
+            lives: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        for client in 0..scanners + counters {
+            let lives = Arc::new(AtomicUsize::new(0));
+            workload.lives.push(Arc::clone(&lives));
+            let (clients, stop) = (Arc::clone(&stage.clients), Arc::clone(&workload.stop));
+            workload.tasks.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    if client < scanners {
+                        life_of_a_device(&clients).await;
+                    } else {
+                        day_at_a_counter(&clients).await;
+                    }
+                    lives.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        workload
+    }
+
+    /// How often each client went through its life.
+    pub(crate) fn lives(&self) -> Vec<usize> {
+        self.lives.iter().map(|n| n.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Whether each client went through its life again since it had gone through so many; a client
+    /// that has failed fails the story.
+    pub(crate) fn all_beyond(&self, earlier: &[usize]) -> bool {
+        let lives = self.lives();
+        let mut each = lives.iter().zip(earlier);
+        assert!(self.tasks.len() == lives.len(), "a client has failed");
+        each.all(|(now, earlier)| now > earlier)
+    }
+
+    /// Lets each client end the life that it is in.
+    pub(crate) async fn finish(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("a client's story");
+        }
+    }
+}
+
+/// A device is paired, renews, and is replaced or revoked.
+pub(crate) async fn life_of_a_device(clients: &Clients) {
+    let mut device = clients.paired().await;
+    clients.renew(&mut device).await;
+    clients.renew(&mut device).await;
+    if clients.number() % 2 == 0 {
+        clients.pair_anew(&mut device).await;
+    }
+    clients.revoke(&device).await;
+}
+
+/// Someone's palm is enrolled, and verified.
+pub(crate) async fn day_at_a_counter(clients: &Clients) {
+    let device = clients.paired().await;
+    let user = clients.user().await;
+    let palm = clients.number();
+    clients.enrol(&device, &user, palm).await;
+    clients.verify(&device, &user, palm).await;
+}
