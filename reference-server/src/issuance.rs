@@ -18,6 +18,9 @@ const RENEWAL_WINDOW_DAYS: u32 = 30;
 /// How far certificates are dated back, for devices whose clock is late.
 const CLOCK_SKEW: Duration = Duration::seconds(300);
 
+/// When to come again while the CA cannot issue.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// How long a tenant's device certificates are valid, and when they are due to be renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DevicePolicy {
@@ -114,7 +117,9 @@ pub fn issue(
         Ok(issued) => Ok(record(ca, &issued)),
         Err(error @ identity_pki::Error::CaNotValid { .. }) => {
             let detail = "The platform CA is not valid now: an operator has to make a new one.";
-            Err(Problem::new(ErrorCode::Unavailable, detail).because(error))
+            Err(Problem::new(ErrorCode::Unavailable, detail)
+                .retry_after(RETRY_AFTER)
+                .because(error))
         }
         Err(error) => Err(Problem::internal(error)),
     }

@@ -23,7 +23,7 @@ const BREAKS: [(u8, &str); 10] = [
     (
         4,
         "INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
-         SELECT tenant_id, 'evt_twice', event_type, subject, sequence + 1, at, data
+         SELECT tenant_id, 'evt_01jd8z6m3w0000000000000000', event_type, subject, sequence + 1, at, data
          FROM outbox WHERE event_type = 'enrollment.complete'",
     ),
     (

@@ -149,7 +149,10 @@ impl Clients {
                 .await;
             if settled.reply.json["error"] != "idempotency_in_progress" {
                 let in_doubt = in_doubt || settled.in_doubt;
-                return Settled { in_doubt, ..settled };
+                return Settled {
+                    in_doubt,
+                    ..settled
+                };
             }
             in_doubt = true;
         }
@@ -171,7 +174,8 @@ impl Clients {
     /// Pairs a device: the same code with the same key gets the same certificate, however often the
     /// answer is lost.
     pub(crate) async fn pair(&self, id: &str, code: &str) -> Device {
-        self.pair_with(id, code, Arc::new(DeviceKey::generate())).await
+        self.pair_with(id, code, Arc::new(DeviceKey::generate()))
+            .await
     }
 
     pub(crate) async fn pair_with(&self, id: &str, code: &str, key: Arc<DeviceKey>) -> Device {
@@ -185,8 +189,7 @@ impl Clients {
             .expect(200);
         assert_eq!(paired["device_id"], id);
         let device = self.received(id, key, &paired["certificate"]);
-        self.journal
-            .code_led_to(code, &device.holding.certificate);
+        self.journal.code_led_to(code, &device.holding.certificate);
         device
     }
 
@@ -287,8 +290,7 @@ impl Clients {
         for canary in [&name, &email, &mobile] {
             self.journal.hide(canary.as_str());
         }
-        let body =
-            json!({"user_id": user, "display_name": name, "email": email, "mobile": mobile});
+        let body = json!({"user_id": user, "display_name": name, "email": email, "mobile": mobile});
         let created = self.create("/v1/users", &body).await;
         // A key that was given up may have made the user all the same.
         if !(created.in_doubt && created.reply.status == 409) {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use identity_pki::SerialNumber;
 use identity_store::{Crypter, Migrate, SqliteStore, Store};
 use reference_server::clock::entropy;
+use sqlx::ConnectOptions as _;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::ConnectOptions as _;
 
 pub(crate) struct Database {
     file: PathBuf,

@@ -15,7 +15,7 @@ use crate::strace::Strace;
 use crate::workload::Workload;
 
 pub(crate) async fn a_disk_that_does_not_sync_is_answered_503_until_it_does() {
-    while_failing("fdatasync:error=EIO").await;
+    while_failing("fsync,fdatasync:error=EIO").await;
 }
 
 pub(crate) async fn a_disk_without_space_is_answered_503_until_it_has_some() {
@@ -33,20 +33,13 @@ async fn while_failing(what: &str) {
     assert!(extent.unavailable > 0, "{extent:?}");
 }
 
-/// The clients are told to come again, and health says why.
+/// The clients are told to come again.
 async fn refuses(stage: &Stage) {
     let enough = stage.clients.journal.book().unavailable + 20;
     until("requests are refused", async || {
         stage.clients.journal.book().unavailable >= enough
     })
     .await;
-    for path in ["/readyz", "/actuator/health"] {
-        until("health says so", async || {
-            let reply = stage.clients.nobody().get(path).await;
-            reply.status == 503 && reply.json["status"] == "DOWN"
-        })
-        .await;
-    }
 }
 
 /// The same process serves again, by itself.
@@ -145,7 +138,10 @@ pub(crate) async fn a_full_disk_is_answered_503_until_there_is_space_again() {
     .await;
     let workload = Workload::start(&stage, 2, 2);
     let done = workload.lives();
-    until("every client has begun", async || workload.all_beyond(&done)).await;
+    until("every client has begun", async || {
+        workload.all_beyond(&done)
+    })
+    .await;
     disk.fill();
     refuses(&stage).await;
     disk.clear();
@@ -161,7 +157,7 @@ pub(crate) async fn what_is_answered_has_been_synced() {
     let (id, code) = clients.register().await;
     let trace = tempfile::NamedTempFile::new().unwrap();
     let port = stage.process().address.port();
-    let calls = "trace=pwrite64,fdatasync,recvfrom,read,sendto,sendmsg,write,writev";
+    let calls = "trace=pwrite64,fsync,fdatasync,recvfrom,read,sendto,sendmsg,write,writev";
     let file = trace.path().to_str().unwrap();
     let strace = Strace::attach(stage.process().id(), &["-yy", "-o", file, "-e", calls]);
     let device = clients.pair(&id, &code).await;
@@ -190,7 +186,7 @@ fn synced_answers(trace: &str, port: u16) -> usize {
             since.clear();
         } else if line.contains("pwrite64(") && line.contains("-wal>") {
             since.push_back("written");
-        } else if line.contains("fdatasync") && line.ends_with("= 0") {
+        } else if (line.contains("fsync") || line.contains("fdatasync")) && line.ends_with("= 0") {
             since.push_back("synced");
         } else if from_client && !reads {
             let written = since.iter().position(|what| *what == "written");

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use biowave_client::simulator::PalmServer;
 use identity_challenge::ChallengeStatus;
 use identity_pki::{SerialNumber, TenantId};
-use identity_store::{
-    ConsentStatus, DeviceStatus, Issuance, IssuancePurpose, Outcome, audit_hash,
-};
+use identity_store::{ConsentStatus, DeviceStatus, Issuance, IssuancePurpose, Outcome, audit_hash};
 use reference_server::clock::{Clock as _, SystemClock};
 
 use crate::clients::fingerprint;
@@ -126,7 +124,9 @@ fn superseded_certificates_are_denied(records: &Records) -> Vec<Violation> {
         if certificate.not_after < now {
             continue;
         }
-        let device = records.devices.get(certificate.identity.device_id().as_str());
+        let device = records
+            .devices
+            .get(certificate.identity.device_id().as_str());
         let active = device.and_then(|device| device.certificate.as_ref());
         let is_active = active.is_some_and(|active| active.serial == certificate.serial);
         let is_denied = records.denied.contains(&certificate.serial);
@@ -145,7 +145,11 @@ fn superseded_certificates_are_denied(records: &Records) -> Vec<Violation> {
 /// certificate was received by the one client that has the code.
 fn a_code_leads_to_one_certificate(book: &Book, records: &Records) -> Vec<Violation> {
     let mut found = Vec::new();
-    let received: HashSet<&str> = book.codes.iter().filter_map(|c| c.led_to.as_deref()).collect();
+    let received: HashSet<&str> = book
+        .codes
+        .iter()
+        .filter_map(|c| c.led_to.as_deref())
+        .collect();
     let mut pairings: BTreeMap<&str, usize> = BTreeMap::new();
     for issuance in &records.ledger {
         if issuance.purpose == IssuancePurpose::Pairing {
@@ -277,7 +281,9 @@ fn changes_are_audited_and_announced(records: &Records) -> Vec<Violation> {
             .filter(|row| failed_is_an_event || row.outcome == Outcome::Succeeded)
             .count();
         let events = records.outbox.iter();
-        let announced = events.filter(|event| event.event_type == event_type).count();
+        let announced = events
+            .filter(|event| event.event_type == event_type)
+            .count();
         if audited != announced {
             let what = format!("{action}: {audited} audited, {announced} announced");
             found.push(Violation(6, what));
@@ -346,9 +352,8 @@ fn is_there(told: &Told, records: &Records) -> bool {
         let mut all = records.challenges.iter();
         all.find(|record| record.challenge_id.as_str() == id)
     };
-    let completed = |id: &str| {
-        challenge(id).filter(|c| c.challenge.status() == ChallengeStatus::Completed)
-    };
+    let completed =
+        |id: &str| challenge(id).filter(|c| c.challenge.status() == ChallengeStatus::Completed);
     match told {
         Told::Registered { device } => records.devices.contains_key(device),
         Told::Revoked { device } => {

@@ -41,7 +41,9 @@ async fn cut(limit: impl Fn(&Proxy, Option<usize>), mut place: impl FnMut() -> u
         let at = usize::try_from(place()).unwrap();
         front.cut_all();
         limit(front, Some(at));
-        let first = clients.try_once(clients.nobody(), pair(clients.nobody())).await;
+        let first = clients
+            .try_once(clients.nobody(), pair(clients.nobody()))
+            .await;
         limit(front, None);
         let mut device = clients.pair_with(&id, &code, key).await;
         if let Some(first) = first {
@@ -51,7 +53,9 @@ async fn cut(limit: impl Fn(&Proxy, Option<usize>), mut place: impl FnMut() -> u
         let renewal = json!({"csr": DeviceKey::generate().csr()});
         let own = clients.device(&device);
         limit(front, Some(usize::try_from(place()).unwrap()));
-        let request = own.request(Method::POST, "/v1/devices/renew").json(&renewal);
+        let request = own
+            .request(Method::POST, "/v1/devices/renew")
+            .json(&renewal);
         let renewed = clients.try_once(&own, request).await;
         limit(front, None);
         match renewed {

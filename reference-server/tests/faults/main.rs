@@ -65,10 +65,22 @@ fn main() {
     let trials = [
         trials(anywhere, true, ""),
         trials(by_strace, Strace::is_there(), "strace is not there"),
-        trials(in_namespaces, disk::namespaces_are_there(), "no mount namespaces"),
-        trials(by_faketime, clock::library().is_some(), "libfaketime is not installed"),
+        trials(
+            in_namespaces,
+            disk::namespaces_are_there(),
+            "no mount namespaces",
+        ),
+        trials(
+            by_faketime,
+            clock::library().is_some(),
+            "libfaketime is not installed",
+        ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
+    libtest_mimic::run(
+        &Arguments::from_args(),
+        trials.into_iter().flatten().collect(),
+    )
+    .exit();
 }
 
 /// The trials of stories; they report themselves as ignored where the machine lacks something.
@@ -79,7 +91,11 @@ fn trials(stories: Vec<(&'static str, Story)>, is_there: bool, lack: &str) -> Ve
             Ok(())
         });
         let trial = trial.with_ignored_flag(!is_there);
-        if is_there { trial } else { trial.with_kind(lack) }
+        if is_there {
+            trial
+        } else {
+            trial.with_kind(lack)
+        }
     };
     stories.into_iter().map(trial).collect()
 }

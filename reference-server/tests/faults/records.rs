@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use identity_pki::{SerialNumber, TenantId};
 use identity_store::{
-    AuditRow, Chain, ChallengeFilter, ChainHead, Device, DeviceFilter, Issuance, OutboxEvent,
+    AuditRow, Chain, ChainHead, ChallengeFilter, Device, DeviceFilter, Issuance, OutboxEvent,
     Outcome, Page, PageRequest, Store, StoredChallenge, User,
 };
 use reference_server::clock::{Clock as _, SystemClock};
@@ -88,7 +88,9 @@ pub(crate) fn tenant() -> TenantId {
 }
 
 /// Every page of a list.
-async fn all<T>(mut read: impl AsyncFnMut(PageRequest) -> identity_store::Result<Page<T>>) -> Vec<T> {
+async fn all<T>(
+    mut read: impl AsyncFnMut(PageRequest) -> identity_store::Result<Page<T>>,
+) -> Vec<T> {
     let mut items = Vec::new();
     let mut page = PageRequest::first(BATCH);
     loop {

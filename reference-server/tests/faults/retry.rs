@@ -44,7 +44,10 @@ fn wrong(holding: &Holding, connection: &str, is_active: bool) -> Violation {
     } else {
         "out and served"
     };
-    Violation(number, format!("{fingerprint} is {what}, {connection} connection"))
+    Violation(
+        number,
+        format!("{fingerprint} is {what}, {connection} connection"),
+    )
 }
 
 /// Whether a request with the certificate succeeds. One that should is asked once more, since the
@@ -64,7 +67,11 @@ async fn is_served(api: &Api, expected: bool) -> bool {
 /// Waits until the palm server has erased what is due.
 pub(crate) async fn erasures_are_done(store: &dyn Store) {
     until("palms are erased", async || {
-        store.due_palm_erasures(1).await.expect("what is due").is_empty()
+        store
+            .due_palm_erasures(1)
+            .await
+            .expect("what is due")
+            .is_empty()
     })
     .await;
     store.close().await;
@@ -74,7 +81,10 @@ pub(crate) async fn erasures_are_done(store: &dyn Store) {
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

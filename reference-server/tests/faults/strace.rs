@@ -50,7 +50,10 @@ impl Drop for Strace {
     fn drop(&mut self) {
         let id = self.0.id().to_string();
         // If it is gone, so is what it was attached to.
-        let _ = Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-INT", &id])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.0.wait();
     }
 }

@@ -45,7 +45,10 @@ impl Workload {
 
     /// How often each client went through its life.
     pub(crate) fn lives(&self) -> Vec<usize> {
-        self.lives.iter().map(|n| n.load(Ordering::Relaxed)).collect()
+        self.lives
+            .iter()
+            .map(|n| n.load(Ordering::Relaxed))
+            .collect()
     }
 
     /// Whether each client went through its life again since it had gone through so many; a client

@@ -228,7 +228,12 @@ async fn requests_pass(
     while let Some(bytes) = read(&mut from, &mut chunk, left).await {
         let (flow, delay, held, unanswered) = {
             let rules = lock(shared);
-            (rules.flow, rules.delay, rules.held.clone(), rules.unanswered)
+            (
+                rules.flow,
+                rules.delay,
+                rules.held.clone(),
+                rules.unanswered,
+            )
         };
         if flow == Flow::BlackHole {
             continue;
