@@ -46,6 +46,7 @@ mod user_rows;
 mod users;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use rand_core::CryptoRng;
@@ -59,6 +60,8 @@ use crate::posting::Entropy;
 use crate::{Crypter, Notice, Result, Store, StoreObserver};
 use database::Database;
 use pair_group::PairingQueue;
+use query::query;
+use tx::Isolation;
 
 /// How often a transaction is tried that meets another.
 const TRIES: u32 = 10;
@@ -87,6 +90,8 @@ struct Shared {
     tries: u32,
     observers: Arc<Observers>,
     pairings: PairingQueue,
+    /// Whether the database failed in a transaction since it was last seen to take a write.
+    failed: AtomicBool,
     /// The transactions under way, also those whose callers went away.
     transactions: TaskTracker,
 }
@@ -141,6 +146,7 @@ impl SqlStore {
             tries,
             observers,
             pairings: PairingQueue::default(),
+            failed: AtomicBool::new(false),
             transactions: TaskTracker::new(),
         };
         Self {
@@ -159,6 +165,28 @@ impl SqlStore {
     }
 }
 
+/// A write that leaves nothing. SQLite would not write a value in its own place.
+const WRITE: &str = "
+    INSERT INTO idempotent_answers (request_key, body_sha256, lease_until, keep_until)
+    VALUES ($1, $1, 0, 0)";
+const TAKE_BACK: &str = "DELETE FROM idempotent_answers WHERE request_key = $1";
+/// No request's key, which have 32 bytes.
+const NO_KEY: &[u8] = b"check";
+
+impl SqlStore {
+    /// Whether the database takes writes again: one whose disk is full, or a standby, can be read.
+    async fn check_write(&self) -> Result<()> {
+        self.run_tx("check", Isolation::ReadCommitted, |tx| {
+            Box::pin(async move {
+                query(WRITE).bind(NO_KEY).execute(tx.conn()).await?;
+                query(TAKE_BACK).bind(NO_KEY).execute(tx.conn()).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl Store for SqlStore {
     fn is_shared(&self) -> bool {
@@ -167,7 +195,12 @@ impl Store for SqlStore {
 
     async fn check(&self) -> Result<()> {
         self.read("check", async |conn| schema::check_version(conn).await)
-            .await
+            .await?;
+        if self.shared.failed.load(Ordering::Relaxed) {
+            self.check_write().await?;
+            self.shared.failed.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn observe(&self, observer: Arc<dyn StoreObserver>) {

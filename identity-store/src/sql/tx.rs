@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -117,6 +118,9 @@ impl SqlStore {
                 Err(Error::Busy { .. } | Error::Backend { .. }) => TransactionEnd::Failed,
                 Err(_) => TransactionEnd::Refused,
             };
+            if ended == TransactionEnd::Failed {
+                shared.failed.store(true, Ordering::Relaxed);
+            }
             shared.observers.transaction_ended(&Transaction {
                 name,
                 tries,

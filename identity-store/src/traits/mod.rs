@@ -72,7 +72,8 @@ pub trait Store:
     /// jobs, and keeps the buckets in memory, which costs no write to the disk.
     fn is_shared(&self) -> bool;
 
-    /// Whether the database answers and has the schema that this version knows.
+    /// Whether the database answers and has the schema that this version knows; and, when it
+    /// failed in a change, whether it takes a write again.
     ///
     /// # Errors
     ///

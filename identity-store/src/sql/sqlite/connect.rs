@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::{Error, Result};
 
@@ -79,7 +79,9 @@ pub(super) async fn readers(options: SqliteConnectOptions) -> sqlx::Result<Sqlit
     pool(READERS).connect_with(options).await
 }
 
-/// Connections that stay open: none has state that a rest would cure.
+/// Connections that stay open: none has state that a rest would cure, except one whose transaction
+/// did not end. When the disk fails SQLite ends it by itself, so that the rollback fails, and sqlx
+/// counts it as open for ever.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .min_connections(1)
@@ -88,6 +90,10 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|connection, _| {
+            let has_ended = !connection.is_in_transaction();
+            Box::pin(async move { Ok(has_ended) })
+        })
 }
 
 #[cfg(test)]
