@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity_pki::SerialNumber;
-use identity_store::{Crypter, Migrate, SqliteStore, Store};
+use identity_store::{Crypter, Migrate, PoolOptions, SqlStore, Store};
 use reference_server::clock::entropy;
 use sqlx::ConnectOptions as _;
 use sqlx::Row as _;
@@ -47,7 +47,14 @@ impl Database {
         let key = std::fs::read_to_string(self.key_file()).expect("a key");
         let crypter = Crypter::parse(key.trim()).expect("a key");
         let url = format!("sqlite://{}", self.file.display());
-        let store = SqliteStore::open(&url, crypter, entropy(), Migrate::Off).await;
+        let store = SqlStore::open(
+            &url,
+            &PoolOptions::default(),
+            crypter,
+            entropy(),
+            Migrate::Off,
+        )
+        .await;
         Arc::new(store.expect("the database opens"))
     }
 

@@ -24,11 +24,8 @@ pub(crate) struct Violation(pub(crate) u8, pub(crate) String);
 pub(crate) struct Extent {
     pub(crate) certificates: usize,
     pub(crate) denied: usize,
-    pub(crate) challenges: usize,
     pub(crate) palms: usize,
-    pub(crate) audit_rows: usize,
     pub(crate) events: usize,
-    pub(crate) told: usize,
     pub(crate) lost_answers: usize,
     pub(crate) unavailable: usize,
 }
@@ -84,11 +81,8 @@ impl Invariants {
         let extent = Extent {
             certificates: book.held.len(),
             denied: records.denied.len(),
-            challenges: records.challenges.len(),
             palms: records.users.values().map(|user| user.palms.len()).sum(),
-            audit_rows: records.chains.iter().map(|chain| chain.rows.len()).sum(),
             events: records.outbox.len(),
-            told: book.told.len(),
             lost_answers: book.lost,
             unavailable: book.unavailable,
         };

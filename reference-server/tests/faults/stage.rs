@@ -75,7 +75,7 @@ pub(crate) struct Stage {
     setting: Setting,
     /// As the processes call it.
     directory: PathBuf,
-    _directory: TempDir,
+    own: TempDir,
 }
 
 /// One process after the other, behind one address.
@@ -123,7 +123,7 @@ impl Stage {
             database: Database::in_directory(&outside),
             setting,
             directory,
-            _directory: own,
+            own,
         };
         for replica in 0..stage.replicas.len() {
             stage.start(replica);
@@ -139,6 +139,17 @@ impl Stage {
         replica.front.lead_to(process.address);
         replica.logs.push(process.logged());
         replica.process = Some(process);
+    }
+
+    /// Moves the database out of the place that was chosen for it, while every replica is down.
+    pub(crate) fn move_home(&mut self) {
+        let home = self.own.path();
+        for file in [self.database.file(), &self.database.key_file()] {
+            std::fs::copy(file, home.join(file.file_name().expect("a name"))).expect("a copy");
+        }
+        self.database = Database::in_directory(home);
+        self.directory = home.to_owned();
+        self.setting.wrapper.clear();
     }
 
     /// The command that starts a replica, with further variables.
