@@ -25,6 +25,14 @@ const OVERLAPPING_ATTEMPTS: &str = "
      AND earlier.number < next.number
     WHERE next.started_at < coalesce(earlier.finished_at, earlier.lease_until)";
 
+/// A serial number as the database has it: 20 octets, the first of which may be zero.
+fn serial(octets: Vec<u8>) -> SerialNumber {
+    let significant = octets.iter().position(|octet| *octet != 0).unwrap_or(0);
+    // In a certificate a number whose first bit is set has an octet before it.
+    let start = significant - usize::from(octets[significant] >= 0x80);
+    SerialNumber::from_der_contents(&octets[start..]).expect("a serial number")
+}
+
 impl Database {
     pub(crate) fn in_directory(directory: &Path) -> Self {
         Self {
@@ -63,10 +71,7 @@ impl Database {
         let mut connection = self.connect().await;
         let rows = sqlx::query(SERIALS).fetch_all(&mut connection).await;
         let rows = rows.expect("the ledger");
-        let serial = |octets: Vec<u8>| SerialNumber::from_der_contents(&octets);
-        rows.iter()
-            .map(|row| serial(row.get(0)).expect("a serial number"))
-            .collect()
+        rows.iter().map(|row| serial(row.get(0))).collect()
     }
 
     /// The challenges of which two attempts were under way at once.

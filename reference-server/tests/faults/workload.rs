@@ -74,7 +74,7 @@ pub(crate) async fn life_of_a_device(clients: &Clients) {
     let mut device = clients.paired().await;
     clients.renew(&mut device).await;
     clients.renew(&mut device).await;
-    if clients.number() % 2 == 0 {
+    if clients.number().is_multiple_of(2) {
         clients.pair_anew(&mut device).await;
     }
     clients.revoke(&device).await;

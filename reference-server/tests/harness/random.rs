@@ -1,4 +1,4 @@
-/// Numbers that a seed repeats (SplitMix64).
+/// Numbers that a seed repeats (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
