@@ -68,6 +68,9 @@ pub enum Error {
     /// A database URL that no back end takes.
     #[error("the database URL {0}")]
     Url(&'static str),
+    /// A backup that is not made.
+    #[error("the backup {0}")]
+    Backup(&'static str),
     /// The database stayed busy for every try of a transaction.
     #[error("{transaction} found the database busy {tries} times")]
     Busy {

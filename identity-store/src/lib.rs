@@ -51,6 +51,8 @@
 
 mod attempt;
 mod audit_chain;
+#[cfg(feature = "sqlite")]
+mod backup;
 mod ca_rotation;
 #[cfg(feature = "testing")]
 pub mod conformance;
@@ -68,6 +70,8 @@ mod time_format;
 mod traits;
 
 pub use audit_chain::audit_hash;
+#[cfg(feature = "sqlite")]
+pub use backup::{Backup, back_up};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result};

@@ -12,6 +12,7 @@
 
 mod app;
 pub mod authority;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,10 +1,11 @@
 //! The identity platform's server. See `reference-server --help`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use reference_server::config::Config;
-use reference_server::{StartError, cli, demo, http, serve, telemetry};
+use reference_server::{StartError, backup, cli, demo, http, serve, telemetry};
 
 /// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
@@ -21,6 +22,11 @@ enum Command {
     Serve,
     /// Brings the database's schema up to date and exits.
     Migrate,
+    /// Copies the embedded database to a new file, whether or not the server runs.
+    Backup {
+        /// The file to make.
+        path: PathBuf,
+    },
     /// Tells the whole story on free ports of 127.0.0.1, then goes on serving.
     Demo {
         /// Exits when the story is told.
@@ -47,6 +53,7 @@ async fn run(command: Command) -> Result<(), StartError> {
             serve::serve(config, Some(telemetry::init_metrics()?)).await
         }
         Command::Migrate => serve::migrate(&Config::from_env()?).await,
+        Command::Backup { path } => backup::run(&Config::from_env()?, &path).await,
         Command::Demo { once } => demo::run(once).await,
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,

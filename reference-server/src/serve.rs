@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, SystemClock};
-use crate::config::{self, Config, Database};
+use crate::config::{self, Config, ConfigError, Database};
 use crate::listener::Transport;
 use crate::start::StartError;
 use crate::{App, http, jobs, listener};
@@ -125,20 +125,34 @@ impl Server {
 ///
 /// [`StartError`] when the database does not open or its schema is newer.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    let Database::Sqlite(path) = &config.database;
-    Ok(SqlStore::migrate(&path.url()).await?)
+    Ok(SqlStore::migrate(&config.database.url()).await?)
 }
 
 /// Opens the database that the configuration names.
 pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    let Database::Sqlite(path) = &config.database;
-    let crypter: Crypter = match &config.data_keys {
-        Some(crypter) => crypter.clone(),
-        None => config::load_or_create(&path.data_key_file()).map_err(StartError::DataKeyFile)?,
+    let (crypter, url) = (crypter(config)?, config.database.url());
+    let pool = PoolOptions {
+        max_connections: config.pool.max_open,
+        max_lifetime: config.pool.max_lifetime,
+        idle_timeout: config.pool.max_idle_time,
+        ..PoolOptions::default()
     };
-    let (url, pool) = (path.url(), PoolOptions::default());
     let store = SqlStore::open(&url, &pool, crypter, clock::entropy(), config.migrate).await?;
     Ok(Arc::new(store))
+}
+
+/// What the database's columns are encrypted with.
+fn crypter(config: &Config) -> Result<Crypter, StartError> {
+    match (&config.data_keys, &config.database) {
+        (Some(crypter), _) => Ok(crypter.clone()),
+        (None, Database::Sqlite(path)) => {
+            config::load_or_create(&path.data_key_file()).map_err(StartError::DataKeyFile)
+        }
+        (None, Database::Postgres(_)) => {
+            let rule = "set with PostgreSQL, and the same for every server on one database";
+            Err(ConfigError::new("IDENTITY_DATA_ENCRYPTION_KEYS", rule).into())
+        }
+    }
 }
 
 async fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -25,6 +25,11 @@ pub enum StartError {
     /// The data key beside the embedded database cannot be read or made.
     #[error("DATABASE_URL: the data key file beside the database cannot be read or made")]
     DataKeyFile(#[source] std::io::Error),
+    /// PostgreSQL's own tools make its backups.
+    #[error(
+        "backup copies an embedded database: use pg_basebackup for PostgreSQL, see docs/OPERATIONS.md"
+    )]
+    BackupOfPostgres,
     /// A stored certificate or CA cannot be used.
     #[error("a stored certificate is unusable")]
     Certificate(#[from] identity_pki::Error),

@@ -1,13 +1,18 @@
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::ConfigError;
 use super::lookup::Variables;
+use super::postgres::PostgresUrl;
 
 /// Which database to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// The embedded one.
     Sqlite(SqlitePath),
+    /// A PostgreSQL server's.
+    Postgres(PostgresUrl),
 }
 
 /// The file of an embedded database.
@@ -37,34 +42,29 @@ impl SqlitePath {
 }
 
 impl Database {
+    /// The URL as the store takes it, which may hold a password.
+    #[must_use]
+    pub fn url(&self) -> Zeroizing<String> {
+        Zeroizing::new(match self {
+            Self::Sqlite(path) => path.url(),
+            Self::Postgres(url) => url.expose().to_owned(),
+        })
+    }
+
     pub(super) fn read(vars: &Variables<'_>) -> Result<Self, ConfigError> {
         const NAME: &str = "DATABASE_URL";
         let Some(url) = vars.text(NAME)? else {
-            // The variables of a PostgreSQL installation: never mistaken for an embedded one.
-            for name in [
-                "DB_HOST",
-                "DB_PORT",
-                "DB_USER",
-                "DB_PASSWORD",
-                "DB_NAME",
-                "DB_SSLMODE",
-            ] {
-                if vars.text(name)?.is_some() {
-                    let rule = "unset: this version has no PostgreSQL back end";
-                    return Err(ConfigError::new(name, rule));
-                }
-            }
-            return Ok(Self::Sqlite(SqlitePath("identity.db".into())));
+            let embedded = || Self::Sqlite(SqlitePath("identity.db".into()));
+            return Ok(PostgresUrl::from_parts(vars)?.map_or_else(embedded, Self::Postgres));
         };
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let rule = "sqlite://PATH: this version has no PostgreSQL back end";
-            return Err(ConfigError::new(NAME, rule));
+            return PostgresUrl::parse(url).map(Self::Postgres);
         }
         match url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() && !path.contains(['?', '\0']) => {
                 Ok(Self::Sqlite(SqlitePath(path.into())))
             }
-            _ => Err(ConfigError::new(NAME, "sqlite://PATH")),
+            _ => Err(ConfigError::new(NAME, super::postgres::URL_RULE)),
         }
     }
 }

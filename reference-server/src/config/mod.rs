@@ -3,7 +3,9 @@
 
 mod data_key_file;
 mod database;
+mod go_duration;
 mod lookup;
+mod postgres;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,12 +18,15 @@ pub use data_key_file::load_or_create;
 pub use database::{Database, SqlitePath};
 pub use lookup::ConfigError;
 use lookup::Variables;
+pub use postgres::{Pool, PostgresUrl};
 
 /// How the server is run.
 #[derive(Debug)]
 pub struct Config {
-    /// `DATABASE_URL`.
+    /// `DATABASE_URL`, or `DB_HOST` and the others of its kind.
     pub database: Database,
+    /// `DB_MAX_OPEN_CONNS` and the others of its kind; for PostgreSQL.
+    pub pool: Pool,
     /// `IDENTITY_MIGRATE`.
     pub migrate: Migrate,
     /// `IDENTITY_LISTEN`, or `PORT` on all addresses.
@@ -30,12 +35,15 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
     /// `IDENTITY_PUBLIC_URL`; `None` takes it from the listener.
     pub public_url: Option<Url>,
-    /// `IDENTITY_DATA_ENCRYPTION_KEYS`; `None` makes a key beside the embedded database.
+    /// `IDENTITY_DATA_ENCRYPTION_KEYS`; `None` makes a key beside the embedded database. Nothing but
+    /// migrations works on PostgreSQL without.
     pub data_keys: Option<Crypter>,
     /// `BIOWAVE_URL` and `BIOWAVE_TIMEOUT_MS`.
     pub palm_server: Option<PalmServer>,
     /// `PLATFORM_ADMIN_EMAIL` and `PLATFORM_ADMIN_INITIAL_PASSWORD`.
     pub first_admin: Option<FirstAdmin>,
+    /// `IDENTITY_AUDIT_RETENTION_MONTHS`: how long audit rows are kept; 0 is for ever.
+    pub audit_retention_months: u32,
     /// `IDENTITY_RATE_LIMITS`.
     pub rate_limits: bool,
     /// `IDENTITY_LOG` and `IDENTITY_LOG_FORMAT`.
@@ -119,6 +127,7 @@ impl Config {
         let vars = Variables::new(&lookup);
         Ok(Self {
             database: Database::read(&vars)?,
+            pool: Pool::read(&vars)?,
             migrate: vars
                 .choice(
                     "IDENTITY_MIGRATE",
@@ -136,6 +145,7 @@ impl Config {
             data_keys: data_keys(&vars)?,
             palm_server: palm_server(&vars)?,
             first_admin: first_admin(&vars)?,
+            audit_retention_months: audit_retention_months(&vars)?,
             rate_limits: vars
                 .choice("IDENTITY_RATE_LIMITS", &[("on", true), ("off", false)])?
                 .unwrap_or(true),
@@ -180,6 +190,16 @@ fn data_keys(vars: &Variables<'_>) -> Result<Option<Crypter>, ConfigError> {
         Crypter::parse(&text).map_err(|_| ConfigError::new(NAME, rule))
     };
     text.map(parse).transpose()
+}
+
+fn audit_retention_months(vars: &Variables<'_>) -> Result<u32, ConfigError> {
+    const NAME: &str = "IDENTITY_AUDIT_RETENTION_MONTHS";
+    const RULE: &str = "a number of months, 0 (for ever) to 1200";
+    let months = vars.parsed(NAME, RULE)?.unwrap_or(0);
+    if months > 1200 {
+        return Err(ConfigError::new(NAME, RULE));
+    }
+    Ok(months)
 }
 
 fn palm_server(vars: &Variables<'_>) -> Result<Option<PalmServer>, ConfigError> {
@@ -251,98 +271,4 @@ fn log(vars: &Variables<'_>, terminal: bool) -> Result<Log, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let vars: HashMap<_, _> = vars.iter().copied().collect();
-        Config::from_lookup(|name| vars.get(name).map(Into::into), false)
-    }
-
-    #[test]
-    fn an_empty_environment_is_a_server_on_loopback() {
-        let config = config(&[]).expect("defaults");
-        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9464");
-        assert_eq!(config.migrate, Migrate::Auto);
-        assert!(config.rate_limits);
-        assert!(config.public_url.is_none() && config.palm_server.is_none());
-        assert!(config.first_admin.is_none() && config.data_keys.is_none());
-        let Database::Sqlite(path) = config.database;
-        assert_eq!(path.as_path().to_str(), Some("identity.db"));
-        assert_eq!(
-            config.log,
-            Log {
-                filter: "info".into(),
-                format: LogFormat::Json
-            }
-        );
-    }
-
-    #[test]
-    fn what_is_set_counts() {
-        let config = config(&[
-            ("DATABASE_URL", "sqlite:///var/lib/id.db"),
-            ("IDENTITY_MIGRATE", "off"),
-            ("PORT", "8443"),
-            ("IDENTITY_PUBLIC_URL", "https://id.example"),
-            ("BIOWAVE_URL", "http://palm:8080/base"),
-            ("BIOWAVE_TIMEOUT_MS", "500"),
-            ("PLATFORM_ADMIN_EMAIL", " Root@Example.COM "),
-            ("PLATFORM_ADMIN_INITIAL_PASSWORD", "correct horse"),
-            ("IDENTITY_RATE_LIMITS", "off"),
-            ("IDENTITY_LOG", "warn,identity_store=debug"),
-            ("IDENTITY_LOG_FORMAT", "pretty"),
-        ])
-        .expect("a good environment");
-        assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
-        assert_eq!(config.migrate, Migrate::Off);
-        assert!(!config.rate_limits);
-        let palm = config.palm_server.expect("palm server");
-        assert_eq!(palm.timeout, Duration::from_millis(500));
-        let admin = config.first_admin.expect("first administrator");
-        assert_eq!(admin.email, "root@example.com");
-        assert_eq!(format!("{:?}", admin.password), "InitialPassword(..)");
-        assert_eq!(config.log.format, LogFormat::Pretty);
-    }
-
-    #[test]
-    fn the_listener_wins_over_the_port() {
-        let listen = config(&[("IDENTITY_LISTEN", "[::1]:1"), ("PORT", "2")]).map(|c| c.listen);
-        assert_eq!(
-            listen.map(|l| l.to_string()).ok().as_deref(),
-            Some("[::1]:1")
-        );
-    }
-
-    #[test]
-    fn a_bad_value_is_refused_in_one_line_that_names_the_variable() {
-        for (name, value) in [
-            ("DATABASE_URL", "postgres://localhost/identity"),
-            ("DATABASE_URL", "mysql://localhost/identity"),
-            ("DATABASE_URL", "sqlite://"),
-            ("DB_HOST", "localhost"),
-            ("IDENTITY_MIGRATE", "maybe"),
-            ("IDENTITY_LISTEN", "localhost"),
-            ("PORT", "70000"),
-            ("IDENTITY_METRICS_LISTEN", "9464"),
-            ("IDENTITY_PUBLIC_URL", "https://id.example/base"),
-            ("IDENTITY_PUBLIC_URL", "https://user@id.example"),
-            ("IDENTITY_PUBLIC_URL", "ftp://id.example"),
-            ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1"),
-            ("BIOWAVE_URL", "palm:8080"),
-            ("BIOWAVE_TIMEOUT_MS", "0"),
-            ("PLATFORM_ADMIN_INITIAL_PASSWORD", "alone"),
-            ("IDENTITY_RATE_LIMITS", "false"),
-            ("IDENTITY_LOG", "info,=="),
-            ("IDENTITY_LOG_FORMAT", "xml"),
-        ] {
-            let error = config(&[(name, value)]).expect_err(name).to_string();
-            assert!(!error.contains('\n'), "{error}");
-            let named = error.starts_with(name) || error.starts_with("PLATFORM_ADMIN_EMAIL");
-            assert!(named, "{name}: {error}");
-        }
-    }
-}
+mod tests;

@@ -81,9 +81,11 @@ async fn bring_up(options: &sqlx::postgres::PgConnectOptions, migrate: Migrate) 
         let pool = connect::single(options.clone());
         let mut connection = Connection::Postgres(Held::Reader(pool.acquire().await?));
         // Whose schema is right needs no lock, and no right to change it.
-        let outcome = match schema::bring_up(&mut connection, Migrate::Off).await {
+        let found = schema::bring_up(&mut connection, Migrate::Off).await;
+        // Back to the pool: the lock needs it, and so does the pool's end.
+        drop(connection);
+        let outcome = match found {
             Err(Fault::Refused(Error::SchemaOlder { .. })) if migrate == Migrate::Auto => {
-                drop(connection);
                 locked(&pool).await
             }
             outcome => outcome,
