@@ -49,4 +49,4 @@ pub use cluster::{Cluster, Stop};
 pub use installation::Installation;
 pub use options::Options;
 pub use server::{Database, Server};
-pub use sql::{ask, execute};
+pub use sql::{ask, execute, refusal};

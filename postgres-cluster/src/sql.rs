@@ -25,6 +25,20 @@ pub fn ask(url: &str, query: &str) -> Option<String> {
     try_ask(url, query).unwrap_or_else(|error| panic!("{query}: {error}"))
 }
 
+/// What the server says to statements that it is to refuse.
+///
+/// # Panics
+///
+/// When it runs them, or does not answer.
+#[must_use]
+pub fn refusal(url: &str, statements: &str) -> String {
+    match try_execute(url, statements) {
+        Err(sqlx::Error::Database(error)) => error.message().to_owned(),
+        Err(error) => panic!("{statements}: {error}"),
+        Ok(()) => panic!("not refused: {statements}"),
+    }
+}
+
 pub(crate) fn try_execute(url: &str, statements: &str) -> sqlx::Result<()> {
     wait(async {
         let mut connection = connect(url).await?;

@@ -185,6 +185,14 @@ fn nobody_comes_in_without_the_password(installation: &Installation) {
     let methods = "SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules";
     let methods = cluster.ask("postgres", methods);
     assert_eq!(methods.as_deref(), Some("scram-sha-256"));
+    let wrong = cluster
+        .url("postgres")
+        .replace("://postgres:", "://postgres:wrong");
+    let refused = postgres_cluster::refusal(&wrong, "SELECT 1");
+    assert!(
+        refused.contains("password authentication failed"),
+        "{refused}"
+    );
     let data = std::fs::metadata(cluster.folder()).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&data.permissions());
     assert_eq!(mode & 0o077, 0, "the password lies in there");

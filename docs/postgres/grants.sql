@@ -1,0 +1,19 @@
+-- After each `reference-server migrate`, as identity_owner in the database. Again changes nothing.
+
+DO $$
+DECLARE
+    name regclass;
+BEGIN
+    -- Rights to a partitioned table are rights to its partitions through it.
+    FOR name IN
+        SELECT oid FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    LOOP
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO identity_server', name);
+    END LOOP;
+END $$;
+
+-- The ledger only grows, nobody takes a row out of the audit trail, and migrations are the owner's.
+REVOKE UPDATE, DELETE ON issued_certificates FROM identity_server;
+REVOKE DELETE ON audit_rows FROM identity_server;
+REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM identity_server;

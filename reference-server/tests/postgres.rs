@@ -1,0 +1,206 @@
+//! What `docs/OPERATIONS.md` says about PostgreSQL, done by the real binary on a real cluster.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod harness;
+
+use std::process::{Command, ExitCode};
+
+use harness::{DeviceKey, Platform, program};
+use libtest_mimic::{Arguments, Trial};
+use postgres_cluster::{Cluster, Installation, Stop, execute, refusal};
+use serde_json::{Value, json};
+
+const ROLES: &str = include_str!("../../docs/postgres/roles.sql");
+const GRANTS: &str = include_str!("../../docs/postgres/grants.sql");
+/// The data key of every server here.
+const KEYS: (&str, &str) = (
+    "IDENTITY_DATA_ENCRYPTION_KEYS",
+    "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+);
+
+type Test = (&'static str, fn(&Installation));
+
+fn main() -> ExitCode {
+    let tests: [Test; 3] = [
+        (
+            "a_server_needs_no_right_but_to_rows",
+            a_server_needs_no_right_but_to_rows,
+        ),
+        (
+            "a_server_on_postgresql_needs_a_data_key",
+            a_server_on_postgresql_needs_a_data_key,
+        ),
+        (
+            "a_platform_goes_back_to_a_moment",
+            a_platform_goes_back_to_a_moment,
+        ),
+    ];
+    let installation = Installation::all().into_iter().find(Installation::can_copy);
+    let trial = |(name, run): Test| {
+        let lacking = installation.is_none();
+        let installation = installation.clone();
+        let test = move || {
+            installation.as_ref().map(run);
+            Ok(())
+        };
+        Trial::test(name, test).with_ignored_flag(lacking)
+    };
+    let trials = tests.into_iter().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Runs a story to its end.
+fn story<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(story)
+}
+
+/// The program with this command and this database.
+fn command(name: &str, url: &str) -> Command {
+    let mut command = program();
+    command.arg(name).env("DATABASE_URL", url);
+    command
+}
+
+/// Registers and pairs a device; gives its id.
+async fn pair(platform: &Platform, admin: &harness::Api) -> String {
+    let made = admin
+        .post("/v1/devices", json!({"device_name": "desk"}))
+        .await;
+    let code: &Value = &made.json["pairing_code"];
+    let csr = DeviceKey::generate().csr();
+    let request = json!({"pairing_code": code, "csr": csr, "device_info": {}});
+    let paired = platform.api().post("/v1/devices/pair", request).await;
+    assert_eq!(paired.status, 200, "{}", paired.text);
+    paired.json["device_id"].as_str().expect("an id").to_owned()
+}
+
+fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    // `CREATE DATABASE` runs in no block of statements.
+    for statement in ROLES.split_inclusive(';').filter(|text| text.contains(';')) {
+        cluster.execute("postgres", statement);
+    }
+    let as_role = |role: &str| {
+        cluster.execute("postgres", &format!("ALTER ROLE {role} PASSWORD '{role}'"));
+        format!(
+            "postgres://{role}:{role}@127.0.0.1:{}/identity",
+            cluster.port()
+        )
+    };
+    let (owner, server) = (as_role("identity_owner"), as_role("identity_server"));
+    for _ in 0..2 {
+        assert!(
+            command("migrate", &owner)
+                .status()
+                .expect("it runs")
+                .success()
+        );
+        execute(&owner, GRANTS);
+    }
+    let variables = [
+        ("DATABASE_URL", &*server),
+        ("IDENTITY_MIGRATE", "off"),
+        KEYS,
+    ];
+    story(async {
+        let platform = Platform::first_run_with(&variables).await;
+        let admin = platform.tenant("acme").await;
+        let device = pair(&platform, &admin).await;
+        let revoked = admin.delete(&format!("/v1/devices/{device}")).await;
+        assert_eq!(revoked.status, 200, "{}", revoked.text);
+    });
+    for statement in [
+        "DELETE FROM issued_certificates",
+        "UPDATE issued_certificates SET serial = serial",
+        "TRUNCATE issued_certificates CASCADE",
+        "DELETE FROM audit_rows",
+        "DELETE FROM _sqlx_migrations",
+    ] {
+        let refused = refusal(&server, statement);
+        assert!(
+            refused.starts_with("permission denied for table"),
+            "{statement}: {refused}"
+        );
+    }
+    for statement in [
+        "ALTER TABLE devices ADD COLUMN added BIGINT",
+        "ALTER TABLE issued_certificates DISABLE TRIGGER ALL",
+        "DROP TABLE audit_rows",
+    ] {
+        let refused = refusal(&server, statement);
+        assert!(
+            refused.starts_with("must be owner of"),
+            "{statement}: {refused}"
+        );
+    }
+    let refused = refusal(&server, "CREATE TABLE public.added (n BIGINT)");
+    assert_eq!(refused, "permission denied for schema public");
+    let refused = refusal(&owner, "DELETE FROM issued_certificates");
+    assert!(
+        !refused.starts_with("permission denied"),
+        "the trigger refuses: {refused}"
+    );
+}
+
+fn a_server_on_postgresql_needs_a_data_key(_: &Installation) {
+    let served = command("serve", "postgres://id:canary@127.0.0.1:1/identity")
+        .env("IDENTITY_LISTEN", "127.0.0.1:0")
+        .env("IDENTITY_METRICS_LISTEN", "127.0.0.1:0")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8(served.stderr).expect("text");
+    assert_eq!(served.status.code(), Some(1));
+    let named = said.starts_with("reference-server: IDENTITY_DATA_ENCRYPTION_KEYS must be set");
+    assert!(named && !said.contains("canary"), "{said}");
+}
+
+fn a_platform_goes_back_to_a_moment(installation: &Installation) {
+    let cluster = Cluster::start(installation);
+    let archive = cluster.folder().join("archive");
+    let archive = archive.display();
+    let command = format!(
+        "mkdir -p {archive} && test ! -f {archive}/%f && cp %p {archive}/%f.part \
+         && sync {archive}/%f.part && mv {archive}/%f.part {archive}/%f"
+    );
+    cluster.set(&[("archive_mode", "on"), ("archive_command", &command)]);
+    cluster.stop(Stop::Fast);
+    cluster.resume();
+    let database = cluster.database();
+    let variables = [("DATABASE_URL", database.url()), KEYS];
+    story(async {
+        let mut platform = Platform::first_run_with(&variables).await;
+        let admin = platform.tenant("acme").await;
+        let early = pair(&platform, &admin).await;
+        let backup = cluster.backup();
+        let kept = pair(&platform, &admin).await;
+        let moment = cluster.ask("postgres", "SELECT clock_timestamp()::text");
+        let lost = pair(&platform, &admin).await;
+        let last = cluster.ask("postgres", "SELECT pg_walfile_name(pg_switch_wal())");
+        let archived = "(SELECT last_archived_wal FROM pg_stat_archiver)";
+        let last = last.expect("a segment");
+        cluster.wait_until("postgres", &format!("{archived} >= '{last}'"));
+        platform.process.terminate();
+        cluster.stop(Stop::Fast);
+
+        let restored = backup.restore(&[
+            ("restore_command", &format!("cp {archive}/%f %p")),
+            ("recovery_target_time", &moment.expect("a time")),
+        ]);
+        let url = restored.url(database.name());
+        let address = platform.process.address.to_string();
+        let variables = [("DATABASE_URL", &*url), KEYS];
+        platform.process = harness::Process::start(platform.directory.path(), &address, &variables);
+        for (device, status) in [(early, 200), (kept, 200), (lost, 404)] {
+            let found = admin.get(&format!("/v1/devices/{device}")).await;
+            assert_eq!(found.status, status, "{}", found.text);
+        }
+    });
+}
