@@ -163,9 +163,9 @@ async fn metrics_and_readiness_have_a_listener_of_their_own() {
 #[test]
 fn a_bad_variable_stops_the_start_with_one_line() {
     for (name, value) in [
-        ("DATABASE_URL", "postgres://localhost/identity"),
+        ("DATABASE_URL", "mysql://localhost/identity"),
         ("DATABASE_URL", "sqlite:///no/such/folder/identity.db"),
-        ("DB_HOST", "localhost"),
+        ("DB_SSLMODE", "maybe"),
         ("IDENTITY_LISTEN", "everywhere"),
         ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1:short"),
         ("IDENTITY_RATE_LIMITS", "maybe"),
