@@ -14,11 +14,11 @@ use time::{Duration, OffsetDateTime};
 /// use time::{Duration, OffsetDateTime};
 ///
 /// let now = OffsetDateTime::UNIX_EPOCH;
-/// let limit = RateLimit::new(NonZeroU32::new(2).ok_or("two")?, Duration::MINUTE);
+/// let limit = RateLimit::new(NonZeroU32::MIN.saturating_add(1), Duration::MINUTE);
 /// let first = limit.take(None, now)?;
 /// let second = limit.take(Some(first), now)?;
 /// assert_eq!(limit.take(Some(second), now), Err(std::time::Duration::from_secs(30)));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), std::time::Duration>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
