@@ -30,12 +30,28 @@ pub enum Error {
     #[error("data encryption key: {0}")]
     Key(&'static str),
     /// A stored ciphertext that no key opens in its place.
-    #[error("{table}.{column} cannot be decrypted with the configured data encryption keys")]
+    #[error(
+        "{table}.{column} of {row} cannot be decrypted with the configured data encryption keys"
+    )]
     Decrypt {
         /// The table that holds it.
         table: &'static str,
         /// The column that holds it.
         column: &'static str,
+        /// The row's key.
+        row: String,
+    },
+    /// None of the configured data encryption keys is one that this database knows.
+    #[error("none of the configured data encryption keys is this database's: it knows {known}")]
+    ForeignDataKeys {
+        /// The ids of those that it knows.
+        known: String,
+    },
+    /// A data encryption key has the id of another that this database knows.
+    #[error("the data encryption key `{id}` is not the one that this database knows by that id")]
+    OtherDataKey {
+        /// The id.
+        id: String,
     },
     /// A stored value that cannot be read back.
     #[error("{table}.{column} holds a value that this version cannot read")]

@@ -56,9 +56,19 @@ mod backup;
 mod ca_rotation;
 #[cfg(feature = "testing")]
 pub mod conformance;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "crypter")]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(
+        dead_code,
+        reason = "only back ends encrypt; the fuzz target opens values"
+    )
+)]
 mod crypter;
 mod error;
+#[cfg(feature = "crypter")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod memory;
 mod model;
@@ -72,7 +82,7 @@ mod traits;
 pub use audit_chain::audit_hash;
 #[cfg(feature = "sqlite")]
 pub use backup::{Backup, back_up};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(feature = "crypter")]
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result};
 pub use id::{
@@ -81,8 +91,8 @@ pub use id::{
 };
 pub use memory::MemoryStore;
 pub use model::*;
-pub use observer::{Notice, StoreObserver, Transaction, TransactionEnd};
+pub use observer::{Notice, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use sql::{Migrate, PoolOptions, SqlStore};
+pub use sql::{Migrate, PoolOptions, Rotation, RotationProgress, SqlStore};
 pub use time_format::rfc3339;
 pub use traits::*;

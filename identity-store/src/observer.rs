@@ -60,6 +60,15 @@ pub struct Transaction {
     pub took: Duration,
 }
 
+/// A stored value that no data key opens. It was left out of the object that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadableValue {
+    /// The table that holds it.
+    pub table: &'static str,
+    /// The column that holds it.
+    pub column: &'static str,
+}
+
 /// Is told of what happens in a store, in the task in which it happens: an observer does not block.
 pub trait StoreObserver: Debug + Send + Sync {
     /// Something changed.
@@ -67,6 +76,9 @@ pub trait StoreObserver: Debug + Send + Sync {
 
     /// A transaction ended. A back end without transactions never says so.
     fn transaction_ended(&self, transaction: &Transaction);
+
+    /// A value was left out of an object that was read. A back end without encryption never says so.
+    fn unreadable(&self, value: &UnreadableValue);
 }
 
 /// The observers of one process among those that share a database.
@@ -95,6 +107,11 @@ impl Observers {
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn transaction_ended(&self, transaction: &Transaction) {
         self.each(|observer| observer.transaction_ended(transaction));
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn unreadable(&self, value: &UnreadableValue) {
+        self.each(|observer| observer.unreadable(value));
     }
 
     fn each(&self, tell: impl FnMut(&Arc<dyn StoreObserver>)) {

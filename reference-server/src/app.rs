@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
-use identity_pki::{Fingerprint, PairingPepper, PlatformCa};
+use identity_pki::{Fingerprint, PairingPepper};
 use identity_store::{CaState, NamedSecret, ReplicaId, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::http::{CaptureSlots, PollPace, RateLimits};
@@ -47,8 +48,8 @@ pub struct App {
     pub denylist: Arc<Denylist>,
     /// The open connections of devices.
     pub live: LiveConnections,
-    /// The CA that issues device certificates; `None` until an operator made one.
-    pub ca: ArcSwapOption<PlatformCa>,
+    /// The CA that issues device certificates.
+    pub ca: ArcSwap<IssuingCa>,
     /// The server certificate and the CAs whose devices are accepted.
     pub tls: Tls,
     /// Signs and verifies tokens.
@@ -124,7 +125,7 @@ impl App {
             pairing_pepper: pairing_pepper(&*store).await?,
             sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
             live,
-            ca: ArcSwapOption::new(crate::authority::active(&*store).await?.map(Arc::new)),
+            ca: ArcSwap::from_pointee(crate::authority::active(&*store).await?),
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
             seen: Seen::default(),
@@ -181,7 +182,7 @@ impl App {
         let stored = Certificates::stored(&*self.store).await?;
         let active = crate::authority::active(&*self.store).await?;
         self.tls.reload(&*self.store).await?;
-        self.ca.store(active.map(Arc::new));
+        self.ca.store(Arc::new(active));
         *taken_up = Some(stored);
         Ok(())
     }

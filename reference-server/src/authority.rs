@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
 };
 use identity_pki::{CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner};
-use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
+use identity_store::{CaRecord, CaState, Error, PrivateKeyPem, Store};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -68,15 +68,64 @@ impl fmt::Debug for AwsLcSigner {
     }
 }
 
-/// The CA that issues device certificates now.
+/// The CA that issues device certificates, as far as it can.
+#[derive(Debug)]
+pub enum IssuingCa {
+    /// An operator has yet to make one.
+    Missing,
+    /// There is one, and its key cannot be had: nothing is issued until the data key is back or
+    /// another CA is made. Everything else goes on.
+    KeyUnusable,
+    /// It issues.
+    Ready(PlatformCa),
+}
+
+impl IssuingCa {
+    /// Whether an operator made one.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        match self {
+            Self::Missing => false,
+            Self::KeyUnusable | Self::Ready(_) => true,
+        }
+    }
+
+    /// The CA, if it issues.
+    #[must_use]
+    pub fn ready(&self) -> Option<&PlatformCa> {
+        match self {
+            Self::Ready(ca) => Some(ca),
+            Self::Missing | Self::KeyUnusable => None,
+        }
+    }
+}
+
+/// The CA that issues device certificates now. A key that cannot be decrypted or used is told to the
+/// log and fails nothing but issuing.
 ///
 /// # Errors
 ///
-/// [`StartError`] when the store fails or holds a CA that cannot be used.
-pub async fn active(store: &dyn Store) -> Result<Option<PlatformCa>, StartError> {
+/// [`StartError`] when the store fails.
+pub async fn active(store: &dyn Store) -> Result<IssuingCa, StartError> {
     let cas = store.cas().await?;
-    let active = cas.into_iter().find(|ca| ca.state == CaState::Active);
-    Ok(active.map(|ca| load(&ca)).transpose()?)
+    let Some(ca) = cas.into_iter().find(|ca| ca.state == CaState::Active) else {
+        return Ok(IssuingCa::Missing);
+    };
+    let loaded = match store.private_key(&ca.fingerprint).await {
+        Ok(Some(key)) => load(&ca, &key).map_err(StartError::from),
+        // CAs stay: one without a key is no CA of ours.
+        Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
+        Err(error @ (Error::Decrypt { .. } | Error::Corrupt { .. })) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(loaded.map_or_else(
+        |error| {
+            let error = error.one_line();
+            tracing::error!(ca = %ca.fingerprint, error, "no certificates are issued: the CA's key is unusable");
+            IssuingCa::KeyUnusable
+        },
+        IssuingCa::Ready,
+    ))
 }
 
 /// The certificates of the CAs whose devices are accepted, the issuing one included.
@@ -91,8 +140,8 @@ pub async fn accepted(store: &dyn Store) -> Result<Vec<CaCertificate>, StartErro
     Ok(certificates.collect::<Result<_, _>>()?)
 }
 
-fn load(ca: &CaRecord) -> Result<PlatformCa, identity_pki::Error> {
-    let signer = AwsLcSigner::from_pkcs8_pem(ca.private_key.expose())?;
+fn load(ca: &CaRecord, key: &PrivateKeyPem) -> Result<PlatformCa, identity_pki::Error> {
+    let signer = AwsLcSigner::from_pkcs8_pem(key.expose())?;
     PlatformCa::load(&ca.certificate_pem, Box::new(signer))
 }
 
@@ -118,12 +167,11 @@ mod tests {
         let record = CaRecord {
             fingerprint: ca.certificate().fingerprint(),
             certificate_pem: ca.certificate().pem(),
-            private_key: pem,
             state: CaState::Active,
             not_after: ca.certificate().not_after(),
             created_at: datetime!(2026-11-22 12:00 UTC),
         };
-        let loaded = load(&record).expect("loaded");
+        let loaded = load(&record, &pem).expect("loaded");
         assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
     }
 

@@ -19,7 +19,7 @@ const RENEWAL_WINDOW_DAYS: u32 = 30;
 const CLOCK_SKEW: Duration = Duration::seconds(300);
 
 /// When to come again while the CA cannot issue.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
+pub const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How long a tenant's device certificates are valid, and when they are due to be renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! - [`listener`]: connections, TLS handshakes, time-outs.
 //! - [`palm`]: what happens to a palm sample.
 //! - [`jobs`]: background work.
+//! - [`keys`]: the rotation of data keys.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
 //! - [`demo`]: the whole story on one machine.
 //! - [`clock`]: the only clock and the only entropy.
@@ -21,6 +22,7 @@ pub mod denials;
 pub mod http;
 pub mod issuance;
 pub mod jobs;
+pub mod keys;
 pub mod listener;
 pub mod notices;
 pub mod palm;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use reference_server::config::Config;
-use reference_server::{StartError, backup, cli, demo, http, serve, telemetry};
+use reference_server::{StartError, backup, cli, demo, http, keys, serve, telemetry};
 
 /// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
@@ -33,10 +33,21 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Data encryption keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// Asks the running server whether it is ready; exits 0 if it is.
     Healthcheck,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Encrypts under the first data key whatever is under another, while servers serve.
+    Rotate,
 }
 
 #[tokio::main]
@@ -55,6 +66,13 @@ async fn run(command: Command) -> Result<(), StartError> {
         Command::Migrate => serve::migrate(&Config::from_env()?).await,
         Command::Backup { path } => backup::run(&Config::from_env()?, &path).await,
         Command::Demo { once } => demo::run(once).await,
+        Command::Keys {
+            command: KeysCommand::Rotate,
+        } => {
+            let config = Config::from_env()?;
+            telemetry::init_logs(&config.log);
+            keys::rotate(config).await
+        }
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use identity_pki::DeviceIdentity;
-use identity_store::{Notice, StoreObserver, Transaction, TransactionEnd};
+use identity_store::{Notice, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
 use tokio::sync::Notify;
 
 use crate::waiters::{Topic, Waiters};
@@ -72,5 +72,11 @@ impl StoreObserver for Notices {
             .increment(u64::from(transaction.tries.saturating_sub(1)));
         metrics::histogram!("transaction_duration_seconds", "name" => name)
             .record(transaction.took);
+    }
+
+    fn unreadable(&self, value: &UnreadableValue) {
+        let (table, column) = (value.table, value.column);
+        metrics::counter!("unreadable_values_total", "table" => table, "column" => column)
+            .increment(1);
     }
 }

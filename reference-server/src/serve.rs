@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use identity_store::{Crypter, PoolOptions, SqlStore, Store};
+use identity_store::{Crypter, PoolOptions, SqlStore};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -72,7 +72,7 @@ impl Server {
         let address = api.local_addr().map_err(no_address)?;
         let operations_address = operations.local_addr().map_err(no_address)?;
         let first_admin = config.first_admin.take();
-        let store = open_store(&config).await?;
+        let store = Arc::new(open_store(&config).await?);
         let app = App::load(config, address, store, Arc::new(SystemClock), metrics).await?;
         if let Some(admin) = first_admin {
             http::seed(&app, admin).await?;
@@ -125,11 +125,16 @@ impl Server {
 ///
 /// [`StartError`] when the database does not open or its schema is newer.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    Ok(SqlStore::migrate(&config.database.url()).await?)
+    let (url, crypter) = match &config.database {
+        Database::Sqlite(_) => (config.database.url(), Some(crypter(config)?)),
+        // It encrypts nothing there: the schema's owner needs no data key.
+        Database::Postgres(_) => (config.database.url(), config.data_keys.clone()),
+    };
+    Ok(SqlStore::migrate(&url, crypter.as_ref(), clock::entropy()).await?)
 }
 
 /// Opens the database that the configuration names.
-pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+pub(crate) async fn open_store(config: &Config) -> Result<SqlStore, StartError> {
     let (crypter, url) = (crypter(config)?, config.database.url());
     let pool = PoolOptions {
         max_connections: config.pool.max_open,
@@ -137,8 +142,8 @@ pub(crate) async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartE
         idle_timeout: config.pool.max_idle_time,
         ..PoolOptions::default()
     };
-    let store = SqlStore::open(&url, &pool, crypter, clock::entropy(), config.migrate).await?;
-    Ok(Arc::new(store))
+    let opened = SqlStore::open(&url, &pool, crypter, clock::entropy(), config.migrate);
+    Ok(opened.await?)
 }
 
 /// What the database's columns are encrypted with.

@@ -11,6 +11,9 @@ pub enum StartError {
     /// The database does not open, or what it holds cannot be read.
     #[error("{0}")]
     Store(#[from] identity_store::Error),
+    /// The server certificate's private key cannot be read.
+    #[error("the server certificate's private key cannot be read")]
+    ServerKey(#[source] identity_store::Error),
     /// A listener cannot be opened.
     #[error("{variable}: cannot listen on {address}")]
     Listen {
@@ -56,6 +59,18 @@ pub enum StartError {
         /// Why it failed.
         #[source]
         source: std::io::Error,
+    },
+    /// Something is not under the first data key after a rotation.
+    #[error(
+        "the rotation is not complete, keep the earlier data keys: {stale} values are still written under them by another process, {unreadable} open under no key ({named})"
+    )]
+    Rotation {
+        /// How many values others wrote under another key.
+        stale: u64,
+        /// How many values no key opens.
+        unreadable: u64,
+        /// The first of those.
+        named: String,
     },
     /// The description of the interface cannot be written.
     #[error("the OpenAPI document cannot be written")]

@@ -9,7 +9,7 @@ use identity_mtls::{
     ServerCert, ServerCertStore, TrustBundle,
 };
 use identity_pki::{ServerCertificate, SpkiSha256};
-use identity_store::{ServerCertRecord, Store};
+use identity_store::{PrivateKeyPem, ServerCertRecord, Store};
 use rustls::crypto::CryptoProvider;
 
 use crate::authority;
@@ -67,10 +67,10 @@ impl Tls {
             offered,
         };
         let trust = TrustBundle::new(authority::accepted(store).await?)?;
-        let https = match store.server_cert().await? {
+        let https = match stored(store).await? {
             None => None,
-            Some(record) => {
-                let certificate = Arc::new(ServerCertStore::new(parts.stored(&record)?));
+            Some((record, key)) => {
+                let certificate = Arc::new(ServerCertStore::new(parts.join(&record, &key)?));
                 let tls = parts.device_tls(&certificate, trust.clone())?;
                 let acceptor = DeviceAcceptor::new(tls, live, HandshakeLimits::default());
                 Some(Https {
@@ -139,8 +139,8 @@ impl Tls {
     /// [`StartError`]; everything stays as it was.
     pub async fn reload(&self, store: &dyn Store) -> Result<(), StartError> {
         let trust = TrustBundle::new(authority::accepted(store).await?)?;
-        if let (Some(https), Some(record)) = (&self.https, store.server_cert().await?) {
-            let certificate = self.parts.stored(&record)?;
+        if let (Some(https), Some((record, key))) = (&self.https, stored(store).await?) {
+            let certificate = self.parts.join(&record, &key)?;
             let tls = self.parts.device_tls(&https.certificate, trust.clone())?;
             self.trust.store(Arc::new(trust));
             https.certificate.replace(certificate);
@@ -152,10 +152,28 @@ impl Tls {
     }
 }
 
+/// The server certificate and its key. A certificate that is replaced between the two reads is read
+/// again.
+async fn stored(
+    store: &dyn Store,
+) -> Result<Option<(ServerCertRecord, PrivateKeyPem)>, StartError> {
+    while let Some(record) = store.server_cert().await? {
+        let key = store.private_key(&record.fingerprint).await;
+        if let Some(key) = key.map_err(StartError::ServerKey)? {
+            return Ok(Some((record, key)));
+        }
+    }
+    Ok(None)
+}
+
 impl Parts {
     /// The stored certificate. An expired one is served all the same: an operator who cannot connect
     /// could not replace it.
-    fn stored(&self, record: &ServerCertRecord) -> Result<ServerCert, StartError> {
+    fn join(
+        &self,
+        record: &ServerCertRecord,
+        key: &PrivateKeyPem,
+    ) -> Result<ServerCert, StartError> {
         let certificate = ServerCertificate::from_pem_chain(&record.chain_pem, None)?;
         let now = self
             .clock
@@ -164,7 +182,7 @@ impl Parts {
         Ok(ServerCert::new(
             &self.provider,
             &certificate,
-            record.private_key.expose(),
+            key.expose(),
             now,
         )?)
     }

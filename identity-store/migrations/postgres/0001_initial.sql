@@ -1,6 +1,7 @@
 -- Times are milliseconds since the Unix epoch. Digests and serial numbers are raw bytes. Documents are
 -- JSON text. Ids sort by their bytes, as they do everywhere else. Every key begins with tenant_id; the
--- global look-ups are the unique indexes on pairing_code_hash, client_id, email, token_hash and serial.
+-- global look-ups are the unique indexes on pairing_code_hash, client_id, email_digest, token_hash and
+-- serial.
 
 CREATE TABLE tenants (
     tenant_id  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -88,9 +89,10 @@ CREATE TABLE users (
     tenant_id            TEXT COLLATE "C" NOT NULL REFERENCES tenants,
     user_id              TEXT COLLATE "C" NOT NULL,
     internal_id          TEXT COLLATE "C" NOT NULL UNIQUE,
-    display_name         TEXT,
-    email                TEXT COLLATE "C",
-    mobile               TEXT,
+    -- Encrypted.
+    display_name         BYTEA,
+    email                BYTEA,
+    mobile               BYTEA,
     suspended            BOOLEAN NOT NULL,
     consent_status       TEXT NOT NULL CHECK (consent_status IN ('none', 'granted', 'withdrawn')),
     kyc_status           TEXT NOT NULL CHECK (kyc_status IN ('none', 'pending', 'verified', 'failed')),
@@ -227,7 +229,10 @@ CREATE TABLE oauth_client_secrets (
 CREATE TABLE console_users (
     operator_id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     tenant_id            TEXT COLLATE "C" REFERENCES tenants,
-    email                TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- Encrypted.
+    email                BYTEA   NOT NULL,
+    -- HMAC-SHA-256 of the address in canonical form.
+    email_digest         BYTEA   NOT NULL UNIQUE,
     role                 TEXT NOT NULL CHECK (role IN ('platform_admin', 'tenant_admin', 'tenant_operator')),
     password_hash        TEXT NOT NULL,
     must_change_password BOOLEAN NOT NULL,
@@ -247,11 +252,18 @@ CREATE TABLE console_sessions (
 CREATE INDEX console_sessions_operator ON console_sessions (operator_id);
 
 CREATE TABLE login_failures (
-    email     TEXT COLLATE "C" NOT NULL,
-    failed_at BIGINT NOT NULL
+    email_digest BYTEA  NOT NULL,
+    failed_at    BIGINT NOT NULL
 );
 
-CREATE INDEX login_failures_email ON login_failures (email, failed_at);
+CREATE INDEX login_failures_email_digest ON login_failures (email_digest, failed_at);
+
+-- The data keys that encrypted here, so that a process with another is known before it writes.
+CREATE TABLE data_keys (
+    key_id    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    -- Nothing, encrypted under that key.
+    key_check BYTEA NOT NULL
+);
 
 CREATE TABLE platform_secrets (
     kind        TEXT COLLATE "C" NOT NULL,

@@ -6,7 +6,7 @@ use identity_pki::Fingerprint;
 use super::fixtures::{World, at};
 use crate::{
     ChallengeStep, Notice, PrivateKeyPem, ServerCertRecord, StoreObserver, StoredChallenge,
-    Transaction,
+    Transaction, UnreadableValue,
 };
 
 /// Writes down what it is told of.
@@ -28,6 +28,8 @@ impl StoreObserver for Notebook {
     }
 
     fn transaction_ended(&self, _transaction: &Transaction) {}
+
+    fn unreadable(&self, _: &UnreadableValue) {}
 }
 
 fn challenge(record: &StoredChallenge) -> Notice {
@@ -56,12 +58,11 @@ pub async fn who_observes_is_told_of_what_was_committed(world: World) {
     let cert = ServerCertRecord {
         fingerprint: Fingerprint::from_bytes(world.digest()),
         chain_pem: "leaf\n".to_owned(),
-        private_key: PrivateKeyPem::new("key"),
         not_after: at(500),
     };
     world
         .store
-        .put_server_cert(world.change(), cert)
+        .put_server_cert(world.change(), cert, PrivateKeyPem::new("key"))
         .await
         .unwrap();
     assert_eq!(notebook.take(), [Notice::Certificates]);

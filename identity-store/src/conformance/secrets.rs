@@ -10,11 +10,20 @@ use crate::{
 };
 
 impl World {
+    fn key(&self) -> PrivateKeyPem {
+        PrivateKeyPem::new(format!("key {}", self.draw()))
+    }
+
+    /// The key under a fingerprint, as the store gives it.
+    async fn stored_key(&self, certificate: Fingerprint) -> Option<String> {
+        let key = self.store.private_key(&certificate).await.unwrap();
+        key.map(|key| key.expose().to_owned())
+    }
+
     fn ca(&self, seconds: i64, state: CaState) -> CaRecord {
         CaRecord {
             fingerprint: Fingerprint::from_bytes(self.digest()),
             certificate_pem: format!("-----BEGIN CERTIFICATE-----\nCA {}\n", self.draw()),
-            private_key: PrivateKeyPem::new(format!("key {}", self.draw())),
             state,
             not_after: at(1_000_000),
             created_at: at(seconds),
@@ -31,25 +40,35 @@ impl World {
 
 pub async fn the_server_certificate_is_replaced(world: World) {
     assert!(world.store.server_cert().await.unwrap().is_none());
+    let mut replaced = None;
     for is_first in [true, false] {
         let cert = ServerCertRecord {
             fingerprint: Fingerprint::from_bytes(world.digest()),
             chain_pem: format!("leaf {}\nchain\n", world.draw()),
-            private_key: PrivateKeyPem::new(format!("key {}", world.draw())),
             not_after: at(500),
         };
+        let key = world.key();
         let told = Told::platform(&["server_cert_uploaded"]);
         let put = world
             .commits(world.change(), told, async |change| {
-                world.store.put_server_cert(change, cert.clone()).await
+                let put = world
+                    .store
+                    .put_server_cert(change, cert.clone(), key.clone());
+                put.await
             })
             .await;
         assert_eq!(put, is_first);
         let read = world.store.server_cert().await.unwrap().unwrap();
-        assert_eq!(read.fingerprint, cert.fingerprint);
-        assert_eq!(read.chain_pem, cert.chain_pem);
-        assert_eq!(read.private_key.expose(), cert.private_key.expose());
-        assert_eq!(read.not_after, cert.not_after);
+        assert_eq!(read, cert);
+        let stored = world.stored_key(cert.fingerprint).await;
+        assert_eq!(stored.as_deref(), Some(key.expose()));
+        if let Some(before) = replaced.replace(cert.fingerprint) {
+            assert_eq!(
+                world.stored_key(before).await,
+                None,
+                "it went with its certificate"
+            );
+        }
     }
 }
 
@@ -61,22 +80,17 @@ pub async fn a_new_active_ca_makes_the_one_before_retire(world: World) {
         (2, CaState::Prepared),
         (3, CaState::Active),
     ] {
-        let ca = world.ca(seconds, state);
+        let (ca, key) = (world.ca(seconds, state), world.key());
         let told = Told::platform(&["platform_ca_generated"]);
         let stored = world
             .commits(world.change(), told, async |change| {
-                world.store.add_ca(change, ca.clone()).await
+                world.store.add_ca(change, ca.clone(), key.clone()).await
             })
             .await;
         assert_eq!(stored, state);
-        let read = world.store.cas().await.unwrap().remove(0);
-        assert_eq!(read.fingerprint, ca.fingerprint);
-        assert_eq!(read.certificate_pem, ca.certificate_pem);
-        assert_eq!(read.private_key.expose(), ca.private_key.expose());
-        assert_eq!(
-            (read.not_after, read.created_at),
-            (ca.not_after, ca.created_at)
-        );
+        assert_eq!(world.store.cas().await.unwrap().remove(0), ca);
+        let stored = world.stored_key(ca.fingerprint).await;
+        assert_eq!(stored.as_deref(), Some(key.expose()));
         states.insert(0, (ca.fingerprint, state));
         assert_eq!(states.len(), world.ca_states().await.len());
     }
@@ -86,8 +100,8 @@ pub async fn a_new_active_ca_makes_the_one_before_retire(world: World) {
 
 pub async fn a_ca_is_stored_once(world: World) {
     let ca = world.ca(1, CaState::Active);
-    let stored = world.store.add_ca(world.change(), ca.clone()).await;
-    stored.unwrap();
+    let stored = world.store.add_ca(world.change(), ca.clone(), world.key());
+    stored.await.unwrap();
     let newer = world.ca(2, CaState::Active);
     let again = CaRecord {
         fingerprint: ca.fingerprint,
@@ -98,7 +112,7 @@ pub async fn a_ca_is_stored_once(world: World) {
     });
     world
         .conflicts(world.change(), known, async |change| {
-            world.store.add_ca(change, again).await
+            world.store.add_ca(change, again, world.key()).await
         })
         .await;
     let retired = world.ca(3, CaState::Retired);
@@ -106,11 +120,13 @@ pub async fn a_ca_is_stored_once(world: World) {
     let not_new = Conflict::CaRotation(RotationRule::NewState { state });
     world
         .conflicts(world.change(), not_new, async |change| {
-            world.store.add_ca(change, retired).await
+            world.store.add_ca(change, retired, world.key()).await
         })
         .await;
     let active = (ca.fingerprint, CaState::Active);
     assert_eq!(world.ca_states().await, [active]);
+    let nobodys = Fingerprint::from_bytes(world.digest());
+    assert_eq!(world.stored_key(nobodys).await, None);
 }
 
 pub async fn of_two_active_cas_at_once_one_stays_active(world: World) {
@@ -118,7 +134,8 @@ pub async fn of_two_active_cas_at_once_one_stays_active(world: World) {
     for seconds in 0..8 {
         let store = Arc::clone(&world.store);
         let (change, ca) = (world.change(), world.ca(seconds, CaState::Active));
-        calls.spawn(async move { store.add_ca(change, ca).await.unwrap() });
+        let key = world.key();
+        calls.spawn(async move { store.add_ca(change, ca, key).await.unwrap() });
     }
     calls.join_all().await;
     let states = world.ca_states().await;

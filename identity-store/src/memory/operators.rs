@@ -38,7 +38,7 @@ impl OperatorStore for MemoryStore {
     async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>> {
         let state = self.state();
         let mut operators = state.operators.values();
-        Ok(operators.find(|operator| operator.email == email).cloned())
+        Ok(operators.find(|operator| operator.is_at(email)).cloned())
     }
 
     async fn operators(&self, request: PageRequest) -> Result<Page<Operator>> {
@@ -207,7 +207,7 @@ impl State {
     fn email_is_taken(&self, email: &str) -> bool {
         self.operators
             .values()
-            .any(|operator| operator.email == email)
+            .any(|operator| operator.is_at(email))
     }
 }
 
@@ -232,7 +232,7 @@ impl Transaction<'_> {
         }
         let operator = Operator {
             operator_id: new.operator_id.clone(),
-            email: new.email,
+            email: Some(new.email),
             role: new.role,
             tenant_id: new.tenant_id,
             password: new.password,
@@ -255,7 +255,7 @@ impl Transaction<'_> {
     ) -> Result<Operator> {
         let before = self.operator_mut(operator_id)?.clone();
         let role = edit.role.unwrap_or(before.role);
-        let email = edit.email.unwrap_or_else(|| before.email.clone());
+        let email = edit.email.or_else(|| before.email.clone());
         if before.role == Role::PlatformAdmin
             && role != Role::PlatformAdmin
             && self.state.platform_admins() == 1
@@ -265,7 +265,8 @@ impl Transaction<'_> {
         if (role == Role::PlatformAdmin) != (before.role == Role::PlatformAdmin) {
             return Err(Error::Conflict(Conflict::RoleScope));
         }
-        if email != before.email && self.state.email_is_taken(&email) {
+        let moves = email.as_ref().filter(|_| email != before.email);
+        if moves.is_some_and(|email| self.state.email_is_taken(email)) {
             return Err(Error::Conflict(Conflict::OperatorExists));
         }
         let operator = Operator {
@@ -292,7 +293,7 @@ impl Transaction<'_> {
             return Err(Error::Conflict(Conflict::IdTaken));
         }
         let failures = &mut self.state.login_failures;
-        failures.retain(|(email, _)| *email != operator.email);
+        failures.retain(|(email, _)| !operator.is_at(email));
         self.state.sessions.insert(
             new.session_id.clone(),
             SessionRow {

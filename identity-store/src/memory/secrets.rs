@@ -1,10 +1,11 @@
 use async_trait::async_trait;
+use identity_pki::Fingerprint;
 
 use super::MemoryStore;
 use crate::Notice;
 use crate::ca_rotation::rotation;
 use crate::{
-    CaRecord, CaState, Change, Event, NamedSecret, Result, SecretBytes, SecretStore,
+    CaRecord, CaState, Change, Event, NamedSecret, PrivateKeyPem, Result, SecretBytes, SecretStore,
     ServerCertRecord,
 };
 
@@ -14,8 +15,17 @@ impl SecretStore for MemoryStore {
         Ok(self.state().server_cert.clone())
     }
 
-    async fn put_server_cert(&self, change: Change, cert: ServerCertRecord) -> Result<bool> {
+    async fn put_server_cert(
+        &self,
+        change: Change,
+        cert: ServerCertRecord,
+        key: PrivateKeyPem,
+    ) -> Result<bool> {
         self.commit(change, |tx| {
+            if let Some(before) = &tx.state.server_cert {
+                tx.state.private_keys.remove(&before.fingerprint);
+            }
+            tx.state.private_keys.insert(cert.fingerprint, key);
             let uploaded = Event::ServerCertUploaded {
                 fingerprint: cert.fingerprint,
                 expires_at: cert.not_after,
@@ -34,7 +44,7 @@ impl SecretStore for MemoryStore {
         Ok(cas)
     }
 
-    async fn add_ca(&self, change: Change, ca: CaRecord) -> Result<CaState> {
+    async fn add_ca(&self, change: Change, ca: CaRecord, key: PrivateKeyPem) -> Result<CaState> {
         self.commit(change, |tx| {
             let cas = &mut tx.state.cas;
             let before = rotation(cas.iter().map(|ca| (ca.fingerprint, ca.state)))?;
@@ -49,11 +59,16 @@ impl SecretStore for MemoryStore {
                 fingerprint: ca.fingerprint,
                 expires_at: ca.not_after,
             };
+            tx.state.private_keys.insert(ca.fingerprint, key);
             cas.push(ca);
             tx.tell_platform(&generated);
             tx.notify(Notice::Certificates);
             Ok(state)
         })
+    }
+
+    async fn private_key(&self, certificate: &Fingerprint) -> Result<Option<PrivateKeyPem>> {
+        Ok(self.state().private_keys.get(certificate).cloned())
     }
 
     async fn named_secret(&self, name: NamedSecret, fresh: SecretBytes) -> Result<SecretBytes> {

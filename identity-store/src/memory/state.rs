@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
-use identity_pki::{DeviceIdentity, TenantId};
+use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
     AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId, Consent,
     DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Lease, LeaseName,
     NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure,
-    SampleDigest, SecretBytes, ServerCertRecord, SessionId, SessionTokenHash, StoredAnswer,
-    StoredChallenge, Tenant, User, UserId,
+    PrivateKeyPem, SampleDigest, SecretBytes, ServerCertRecord, SessionId, SessionTokenHash,
+    StoredAnswer, StoredChallenge, Tenant, User, UserId,
 };
 
 /// Everything that is stored.
@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) login_failures: Vec<(String, OffsetDateTime)>,
     pub(super) server_cert: Option<ServerCertRecord>,
     pub(super) cas: Vec<CaRecord>,
+    /// By the fingerprints of their certificates.
+    pub(super) private_keys: BTreeMap<Fingerprint, PrivateKeyPem>,
     pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
     pub(super) leases: BTreeMap<LeaseName, LeaseRow>,

@@ -9,8 +9,9 @@ use crate::{OperatorId, SessionId};
 pub struct Operator {
     /// Their id.
     pub operator_id: OperatorId,
-    /// Their e-mail address, in canonical form: trimmed and lower-case.
-    pub email: String,
+    /// Their e-mail address, in canonical form: trimmed and lower-case. `None` if it cannot be
+    /// decrypted; they are found by it all the same.
+    pub email: Option<String>,
     /// What they may do.
     pub role: Role,
     /// Their tenant; `None` for a platform administrator.
@@ -21,6 +22,13 @@ pub struct Operator {
     pub must_change_password: bool,
     /// When they were made.
     pub created_at: OffsetDateTime,
+}
+
+impl Operator {
+    /// Whether `email`, in canonical form, is known to be their address.
+    pub(crate) fn is_at(&self, email: &str) -> bool {
+        self.email.as_deref() == Some(email)
+    }
 }
 
 /// What a console user may do (contract §3).

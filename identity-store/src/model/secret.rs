@@ -60,6 +60,8 @@ pub enum NamedSecret {
     SampleDigestKey,
     /// Signs access tokens and verification receipts: PKCS#8, P-256.
     TokenSigningKey,
+    /// Keys the digests by which console users are found whose addresses are encrypted.
+    EmailDigestKey,
 }
 
 impl NamedSecret {
@@ -70,32 +72,29 @@ impl NamedSecret {
             Self::PairingPepper => "pairing_pepper",
             Self::SampleDigestKey => "sample_digest_key",
             Self::TokenSigningKey => "token_signing_key",
+            Self::EmailDigestKey => "email_digest_key",
         }
     }
 }
 
-/// The server's TLS certificate.
-#[derive(Debug, Clone)]
+/// The server's TLS certificate, without its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerCertRecord {
     /// SHA-256 of the leaf.
     pub fingerprint: Fingerprint,
     /// Leaf, then the rest of the chain, PEM.
     pub chain_pem: String,
-    /// Its key.
-    pub private_key: PrivateKeyPem,
     /// When the leaf expires.
     pub not_after: OffsetDateTime,
 }
 
-/// A platform CA.
-#[derive(Debug, Clone)]
+/// A platform CA, without its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaRecord {
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
     /// Its certificate, PEM.
     pub certificate_pem: String,
-    /// Its key.
-    pub private_key: PrivateKeyPem,
     /// Where it is in its life.
     pub state: CaState,
     /// When it expires.

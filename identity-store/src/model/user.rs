@@ -16,11 +16,11 @@ pub struct User {
     pub user_id: UserId,
     /// How audit rows know them.
     pub internal_id: InternalUserId,
-    /// Their name.
+    /// Their name; `None` also if it cannot be decrypted.
     pub display_name: Option<String>,
-    /// Their e-mail address.
+    /// Their e-mail address; `None` also if it cannot be decrypted.
     pub email: Option<String>,
-    /// Their telephone number.
+    /// Their telephone number; `None` also if it cannot be decrypted.
     pub mobile: Option<String>,
     /// Whether they may be verified.
     pub status: UserStatus,

@@ -173,7 +173,7 @@ pub(super) async fn finish(
         Some(user_id) => user_rows::find(tx.conn(), &lease.tenant_id, &user_id).await?,
         None => None,
     };
-    let matched = matched.map(|user| user.internal_id);
+    let matched = matched.map(|user| user.internal_id.clone());
     let conclusion = match conclude(&record, user.throttle, matched, verdict, at) {
         Ok(conclusion) => conclusion,
         Err(refusal @ Refusal::OtherKind { .. }) => return Err(Error::Challenge(refusal).into()),

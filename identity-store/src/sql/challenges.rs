@@ -25,7 +25,7 @@ async fn create(tx: &mut ChangeTx<'_>, new: NewChallenge) -> Step<StoredChalleng
     let device = device_rows::find(tx.conn(), &identity, at).await?;
     let open = challenge_rows::open_at_device(tx.conn(), &identity, at).await?;
     let open = u32::try_from(open.len()).unwrap_or(u32::MAX);
-    let record = admit(new, user.as_ref(), device.as_ref(), open, &config, at)?;
+    let record = admit(new, user.as_deref(), device.as_ref(), open, &config, at)?;
     challenge_rows::insert(tx, &record).await?;
     let chain = Chain::Tenant(record.tenant_id.clone());
     tx.post(&chain, &Event::ChallengeCreated(record.facts()))

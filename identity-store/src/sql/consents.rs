@@ -7,13 +7,12 @@ use identity_pki::TenantId;
 
 use super::cancel::{Whose, cancel_open};
 use super::column::{Columns, json, ms};
+use super::contact::StoredUser;
 use super::fault::Step;
 use super::query::query;
 use super::tx::ChangeTx;
 use super::user_rows;
-use crate::{
-    Chain, Consent, ConsentMethod, ConsentStatus, Event, NewConsent, Result, User, UserId,
-};
+use crate::{Chain, Consent, ConsentMethod, ConsentStatus, Event, NewConsent, Result, UserId};
 
 const INSERT: &str = "
     INSERT INTO consents (tenant_id, user_id, position, recorded_at, version, purposes, granted,
@@ -102,7 +101,7 @@ pub(super) async fn record(tx: &mut ChangeTx<'_>, consent: NewConsent) -> Step<C
 }
 
 /// Takes back the consent that stands, with the palms and the challenges that rested on it.
-pub(super) async fn withdraw(tx: &mut ChangeTx<'_>, mut user: User) -> Step<User> {
+pub(super) async fn withdraw(tx: &mut ChangeTx<'_>, mut user: StoredUser) -> Step<StoredUser> {
     let at = tx.at();
     user.consent_status = ConsentStatus::Withdrawn;
     user.palms.clear();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::encrypted::Sealer;
 #[cfg(feature = "postgres")]
 use super::postgres::{self, PostgresDatabase};
 use super::schema::Migrate;
@@ -51,16 +52,17 @@ impl Database {
         pool: &PoolOptions,
         migrate: Migrate,
         observed: Observed,
+        sealer: Sealer<'_>,
     ) -> Result<Self> {
         #[cfg(feature = "postgres")]
         if postgres::is_url(database_url) {
-            let opened = PostgresDatabase::open(database_url, pool, migrate, observed);
+            let opened = PostgresDatabase::open(database_url, pool, migrate, observed, sealer);
             return opened.await.map(Self::Postgres);
         }
         #[cfg(feature = "sqlite")]
         let options = sqlite::writer_options(sqlite::file(database_url)?);
         #[cfg(feature = "sqlite")]
-        let opened = SqliteDatabase::open(options, migrate)
+        let opened = SqliteDatabase::open(options, migrate, sealer)
             .await
             .map(Self::Sqlite);
         #[cfg(not(feature = "sqlite"))]
@@ -70,13 +72,13 @@ impl Database {
         opened
     }
 
-    pub(super) async fn migrate(database_url: &str) -> Result<()> {
+    pub(super) async fn migrate(database_url: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
         #[cfg(feature = "postgres")]
         if postgres::is_url(database_url) {
-            return PostgresDatabase::migrate(database_url).await;
+            return PostgresDatabase::migrate(database_url, sealer).await;
         }
         #[cfg(feature = "sqlite")]
-        let migrated = SqliteDatabase::migrate(sqlite::file(database_url)?).await;
+        let migrated = SqliteDatabase::migrate(sqlite::file(database_url)?, sealer).await;
         #[cfg(not(feature = "sqlite"))]
         let migrated = Err(crate::Error::Url(
             "is not one of PostgreSQL, and there is no SQLite",

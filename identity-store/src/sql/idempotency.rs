@@ -4,10 +4,10 @@ use time::OffsetDateTime;
 
 use super::SqlStore;
 use super::column::{Columns, ms};
+use super::encrypted::{self, RowKey};
 use super::fault::Step;
 use super::query::query;
 use super::tx::{Isolation, Tx};
-use crate::crypter::Place;
 use crate::posting::to_millisecond;
 use crate::{Conflict, IdempotencyKey, IdempotencyStore, Reservation, Result, StoredAnswer};
 
@@ -49,26 +49,14 @@ async fn find(conn: &mut Connection, key: &IdempotencyKey) -> Step<Option<Kept>>
     }))
 }
 
-/// The bytes of a key as text: the row's name in the place of its ciphertext.
-fn row_name(key: &IdempotencyKey) -> String {
-    hex::encode(key.0)
-}
-
-fn place(row: &str) -> Place<'_> {
-    Place {
-        table: "idempotent_answers",
-        row,
-        column: "body",
-    }
+fn row_key(key: &IdempotencyKey) -> RowKey {
+    RowKey::Bytes(key.0.to_vec())
 }
 
 /// Writes `answer` where its request waits for one; returns whether it did.
 async fn answer(tx: &mut Tx, answer: &StoredAnswer) -> Step<bool> {
-    let row = row_name(&answer.key);
-    let shared = &tx.shared;
-    let body = shared
-        .entropy
-        .with(|rng| shared.crypter.encrypt(place(&row), &answer.body, rng))?;
+    let row = row_key(&answer.key);
+    let body = encrypted::ANSWER_BODY.encrypt(tx.shared.sealer(), &row, &answer.body)?;
     let written = query(ANSWER)
         .bind(&answer.key.0[..])
         .bind(i64::from(answer.status))
@@ -117,8 +105,8 @@ async fn reserve(
     let Some((status, body)) = kept.answer else {
         return Ok(Reservation::InProgress);
     };
-    let row = row_name(&key);
-    let body = tx.shared.crypter.decrypt(place(&row), &body)?.to_vec();
+    let body = encrypted::ANSWER_BODY.decrypt(&tx.shared.crypter, &row_key(&key), &body)?;
+    let body = body.to_vec();
     Ok(Reservation::Answered(StoredAnswer { key, status, body }))
 }
 

@@ -14,24 +14,30 @@ mod clients;
 mod column;
 mod connection;
 mod consents;
+mod contact;
+mod data_keys;
 mod database;
 mod denied;
 mod device_rows;
 mod devices;
+mod encrypted;
 mod erasures;
 mod fault;
 mod idempotency;
 mod leases;
 mod lock;
+mod named_secrets;
 mod operators;
 mod pair_group;
 mod pairing;
+mod personal;
 mod post;
 mod post_all;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
 mod rate_limits;
+mod rotation;
 mod row;
 mod schema;
 mod secrets;
@@ -53,12 +59,15 @@ use rand_core::CryptoRng;
 use tokio_util::task::TaskTracker;
 
 pub use database::PoolOptions;
+pub use rotation::{Rotation, RotationProgress};
 pub use schema::Migrate;
 
+use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
 use crate::{Crypter, Notice, Result, Store, StoreObserver};
 use database::Database;
+use encrypted::Sealer;
 use pair_group::PairingQueue;
 use query::query;
 use tx::Isolation;
@@ -79,6 +88,8 @@ const TRIES: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     shared: Arc<Shared>,
+    /// Keys the digests of console users' addresses.
+    addresses: Arc<LookupKey>,
 }
 
 /// What transactions share.
@@ -97,6 +108,14 @@ struct Shared {
 }
 
 impl Shared {
+    /// What encrypts columns.
+    fn sealer(&self) -> Sealer<'_> {
+        Sealer {
+            crypter: &self.crypter,
+            entropy: &self.entropy,
+        }
+    }
+
     /// Tells this process and the others what was committed.
     fn tell(&self, notices: Vec<Notice>) {
         for notice in &notices {
@@ -128,18 +147,22 @@ impl SqlStore {
             observers: Arc::clone(&observers),
             process: entropy.with(|rng| rng.next_u64()),
         };
-        let database = Database::open(database_url, pool, migrate, observed).await?;
-        Ok(Self::over(database, observers, crypter, entropy, TRIES))
+        let sealer = Sealer {
+            crypter: &crypter,
+            entropy: &entropy,
+        };
+        let database = Database::open(database_url, pool, migrate, observed, sealer).await?;
+        Self::over(database, observers, crypter, entropy, TRIES).await
     }
 
-    fn over(
+    async fn over(
         database: Database,
         observers: Arc<Observers>,
         crypter: Crypter,
         entropy: Entropy,
         tries: u32,
-    ) -> Self {
-        let shared = Shared {
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared {
             database,
             crypter,
             entropy,
@@ -148,20 +171,37 @@ impl SqlStore {
             pairings: PairingQueue::default(),
             failed: AtomicBool::new(false),
             transactions: TaskTracker::new(),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        });
+        let isolation = Isolation::Serializable;
+        let admitted = shared.run_tx("admit_data_keys", isolation, |tx| {
+            Box::pin(async move {
+                let (conn, sealer) = tx.conn_and_sealer();
+                data_keys::admit(conn, sealer).await
+            })
+        });
+        let addresses = Arc::new(admitted.await?);
+        Ok(Self { shared, addresses })
     }
 
     /// Brings the database that `database_url` names to the newest schema. Running it again, or twice
-    /// at once, changes nothing; processes that use the database go on meanwhile.
+    /// at once, changes nothing; processes that use the database go on meanwhile. The crypter encrypts
+    /// what earlier versions stored in the open: a SQLite database of theirs needs one.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
-    pub async fn migrate(database_url: &str) -> Result<()> {
-        Database::migrate(database_url).await
+    /// As [`open`](Self::open); [`Error::Key`](crate::Error::Key) if there is something to encrypt and
+    /// no crypter.
+    pub async fn migrate(
+        database_url: &str,
+        crypter: Option<&Crypter>,
+        rng: impl CryptoRng + Send + 'static,
+    ) -> Result<()> {
+        let entropy = Entropy::new(rng);
+        let sealer = crypter.map(|crypter| Sealer {
+            crypter,
+            entropy: &entropy,
+        });
+        Database::migrate(database_url, sealer).await
     }
 }
 

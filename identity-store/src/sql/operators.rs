@@ -5,15 +5,19 @@ use identity_pki::TenantId;
 use time::OffsetDateTime;
 
 use super::column::{Columns, Window, ms, place, word};
+use super::encrypted::{self, RowKey};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, sessions, tenants};
+use super::{Shared, SqlStore, sessions, tenants};
 use crate::{
     Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewSession, Operator,
     OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
     SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
+
+/// The keyed digest of an address in canonical form.
+pub(super) type AddressDigest = [u8; 32];
 
 macro_rules! select {
     ($rest:literal) => {
@@ -27,7 +31,7 @@ macro_rules! select {
 }
 
 const ONE: &str = select!("WHERE operator_id = $1");
-pub(super) const BY_EMAIL: &str = select!("WHERE email = $1");
+pub(super) const BY_EMAIL: &str = select!("WHERE email_digest = $1");
 const LIST: &str = select!(
     "WHERE ($1 IS NULL OR (created_at, operator_id) < ($1, $2))
      ORDER BY created_at DESC, operator_id DESC LIMIT $3"
@@ -36,20 +40,24 @@ const COUNT: &str = "SELECT count(*) AS count FROM console_users";
 const COUNT_ADMINS: &str =
     "SELECT count(*) AS count FROM console_users WHERE role = 'platform_admin'";
 const INSERT: &str = "
-    INSERT INTO console_users (operator_id, tenant_id, email, role, password_hash,
+    INSERT INTO console_users (operator_id, tenant_id, email, email_digest, role, password_hash,
                                must_change_password, created_at)
-    VALUES ($1, $2, $3, $4, $5, true, $6)";
-const UPDATE: &str = "UPDATE console_users SET email = $2, role = $3 WHERE operator_id = $1";
+    VALUES ($1, $2, $3, $4, $5, $6, true, $7)";
+const SET_ROLE: &str = "UPDATE console_users SET role = $2 WHERE operator_id = $1";
+const SET_EMAIL: &str = "
+    UPDATE console_users SET email = $2, email_digest = $3 WHERE operator_id = $1";
 const SET_PASSWORD: &str = "
     UPDATE console_users SET password_hash = $2, must_change_password = false
     WHERE operator_id = $1";
 const DELETE: &str = "DELETE FROM console_users WHERE operator_id = $1";
 
-pub(super) fn read(row: &Row) -> Result<Operator> {
+pub(super) fn read(row: &Row, shared: &Shared) -> Result<Operator> {
     let columns = Columns::of(row, "console_users");
+    let operator_id: OperatorId = columns.parse("operator_id")?;
+    let email: &[u8] = columns.get("email")?;
     Ok(Operator {
-        operator_id: columns.parse("operator_id")?,
-        email: columns.get("email")?,
+        email: shared.text(&encrypted::OPERATOR_EMAIL, &key(&operator_id), Some(email)),
+        operator_id,
         role: columns.word("role")?,
         tenant_id: columns.parse_option("tenant_id")?,
         password: PasswordHash(columns.get("password_hash")?),
@@ -58,19 +66,20 @@ pub(super) fn read(row: &Row) -> Result<Operator> {
     })
 }
 
-async fn find(
-    conn: &mut Connection,
-    statement: &'static str,
-    value: &str,
-) -> Step<Option<Operator>> {
-    let row = query(statement).bind(value).fetch_optional(conn).await?;
-    Ok(row.as_ref().map(read).transpose()?)
+fn key(operator_id: &OperatorId) -> RowKey {
+    RowKey::Text(operator_id.as_str().to_owned())
+}
+
+async fn is_taken(conn: &mut Connection, address: &AddressDigest) -> Step<bool> {
+    let row = query(BY_EMAIL).bind(&address[..]).fetch_optional(conn);
+    Ok(row.await?.is_some())
 }
 
 /// The console user, or the refusal that they are not there.
-pub(super) async fn must_find(conn: &mut Connection, operator_id: &OperatorId) -> Step<Operator> {
-    let found = find(conn, ONE, operator_id.as_str()).await?;
-    Ok(found.ok_or(Entity::Operator)?)
+pub(super) async fn must_find(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<Operator> {
+    let row = query(ONE).bind(operator_id.as_str());
+    let row = row.fetch_optional(tx.conn()).await?;
+    Ok(read(&row.ok_or(Entity::Operator)?, &tx.tx.shared)?)
 }
 
 async fn count(conn: &mut Connection, statement: &'static str) -> Step<i64> {
@@ -86,7 +95,11 @@ async fn keep_one_admin(tx: &mut ChangeTx<'_>, before: &Operator) -> Step<()> {
     Ok(())
 }
 
-async fn create(tx: &mut ChangeTx<'_>, new: &NewOperator) -> Step<Operator> {
+async fn create(
+    tx: &mut ChangeTx<'_>,
+    new: &NewOperator,
+    address: AddressDigest,
+) -> Step<Operator> {
     let at = tx.at();
     if (new.role == Role::PlatformAdmin) != new.tenant_id.is_none() {
         return Err(Conflict::RoleScope.into());
@@ -94,13 +107,16 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewOperator) -> Step<Operator> {
     if let Some(tenant_id) = &new.tenant_id {
         tenants::must_find(tx.conn(), tenant_id).await?;
     }
-    if find(tx.conn(), BY_EMAIL, &new.email).await?.is_some() {
+    if is_taken(tx.conn(), &address).await? {
         return Err(Conflict::OperatorExists.into());
     }
+    let (column, key) = (&encrypted::OPERATOR_EMAIL, key(&new.operator_id));
+    let email = column.encrypt(tx.tx.shared.sealer(), &key, &new.email)?;
     query(INSERT)
         .bind(new.operator_id.as_str())
         .bind(new.tenant_id.as_ref().map(TenantId::as_str))
-        .bind(&new.email)
+        .bind(email)
+        .bind(&address[..])
         .bind(word(&new.role)?)
         .bind(&new.password.0)
         .bind(ms(at))
@@ -112,28 +128,48 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewOperator) -> Step<Operator> {
         role: new.role,
     };
     tx.post(&Chain::Platform, &event).await?;
-    must_find(tx.conn(), &new.operator_id).await
+    must_find(tx, &new.operator_id).await
+}
+
+/// Writes the address of a console user, if nobody else has it.
+async fn set_email(
+    tx: &mut ChangeTx<'_>,
+    operator_id: &OperatorId,
+    email: &str,
+    address: AddressDigest,
+) -> Step<()> {
+    let column = &encrypted::OPERATOR_EMAIL;
+    let sealed = column.encrypt(tx.tx.shared.sealer(), &key(operator_id), email)?;
+    query(SET_EMAIL)
+        .bind(operator_id.as_str())
+        .bind(sealed)
+        .bind(&address[..])
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::OperatorExists))?;
+    Ok(())
 }
 
 async fn update(
     tx: &mut ChangeTx<'_>,
     operator_id: &OperatorId,
     edit: OperatorEdit,
+    address: Option<AddressDigest>,
 ) -> Step<Operator> {
-    let before = must_find(tx.conn(), operator_id).await?;
+    let before = must_find(tx, operator_id).await?;
     let role = edit.role.unwrap_or(before.role);
     if (role == Role::PlatformAdmin) != (before.role == Role::PlatformAdmin) {
         keep_one_admin(tx, &before).await?;
         return Err(Conflict::RoleScope.into());
     }
-    let email = edit.email.unwrap_or_else(|| before.email.clone());
-    query(UPDATE)
+    if let (Some(email), Some(address)) = (&edit.email, address) {
+        set_email(tx, operator_id, email, address).await?;
+    }
+    query(SET_ROLE)
         .bind(operator_id.as_str())
-        .bind(&email)
         .bind(word(&role)?)
         .execute(tx.conn())
-        .await
-        .map_err(taken(Conflict::OperatorExists))?;
+        .await?;
     if role != before.role {
         sessions::end_all_but(tx, operator_id, None).await?;
     }
@@ -142,12 +178,12 @@ async fn update(
         role,
     };
     tx.post(&Chain::Platform, &event).await?;
-    must_find(tx.conn(), operator_id).await
+    must_find(tx, operator_id).await
 }
 
 /// Sessions go with their user, by the schema.
 async fn delete(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
-    let before = must_find(tx.conn(), operator_id).await?;
+    let before = must_find(tx, operator_id).await?;
     keep_one_admin(tx, &before).await?;
     query(DELETE)
         .bind(operator_id.as_str())
@@ -187,6 +223,7 @@ impl OperatorStore for SqlStore {
         change: Change,
         operator: NewOperator,
     ) -> Result<Option<Operator>> {
+        let address = self.addresses.email(&operator.email);
         self.run_change(
             "seed_operator",
             Isolation::Serializable,
@@ -196,7 +233,7 @@ impl OperatorStore for SqlStore {
                     if count(tx.conn(), COUNT).await? > 0 {
                         return Ok(None);
                     }
-                    create(tx, &operator).await.map(Some)
+                    create(tx, &operator, address).await.map(Some)
                 })
             },
         )
@@ -204,25 +241,31 @@ impl OperatorStore for SqlStore {
     }
 
     async fn create_operator(&self, change: Change, operator: NewOperator) -> Result<Operator> {
+        let address = self.addresses.email(&operator.email);
         self.run_change(
             "create_operator",
             Isolation::Serializable,
             change,
-            move |tx| Box::pin(async move { create(tx, &operator).await }),
+            move |tx| Box::pin(async move { create(tx, &operator, address).await }),
         )
         .await
     }
 
     async fn operator(&self, operator_id: &OperatorId) -> Result<Option<Operator>> {
         self.read("operator", async |conn| {
-            find(conn, ONE, operator_id.as_str()).await
+            let row = query(ONE).bind(operator_id.as_str());
+            let row = row.fetch_optional(conn).await?;
+            Ok(row.map(|row| read(&row, &self.shared)).transpose()?)
         })
         .await
     }
 
     async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>> {
+        let address = self.addresses.email(email);
         self.read("operator_by_email", async |conn| {
-            find(conn, BY_EMAIL, email).await
+            let row = query(BY_EMAIL).bind(&address[..]);
+            let row = row.fetch_optional(conn).await?;
+            Ok(row.map(|row| read(&row, &self.shared)).transpose()?)
         })
         .await
     }
@@ -237,7 +280,8 @@ impl OperatorStore for SqlStore {
                     .bind(window.rows)
                     .fetch_all(conn)
                     .await?;
-                Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?)
+                let operators = rows.iter().map(|row| read(row, &self.shared));
+                Ok(operators.collect::<Result<Vec<_>>>()?)
             })
             .await?;
         Ok(Page::cut(operators, page.limit, |operator| {
@@ -252,11 +296,13 @@ impl OperatorStore for SqlStore {
         edit: OperatorEdit,
     ) -> Result<Operator> {
         let operator_id = operator_id.clone();
+        let address = edit.email.as_ref();
+        let address = address.map(|email| self.addresses.email(email));
         self.run_change(
             "update_operator",
             Isolation::Serializable,
             change,
-            move |tx| Box::pin(async move { update(tx, &operator_id, edit).await }),
+            move |tx| Box::pin(async move { update(tx, &operator_id, edit, address).await }),
         )
         .await
     }
@@ -292,21 +338,22 @@ impl OperatorStore for SqlStore {
         email: &str,
         operator_id: Option<OperatorId>,
     ) -> Result<()> {
-        let email = email.to_owned();
+        let address = self.addresses.email(email);
         self.run_change(
             "record_login_failure",
             Isolation::ReadCommitted,
             change,
             move |tx| {
-                Box::pin(async move { sessions::record_failure(tx, &email, operator_id).await })
+                Box::pin(async move { sessions::record_failure(tx, &address, operator_id).await })
             },
         )
         .await
     }
 
     async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures> {
+        let address = self.addresses.email(email);
         self.read("login_failures", async |conn| {
-            sessions::failures(conn, email, since).await
+            sessions::failures(conn, &address, since).await
         })
         .await
     }
@@ -330,7 +377,7 @@ impl OperatorStore for SqlStore {
         let token = *token;
         let live = self
             .read("use_session", async |conn| {
-                sessions::live(conn, token, now, idle_since).await
+                sessions::live(conn, &self.shared, token, now, idle_since).await
             })
             .await?;
         match live {
@@ -349,7 +396,7 @@ impl OperatorStore for SqlStore {
         now: OffsetDateTime,
     ) -> Result<Vec<Session>> {
         self.read("sessions", async |conn| {
-            sessions::list(conn, operator_id, now).await
+            sessions::list(conn, &self.shared, operator_id, now).await
         })
         .await
     }

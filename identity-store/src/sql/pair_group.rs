@@ -187,7 +187,7 @@ impl SqlStore {
         let request = Arc::new((change, pairing));
         let store = self.clone();
         let waits = Arc::clone(&request);
-        let paired = self.run(
+        let paired = self.shared.run(
             "pair_device",
             async move { Ok(store.take_turns(waits).await) },
         );

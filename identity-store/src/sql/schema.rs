@@ -6,9 +6,11 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::connection::Connection;
+use super::data_keys;
+use super::encrypted::Sealer;
 use super::fault::{Fault, Step};
 use super::query::{Sql, query};
-use crate::{Error, Result};
+use crate::Error;
 
 /// Whether opening a database migrates it (`IDENTITY_MIGRATE`, contract §14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +50,64 @@ fn migrator(migrations: Migrations) -> Migrator {
 
 /// Applies what is missing, or refuses a schema that is not this program's. The caller holds a lock
 /// that every process takes which may do so.
-pub(super) async fn bring_up(conn: &mut Connection, migrate: Migrate) -> Step<()> {
+pub(super) async fn bring_up(
+    conn: &mut Connection,
+    migrate: Migrate,
+    sealer: Option<Sealer<'_>>,
+) -> Step<()> {
     match (check_version(conn).await, migrate) {
         (Ok(()), _) => Ok(()),
         (Err(Fault::Refused(Error::SchemaOlder { .. })), Migrate::Auto) => {
-            apply(conn).await.map_err(|source| {
-                Error::Backend {
-                    operation: "migrate",
-                    source: Box::new(source),
-                }
-                .into()
-            })
+            if let Some(sealer) = sealer {
+                data_keys::refuse_foreign(conn, sealer.crypter).await?;
+            }
+            apply(conn, sealer).await
         }
         (Err(fault), _) => Err(fault),
     }
 }
 
-async fn apply(conn: &mut Connection) -> Result<(), sqlx::migrate::MigrateError> {
-    let migrator = migrator(migrations(conn));
-    match conn {
+/// Applies what is missing. In a SQLite database the program itself encrypts what earlier versions
+/// stored in the open, between two migrations.
+async fn apply(conn: &mut Connection, sealer: Option<Sealer<'_>>) -> Step<()> {
+    let sealed_after = match conn {
         #[cfg(feature = "sqlite")]
-        Connection::Sqlite(held) => migrator.run_direct(None, &mut **held, false).await,
+        Connection::Sqlite(_) => version_of(super::sqlite::ENCRYPTED_COLUMNS, migrations(conn)),
         #[cfg(feature = "postgres")]
-        Connection::Postgres(held) => migrator.run_direct(None, &mut **held, false).await,
+        Connection::Postgres(_) => 0,
+    };
+    if found(conn).await? < sealed_after {
+        run(conn, Some(sealed_after)).await?;
+        #[cfg(feature = "sqlite")]
+        super::sqlite::seal(conn, sealer).await?;
     }
+    run(conn, None).await
+}
+
+/// The version that the migration of that name makes.
+#[cfg(feature = "sqlite")]
+pub(super) fn version_of(name: &str, migrations: Migrations) -> i64 {
+    let mut numbered = (1..).zip(migrations);
+    let found = numbered.find(|(_, migration)| migration.0 == name);
+    found.map_or(0, |(version, _)| version)
+}
+
+/// Runs what is missing, up to a version.
+pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> {
+    let migrator = migrator(migrations(conn));
+    let ran = match conn {
+        #[cfg(feature = "sqlite")]
+        Connection::Sqlite(held) => migrator.run_direct(target, &mut **held, false).await,
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(held) => migrator.run_direct(target, &mut **held, false).await,
+    };
+    ran.map_err(|source| {
+        Error::Backend {
+            operation: "migrate",
+            source: Box::new(source),
+        }
+        .into()
+    })
 }
 
 /// Refuses a schema that is older or newer than this program's.

@@ -4,9 +4,10 @@ use super::connection::Connection;
 use super::row::Row;
 use time::OffsetDateTime;
 
+use super::Shared;
 use super::column::{Columns, ms};
 use super::fault::{Step, taken};
-use super::operators;
+use super::operators::{self, AddressDigest};
 use super::query::query;
 use super::tx::{ChangeTx, Tx};
 use crate::{
@@ -45,32 +46,35 @@ pub(super) const NOTE_USE: &str = "
 const END: &str = "DELETE FROM console_sessions WHERE operator_id = $1 AND session_id = $2";
 const END_ALL_BUT: &str = "
     DELETE FROM console_sessions WHERE operator_id = $1 AND session_id IS DISTINCT FROM $2";
-const NOTE_FAILURE: &str = "INSERT INTO login_failures (email, failed_at) VALUES ($1, $2)";
+const NOTE_FAILURE: &str = "
+    INSERT INTO login_failures (email_digest, failed_at) VALUES ($1, $2)";
 const FAILURES: &str = "
     SELECT count(*) AS count, min(failed_at) AS oldest FROM login_failures
-    WHERE email = $1 AND failed_at >= $2";
-const FORGET_FAILURES: &str = "DELETE FROM login_failures WHERE email = $1";
+    WHERE email_digest = $1 AND failed_at >= $2";
+const FORGET_FAILURES: &str = "
+    DELETE FROM login_failures
+    WHERE email_digest = (SELECT email_digest FROM console_users WHERE operator_id = $1)";
 
-fn read(row: &Row) -> Result<Session> {
+fn read(row: &Row, shared: &Shared) -> Result<Session> {
     let columns = Columns::of(row, "console_sessions");
     Ok(Session {
         session_id: columns.parse("session_id")?,
-        operator: operators::read(row)?,
+        operator: operators::read(row, shared)?,
         created_at: columns.time("opened_at")?,
         last_used_at: columns.time("last_used_at")?,
         expires_at: columns.time("expires_at")?,
     })
 }
 
-async fn must_find(conn: &mut Connection, session_id: &str) -> Step<Session> {
-    let row = query(ONE).bind(session_id).fetch_optional(conn).await?;
-    let session = row.as_ref().map(read).transpose()?;
-    Ok(session.ok_or(Entity::Session)?)
+async fn must_find(tx: &mut Tx, session_id: &str) -> Step<Session> {
+    let row = query(ONE).bind(session_id).fetch_optional(tx.conn());
+    let row = row.await?.ok_or(Entity::Session)?;
+    Ok(read(&row, &tx.shared)?)
 }
 
 pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Session> {
     let at = tx.at();
-    let operator = operators::must_find(tx.conn(), &new.operator_id).await?;
+    operators::must_find(tx, &new.operator_id).await?;
     query(INSERT)
         .bind(new.session_id.as_str())
         .bind(new.operator_id.as_str())
@@ -81,7 +85,7 @@ pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Sess
         .await
         .map_err(taken(Conflict::IdTaken))?;
     query(FORGET_FAILURES)
-        .bind(&operator.email)
+        .bind(new.operator_id.as_str())
         .execute(tx.conn())
         .await?;
     let event = Event::LoginAttempt {
@@ -89,12 +93,13 @@ pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Sess
         reason: None,
     };
     tx.post(&Chain::Platform, &event).await?;
-    must_find(tx.conn(), new.session_id.as_str()).await
+    must_find(tx.tx, new.session_id.as_str()).await
 }
 
 /// The session of a token, in its life and not idle.
 pub(super) async fn live(
     conn: &mut Connection,
+    shared: &Shared,
     token: SessionTokenHash,
     now: OffsetDateTime,
     idle_since: OffsetDateTime,
@@ -105,7 +110,7 @@ pub(super) async fn live(
         .bind(ms(idle_since))
         .fetch_optional(conn)
         .await?;
-    Ok(row.as_ref().map(read).transpose()?)
+    Ok(row.map(|row| read(&row, shared)).transpose()?)
 }
 
 /// Notes the use of a live session.
@@ -122,7 +127,7 @@ pub(super) async fn note_use(
         .fetch_optional(tx.conn())
         .await?;
     match used {
-        Some(row) => must_find(tx.conn(), row.get("session_id")?).await.map(Some),
+        Some(row) => must_find(tx, row.get("session_id")?).await.map(Some),
         None => Ok(None),
     }
 }
@@ -130,6 +135,7 @@ pub(super) async fn note_use(
 /// A console user's sessions in their life, newest first.
 pub(super) async fn list(
     conn: &mut Connection,
+    shared: &Shared,
     operator_id: &OperatorId,
     now: OffsetDateTime,
 ) -> Step<Vec<Session>> {
@@ -138,7 +144,8 @@ pub(super) async fn list(
         .bind(ms(now))
         .fetch_all(conn)
         .await?;
-    Ok(rows.iter().map(read).collect::<Result<_>>()?)
+    let sessions = rows.iter().map(|row| read(row, shared));
+    Ok(sessions.collect::<Result<_>>()?)
 }
 
 pub(super) async fn end(
@@ -173,12 +180,12 @@ pub(super) async fn end_all_but(
 
 pub(super) async fn record_failure(
     tx: &mut ChangeTx<'_>,
-    email: &str,
+    address: &AddressDigest,
     operator_id: Option<OperatorId>,
 ) -> Step<()> {
     let at = tx.at();
     query(NOTE_FAILURE)
-        .bind(email)
+        .bind(&address[..])
         .bind(ms(at))
         .execute(tx.conn())
         .await?;
@@ -192,11 +199,11 @@ pub(super) async fn record_failure(
 /// The failed sign-ins under an address at or after `since`.
 pub(super) async fn failures(
     conn: &mut Connection,
-    email: &str,
+    address: &AddressDigest,
     since: OffsetDateTime,
 ) -> Step<LoginFailures> {
     let row = query(FAILURES)
-        .bind(email)
+        .bind(&address[..])
         .bind(ms(since))
         .fetch_one(conn)
         .await?;

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use tracing::Instrument as _;
 
 use super::connection::Connection;
+use super::encrypted::Sealer;
 use super::fault::{Fault, Step};
 use super::{Shared, SqlStore, leases};
 use crate::posting::to_millisecond;
@@ -47,6 +48,11 @@ impl Tx {
         &mut self.connection
     }
 
+    /// The connection, and what encrypts what is written on it.
+    pub(super) fn conn_and_sealer(&mut self) -> (&mut Connection, Sealer<'_>) {
+        (&mut self.connection, self.shared.sealer())
+    }
+
     /// Tells `notice` to every process once this is committed.
     pub(super) fn notify(&mut self, notice: Notice) {
         if !self.notices.contains(&notice) {
@@ -77,11 +83,11 @@ impl ChangeTx<'_> {
     }
 }
 
-impl SqlStore {
+impl Shared {
     /// Runs `work` in a transaction that commits if it succeeds and leaves nothing if it does not.
     /// It may run more than once, each time on what the database holds then.
     pub(super) async fn run_tx<T, W>(
-        &self,
+        self: &Arc<Self>,
         name: &'static str,
         isolation: Isolation,
         work: W,
@@ -90,7 +96,7 @@ impl SqlStore {
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Clone + Send + 'static,
     {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(self);
         let task = async move {
             let started = Instant::now();
             let (mut tries, mut pause) = (1, PAUSE);
@@ -139,14 +145,29 @@ impl SqlStore {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let span = tracing::debug_span!("transaction", name);
-        self.shared
-            .transactions
+        self.transactions
             .spawn(work.instrument(span))
             .await
             .map_err(|ended| Error::Backend {
                 operation: name,
                 source: Box::new(ended),
             })?
+    }
+}
+
+impl SqlStore {
+    /// As [`Shared::run_tx`].
+    pub(super) async fn run_tx<T, W>(
+        &self,
+        name: &'static str,
+        isolation: Isolation,
+        work: W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T> + Clone + Send + 'static,
+    {
+        self.shared.run_tx(name, isolation, work).await
     }
 
     /// Runs `work` in a transaction that makes `change`, and keeps the change's answer with it.

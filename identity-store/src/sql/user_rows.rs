@@ -7,6 +7,7 @@ use identity_pki::TenantId;
 use serde::Deserialize;
 
 use super::column::{Columns, Window, json, ms, word};
+use super::contact::{Contact, StoredUser};
 use super::fault::{Step, taken};
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
@@ -60,8 +61,8 @@ const INSERT: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, false, 'none', 'none', $7, 0, $8)";
 const UPDATE: &str = "
     UPDATE users
-    SET display_name = $3, email = $4, mobile = $5, suspended = $6, consent_status = $7,
-        kyc_status = $8, kyc_provider = $9, kyc_level = $10, palm_policy = $11
+    SET suspended = $3, consent_status = $4, kyc_status = $5, kyc_provider = $6, kyc_level = $7,
+        palm_policy = $8
     WHERE tenant_id = $1 AND user_id = $2";
 const THROTTLE: &str = "
     UPDATE users SET consecutive_failures = $3, last_failure_at = $4
@@ -115,20 +116,20 @@ fn read_palms(columns: Columns<'_>) -> Result<Vec<Palm>> {
     rows.into_iter().map(palm).collect()
 }
 
-pub(super) fn read(row: &Row) -> Result<User> {
+fn read(row: &Row) -> Result<StoredUser> {
     let columns = Columns::of(row, "users");
     let throttle = UserThrottle::stored(
         columns.number("consecutive_failures")?,
         columns.time_option("last_failure_at")?,
     );
     let policy: UserPalmPolicy = columns.json("palm_policy")?;
-    Ok(User {
+    let user = User {
         tenant_id: columns.parse("tenant_id")?,
         user_id: columns.parse("user_id")?,
         internal_id: columns.parse("internal_id")?,
-        display_name: columns.get("display_name")?,
-        email: columns.get("email")?,
-        mobile: columns.get("mobile")?,
+        display_name: None,
+        email: None,
+        mobile: None,
         status: status(columns.get("suspended")?, throttle),
         palms: read_palms(columns)?,
         consent_status: columns.word("consent_status")?,
@@ -140,7 +141,9 @@ pub(super) fn read(row: &Row) -> Result<User> {
         palm_policy: policy,
         throttle,
         created_at: columns.time("created_at")?,
-    })
+    };
+    let contact = Contact::read(columns)?;
+    Ok(StoredUser { user, contact })
 }
 
 /// A lock is not stored: it is what the failed tries amount to, under any suspension.
@@ -158,7 +161,7 @@ pub(super) async fn find(
     conn: &mut Connection,
     tenant_id: &TenantId,
     user_id: &UserId,
-) -> Step<Option<User>> {
+) -> Step<Option<StoredUser>> {
     let row = query(ONE)
         .bind(tenant_id.as_str())
         .bind(user_id.as_str())
@@ -172,7 +175,7 @@ pub(super) async fn must_find(
     conn: &mut Connection,
     tenant_id: &TenantId,
     user_id: &UserId,
-) -> Step<User> {
+) -> Step<StoredUser> {
     let found = find(conn, tenant_id, user_id).await?;
     Ok(found.ok_or(Entity::User)?)
 }
@@ -181,7 +184,7 @@ pub(super) async fn list(
     conn: &mut Connection,
     tenant_id: &TenantId,
     window: Window,
-) -> Step<Vec<User>> {
+) -> Step<Vec<StoredUser>> {
     let rows = query(LIST)
         .bind(tenant_id.as_str())
         .bind(window.at)
@@ -194,13 +197,14 @@ pub(super) async fn list(
 
 pub(super) async fn insert(tx: &mut ChangeTx<'_>, user: &NewUser) -> Step<()> {
     let at = tx.at();
+    let contact = Contact::of(&tx.tx.shared, user)?;
     query(INSERT)
         .bind(user.tenant_id.as_str())
         .bind(user.user_id.as_str())
         .bind(user.internal_id.as_str())
-        .bind(user.display_name.as_deref())
-        .bind(user.email.as_deref())
-        .bind(user.mobile.as_deref())
+        .bind(contact.display_name.as_deref())
+        .bind(contact.email.as_deref())
+        .bind(contact.mobile.as_deref())
         .bind(json(&UserPalmPolicy::default())?)
         .bind(ms(at))
         .execute(tx.conn())
@@ -209,14 +213,11 @@ pub(super) async fn insert(tx: &mut ChangeTx<'_>, user: &NewUser) -> Step<()> {
     Ok(())
 }
 
-/// Writes everything about a user but their palms and their failed tries.
+/// Writes everything about a user but their name and addresses, their palms and their failed tries.
 pub(super) async fn update(tx: &mut ChangeTx<'_>, user: &User) -> Step<()> {
     query(UPDATE)
         .bind(user.tenant_id.as_str())
         .bind(user.user_id.as_str())
-        .bind(user.display_name.as_deref())
-        .bind(user.email.as_deref())
-        .bind(user.mobile.as_deref())
         .bind(user.status == UserStatus::Suspended)
         .bind(word(&user.consent_status)?)
         .bind(word(&user.kyc.status)?)

@@ -7,7 +7,7 @@ use super::cancel::{Whose, cancel_open};
 use super::column::{Window, place};
 use super::fault::Step;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, consents, erasures, tenants, user_rows};
+use super::{SqlStore, consents, contact, erasures, tenants, user_rows};
 use crate::{
     Chain, Change, Conflict, Consent, ConsentStatus, Entity, Event, Kyc, NewConsent, NewUser, Page,
     PageRequest, PalmErasure, Result, User, UserEdit, UserId, UserPalmPolicy, UserStatus,
@@ -27,7 +27,7 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewUser) -> Step<User> {
     };
     tx.post(&Chain::Tenant(user.tenant_id.clone()), &event)
         .await?;
-    Ok(user)
+    Ok(user.shown(&tx.tx.shared))
 }
 
 async fn suspend(
@@ -39,7 +39,7 @@ async fn suspend(
     tx.lock_user(tenant_id, user_id).await?;
     let mut user = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
     if suspended == (user.status == UserStatus::Suspended) {
-        return Ok(user);
+        return Ok(user.shown(&tx.tx.shared));
     }
     user.status = user_rows::status(suspended, user.throttle);
     user_rows::update(tx, &user).await?;
@@ -58,7 +58,7 @@ async fn suspend(
         )
         .await?;
     }
-    Ok(user)
+    Ok(user.shown(&tx.tx.shared))
 }
 
 async fn clear_lock(tx: &mut ChangeTx<'_>, tenant_id: &TenantId, user_id: &UserId) -> Step<User> {
@@ -69,7 +69,8 @@ async fn clear_lock(tx: &mut ChangeTx<'_>, tenant_id: &TenantId, user_id: &UserI
         user: user.subject(),
     };
     tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
-    user_rows::must_find(tx.conn(), tenant_id, user_id).await
+    let user = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
+    Ok(user.shown(&tx.tx.shared))
 }
 
 async fn finish_erasure(tx: &mut ChangeTx<'_>, erasure: &PalmErasure) -> Step<()> {
@@ -85,8 +86,30 @@ async fn finish_erasure(tx: &mut ChangeTx<'_>, erasure: &PalmErasure) -> Step<()
     Ok(())
 }
 
+async fn tell_updated(tx: &mut ChangeTx<'_>, user: &User) -> Step<()> {
+    let event = Event::UserUpdated {
+        user: user.subject(),
+    };
+    tx.post(&Chain::Tenant(user.tenant_id.clone()), &event)
+        .await
+}
+
+async fn edit_contact(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: &TenantId,
+    user_id: &UserId,
+    edit: &UserEdit,
+) -> Step<User> {
+    tx.lock_user(tenant_id, user_id).await?;
+    let before = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
+    contact::edit(tx, &before, edit).await?;
+    tell_updated(tx, &before).await?;
+    let user = user_rows::must_find(tx.conn(), tenant_id, user_id).await?;
+    Ok(user.shown(&tx.tx.shared))
+}
+
 impl SqlStore {
-    /// Changes what is known about a user.
+    /// Changes what is known about a user beside their name and addresses.
     async fn edit_user(
         &self,
         name: &'static str,
@@ -102,11 +125,8 @@ impl SqlStore {
                 let mut user = user_rows::must_find(tx.conn(), &tenant_id, &user_id).await?;
                 edit(&mut user);
                 user_rows::update(tx, &user).await?;
-                let event = Event::UserUpdated {
-                    user: user.subject(),
-                };
-                tx.post(&Chain::Tenant(tenant_id), &event).await?;
-                Ok(user)
+                tell_updated(tx, &user).await?;
+                Ok(user.shown(&tx.tx.shared))
             })
         })
         .await
@@ -124,7 +144,8 @@ impl UserStore for SqlStore {
 
     async fn user(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<Option<User>> {
         self.read("user", async |conn| {
-            user_rows::find(conn, tenant_id, user_id).await
+            let user = user_rows::find(conn, tenant_id, user_id).await?;
+            Ok(user.map(|user| user.shown(&self.shared)))
         })
         .await
     }
@@ -133,7 +154,9 @@ impl UserStore for SqlStore {
         let window = Window::of(&page)?;
         let users = self
             .read("users", async |conn| {
-                user_rows::list(conn, tenant_id, window).await
+                let users = user_rows::list(conn, tenant_id, window).await?;
+                let shown = users.into_iter().map(|user| user.shown(&self.shared));
+                Ok(shown.collect::<Vec<_>>())
             })
             .await?;
         Ok(Page::cut(users, page.limit, |user| {
@@ -148,8 +171,9 @@ impl UserStore for SqlStore {
         user_id: &UserId,
         edit: UserEdit,
     ) -> Result<User> {
-        self.edit_user("update_user", change, tenant_id, user_id, |user| {
-            edit.apply(user);
+        let (tenant_id, user_id) = (tenant_id.clone(), user_id.clone());
+        self.run_change("update_user", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(async move { edit_contact(tx, &tenant_id, &user_id, &edit).await })
         })
         .await
     }
@@ -243,7 +267,8 @@ impl UserStore for SqlStore {
                     if user.consent_status != ConsentStatus::Granted {
                         return Err(Entity::Consent.into());
                     }
-                    consents::withdraw(tx, user).await
+                    let user = consents::withdraw(tx, user).await?;
+                    Ok(user.shown(&tx.tx.shared))
                 })
             },
         )

@@ -1,17 +1,28 @@
 use async_trait::async_trait;
+use identity_pki::Fingerprint;
 
-use crate::{CaRecord, CaState, Change, NamedSecret, Result, SecretBytes, ServerCertRecord};
+use crate::{
+    CaRecord, CaState, Change, NamedSecret, PrivateKeyPem, Result, SecretBytes, ServerCertRecord,
+};
 
 /// The platform's keys and certificates. Back ends that write to disk encrypt private keys and
 /// secrets with the data key. Events go to the platform's audit chain.
+///
+/// Certificates are read without their keys, so that a key that cannot be decrypted fails only what
+/// needs that key.
 #[async_trait]
 pub trait SecretStore: Send + Sync {
     /// The server's TLS certificate.
     async fn server_cert(&self) -> Result<Option<ServerCertRecord>>;
 
-    /// Replaces the server's TLS certificate; returns whether it is the first.
+    /// Replaces the server's TLS certificate and its key; returns whether it is the first.
     /// Event: `server_cert_uploaded`.
-    async fn put_server_cert(&self, change: Change, cert: ServerCertRecord) -> Result<bool>;
+    async fn put_server_cert(
+        &self,
+        change: Change,
+        cert: ServerCertRecord,
+        key: PrivateKeyPem,
+    ) -> Result<bool>;
 
     /// All platform CAs, newest first.
     async fn cas(&self) -> Result<Vec<CaRecord>>;
@@ -22,9 +33,21 @@ pub trait SecretStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
-    async fn add_ca(&self, change: Change, ca: CaRecord) -> Result<CaState>;
+    async fn add_ca(&self, change: Change, ca: CaRecord, key: PrivateKeyPem) -> Result<CaState>;
+
+    /// The private key of the certificate of that fingerprint: a CA's, or the server's own. `None`
+    /// when there is no such certificate, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decrypt`](crate::Error::Decrypt) when no data key opens it.
+    async fn private_key(&self, certificate: &Fingerprint) -> Result<Option<PrivateKeyPem>>;
 
     /// The secret of that name; where there is none yet, `fresh` becomes it. Of any number of
     /// callers all get the same one. No event, no audit row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decrypt`](crate::Error::Decrypt), which names it, when no data key opens it.
     async fn named_secret(&self, name: NamedSecret, fresh: SecretBytes) -> Result<SecretBytes>;
 }

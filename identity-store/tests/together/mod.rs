@@ -17,6 +17,7 @@ use identity_store::{
     Actor, AuditStore as _, CertificateRecord, CertificateStore as _, Chain, Change, Conflict,
     DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, PairDevice, Paired, PairingOffer,
     SqlStore, Store as _, StoreObserver, TenantStore as _, Transaction, TransactionEnd,
+    UnreadableValue,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -39,6 +40,8 @@ impl StoreObserver for Counted {
             _ => {}
         }
     }
+
+    fn unreadable(&self, _value: &UnreadableValue) {}
 }
 
 fn change() -> Change {

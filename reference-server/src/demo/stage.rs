@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use biowave_client::simulator::PalmServer;
 use identity_pki::ServerCertificate;
-use identity_store::{Actor, Change, PrivateKeyPem, ServerCertRecord};
+use identity_store::{
+    Actor, Change, PrivateKeyPem, SecretStore as _, ServerCertRecord, Store as _,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
     SanType,
@@ -65,12 +67,17 @@ impl Stage {
         let now = SystemClock.now();
         let request_id = RequestId::generate(now);
         let change = Change::new(now, Actor::System("demo"), request_id.as_str());
-        store.put_server_cert(change, identity.record).await?;
+        let ServerIdentity {
+            ca_pem,
+            record,
+            key,
+        } = identity;
+        store.put_server_cert(change, record, key).await?;
         store.close().await;
         let server = Server::start(config, None).await?;
         Ok(Self {
             base_url: format!("https://{}", server.address),
-            ca_pem: identity.ca_pem,
+            ca_pem,
             ca_file,
             initial_password,
             palms,
@@ -114,6 +121,7 @@ pub(super) fn password() -> String {
 struct ServerIdentity {
     ca_pem: String,
     record: ServerCertRecord,
+    key: PrivateKeyPem,
 }
 
 impl ServerIdentity {
@@ -136,9 +144,9 @@ impl ServerIdentity {
             record: ServerCertRecord {
                 fingerprint: certificate.fingerprint(),
                 not_after: certificate.not_after(),
-                private_key: PrivateKeyPem::new(key.serialize_pem()),
                 chain_pem,
             },
+            key: PrivateKeyPem::new(key.serialize_pem()),
         })
     }
 }

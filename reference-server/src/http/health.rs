@@ -73,9 +73,13 @@ struct Readiness {
     server_cert_configured: bool,
     /// The platform CA is there. Without it no scanner is served.
     platform_ca_configured: bool,
+    /// Certificates can be issued. `DOWN` with a CA that is there: its key cannot be read, and
+    /// everything but pairing and renewal goes on.
+    issuing: Status,
 }
 
-/// Database and schema are good. A missing CA is told and is no failure.
+/// Database and schema are good. A missing CA, or one whose key cannot be read, is told and is no
+/// failure.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     responses(
@@ -85,11 +89,16 @@ struct Readiness {
 )]
 async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
     let database = database(&app).await;
+    let ca = app.ca.load();
     let readiness = Readiness {
         status: database,
         database,
         server_cert_configured: app.tls.is_https(),
-        platform_ca_configured: app.ca.load().is_some(),
+        platform_ca_configured: ca.is_configured(),
+        issuing: match ca.ready().is_some() {
+            true => Status::Up,
+            false => Status::Down,
+        },
     };
     (code(database), Json(readiness))
 }
@@ -151,6 +160,9 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     if let Some(age) = app.denylist.age(now) {
         metrics::gauge!("denylist_age_seconds").set(age.as_seconds_f64());
     }
+    let ca = app.ca.load();
+    let unusable = ca.is_configured() && ca.ready().is_none();
+    metrics::gauge!("ca_key_unusable").set(f64::from(u8::from(unusable)));
     metrics::gauge!("denylist_stale").set(f64::from(u8::from(app.denylist.is_stale(now))));
     let text = app
         .metrics

@@ -91,7 +91,8 @@ struct ConsoleUserEdit {
 #[derive(Debug, Serialize, ToSchema)]
 struct ConsoleUser {
     id: String,
-    email: String,
+    /// `null` if it cannot be read: set it anew.
+    email: Option<String>,
     #[schema(value_type = String)]
     role: Role,
     #[schema(value_type = Option<String>)]

@@ -261,7 +261,8 @@ impl World {
         let csr = parameters.serialize_request(key).unwrap();
         let policy = CsrPolicy::new(webpki::aws_lc_rs::ECDSA_P256_SHA256);
         let csr = policy.check_der(csr.der()).unwrap();
-        let ca = self.app.ca.load_full().unwrap();
+        let ca = self.app.ca.load_full();
+        let ca = ca.ready().unwrap();
         let terms = Terms::new(
             self.clock.now(),
             time::Duration::days(90),
@@ -332,10 +333,10 @@ async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificat
     let record = ServerCertRecord {
         fingerprint: Fingerprint::of_certificate(server.cert.der()),
         chain_pem: server.cert.pem(),
-        private_key: PrivateKeyPem::new(server.signing_key.serialize_pem()),
         not_after: datetime!(2030-01-01 0:00 UTC),
     };
-    store.put_server_cert(change(), record).await.unwrap();
+    let key = PrivateKeyPem::new(server.signing_key.serialize_pem());
+    store.put_server_cert(change(), record, key).await.unwrap();
     let key = AwsLcSigner::generate_pem().unwrap();
     let signer = Box::new(AwsLcSigner::from_pkcs8_pem(key.expose()).unwrap());
     let terms = Terms::new(now, CA_VALIDITY, time::Duration::HOUR);
@@ -343,11 +344,10 @@ async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificat
     let record = CaRecord {
         fingerprint: ca.certificate().fingerprint(),
         certificate_pem: ca.certificate().pem(),
-        private_key: key,
         state: CaState::Active,
         not_after: ca.certificate().not_after(),
         created_at: now,
     };
-    store.add_ca(change(), record).await.unwrap();
+    store.add_ca(change(), record, key).await.unwrap();
     reqwest::Certificate::from_pem(server.cert.pem().as_bytes()).unwrap()
 }

@@ -3,10 +3,11 @@
 mod connect;
 mod notices;
 
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 
 use super::connection::{Connection, Held};
 use super::database::PoolOptions;
+use super::encrypted::Sealer;
 use super::fault::{Fault, Step};
 use super::query::query;
 use super::schema::{self, Migrate, Migrations};
@@ -38,16 +39,17 @@ impl PostgresDatabase {
         pool: &PoolOptions,
         migrate: Migrate,
         observed: Observed,
+        sealer: Sealer<'_>,
     ) -> Result<Self> {
         let options = connect::options(database_url)?;
-        bring_up(&options, migrate).await?;
+        bring_up(&options, migrate, Some(sealer)).await?;
         let pool = connect::pool(options.clone(), pool);
         let notices = Notices::start(options, pool.clone(), observed);
         Ok(Self { pool, notices })
     }
 
-    pub(super) async fn migrate(database_url: &str) -> Result<()> {
-        bring_up(&connect::options(database_url)?, Migrate::Auto).await
+    pub(super) async fn migrate(database_url: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
+        bring_up(&connect::options(database_url)?, Migrate::Auto, sealer).await
     }
 
     pub(super) async fn begin(&self, isolation: Isolation) -> sqlx::Result<Connection> {
@@ -76,17 +78,21 @@ impl PostgresDatabase {
 
 /// Applies what is missing under a lock that every process takes, or refuses a schema that is not
 /// this program's.
-async fn bring_up(options: &sqlx::postgres::PgConnectOptions, migrate: Migrate) -> Result<()> {
+async fn bring_up(
+    options: &PgConnectOptions,
+    migrate: Migrate,
+    sealer: Option<Sealer<'_>>,
+) -> Result<()> {
     let run = async {
         let pool = connect::single(options.clone());
         let mut connection = Connection::Postgres(Held::Reader(pool.acquire().await?));
         // Whose schema is right needs no lock, and no right to change it.
-        let found = schema::bring_up(&mut connection, Migrate::Off).await;
+        let found = schema::bring_up(&mut connection, Migrate::Off, sealer).await;
         // Back to the pool: the lock needs it, and so does the pool's end.
         drop(connection);
         let outcome = match found {
             Err(Fault::Refused(Error::SchemaOlder { .. })) if migrate == Migrate::Auto => {
-                locked(&pool).await
+                locked(&pool, sealer).await
             }
             outcome => outcome,
         };
@@ -96,7 +102,7 @@ async fn bring_up(options: &sqlx::postgres::PgConnectOptions, migrate: Migrate) 
     run.await.map_err(|fault: Fault| fault.named("migrate"))
 }
 
-async fn locked(pool: &PgPool) -> Step<()> {
+async fn locked(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
     let begun = pool.begin_with("BEGIN").await?;
     let mut connection = Connection::Postgres(Held::Transaction(begun));
@@ -104,6 +110,6 @@ async fn locked(pool: &PgPool) -> Step<()> {
         .bind(MIGRATION_LOCK)
         .execute(&mut connection)
         .await?;
-    schema::bring_up(&mut connection, Migrate::Auto).await?;
+    schema::bring_up(&mut connection, Migrate::Auto, sealer).await?;
     Ok(connection.commit().await?)
 }

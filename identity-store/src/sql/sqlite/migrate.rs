@@ -2,8 +2,9 @@
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-use super::connect;
+use super::{connect, seal};
 use crate::sql::connection::{Connection, Held};
+use crate::sql::encrypted::Sealer;
 use crate::sql::fault::Fault;
 use crate::sql::schema::{self, Migrate};
 use crate::{Error, Result};
@@ -16,10 +17,11 @@ const TRIES: u32 = 30;
 pub(super) async fn bring_up(
     options: SqliteConnectOptions,
     migrate: Migrate,
+    sealer: Option<Sealer<'_>>,
 ) -> Result<SqlitePool> {
     let mut tries = 1;
     loop {
-        match connect_and_apply(options.clone(), migrate).await {
+        match connect_and_apply(options.clone(), migrate, sealer).await {
             Err(Error::Busy { .. }) if tries < TRIES => tries += 1,
             Err(Error::Busy { transaction, .. }) => {
                 return Err(Error::Busy { transaction, tries });
@@ -29,14 +31,19 @@ pub(super) async fn bring_up(
     }
 }
 
-async fn connect_and_apply(options: SqliteConnectOptions, migrate: Migrate) -> Result<SqlitePool> {
+async fn connect_and_apply(
+    options: SqliteConnectOptions,
+    migrate: Migrate,
+    sealer: Option<Sealer<'_>>,
+) -> Result<SqlitePool> {
     let run = async {
         let writer = connect::writer(options).await?;
         // sqlx's own migration lock does nothing on SQLite; the write lock is one.
         let begun = writer.begin_with("BEGIN IMMEDIATE").await?;
         let mut connection = Connection::Sqlite(Held::Transaction(begun));
-        schema::bring_up(&mut connection, migrate).await?;
+        schema::bring_up(&mut connection, migrate, sealer).await?;
         connection.commit().await?;
+        seal::scrub(&writer).await?;
         Ok(writer)
     };
     run.await.map_err(|fault: Fault| fault.named("migrate"))

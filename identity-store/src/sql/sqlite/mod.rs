@@ -5,15 +5,21 @@
 
 mod connect;
 mod migrate;
+mod seal;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use super::connection::{Connection, Held};
+use super::encrypted::Sealer;
 use super::fault::Fault;
 use super::schema::{Migrate, Migrations};
 use crate::Result;
 
 pub(super) use connect::{file, writer_options};
+pub(super) use seal::seal;
+
+/// The migration after which the program encrypts what was stored in the open, before the next.
+pub(super) const ENCRYPTED_COLUMNS: &str = "encrypted columns";
 
 pub(super) const MIGRATIONS: Migrations = &[
     (
@@ -28,6 +34,14 @@ pub(super) const MIGRATIONS: Migrations = &[
         "leases and rate limits",
         include_str!("../../../migrations/sqlite/0003_leases_and_rate_limits.sql"),
     ),
+    (
+        ENCRYPTED_COLUMNS,
+        include_str!("../../../migrations/sqlite/0004_encrypted_columns.sql"),
+    ),
+    (
+        "open columns go",
+        include_str!("../../../migrations/sqlite/0005_open_columns_go.sql"),
+    ),
 ];
 
 /// The connections to one file.
@@ -38,16 +52,20 @@ pub(super) struct SqliteDatabase {
 }
 
 impl SqliteDatabase {
-    pub(super) async fn open(options: SqliteConnectOptions, migrate: Migrate) -> Result<Self> {
-        let writer = migrate::bring_up(options.clone(), migrate).await?;
+    pub(super) async fn open(
+        options: SqliteConnectOptions,
+        migrate: Migrate,
+        sealer: Sealer<'_>,
+    ) -> Result<Self> {
+        let writer = migrate::bring_up(options.clone(), migrate, Some(sealer)).await?;
         let readers = connect::readers(options).await;
         let readers = readers.map_err(|error| Fault::from(error).named("open"))?;
         Ok(Self { writer, readers })
     }
 
-    pub(super) async fn migrate(file: &str) -> Result<()> {
+    pub(super) async fn migrate(file: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
         let options = connect::writer_options(file);
-        let writer = migrate::bring_up(options, Migrate::Auto).await?;
+        let writer = migrate::bring_up(options, Migrate::Auto, sealer).await?;
         writer.close().await;
         Ok(())
     }

@@ -1,7 +1,5 @@
-use super::{
-    File, NOW, acme, change, close, crypter, entropy, holds, pairing, scanner, waiting_device,
-};
-use crate::sql::{Migrate, PoolOptions, SqlStore};
+use super::{File, NOW, acme, change, close, holds, pairing, scanner, waiting_device};
+use crate::sql::SqlStore;
 use crate::{
     AuditStore as _, CaRecord, CaState, Chain, DeviceStatus, DeviceStore as _, Error,
     IdempotencyKey, IdempotencyStore as _, NamedSecret, PrivateKeyPem, Reservation, SecretBytes,
@@ -21,19 +19,19 @@ async fn store_secrets(store: &SqlStore) {
     let ca = CaRecord {
         fingerprint: Fingerprint::from_bytes([3; 32]),
         certificate_pem: "-----BEGIN CERTIFICATE-----\nca\n".to_owned(),
-        private_key: PrivateKeyPem::new(CA_KEY),
         state: CaState::Active,
         not_after: NOW + Duration::days(3650),
         created_at: NOW,
     };
-    store.add_ca(change(), ca).await.unwrap();
+    let key = PrivateKeyPem::new(CA_KEY);
+    store.add_ca(change(), ca, key).await.unwrap();
     let cert = ServerCertRecord {
         fingerprint: Fingerprint::from_bytes([4; 32]),
         chain_pem: "-----BEGIN CERTIFICATE-----\nserver\n".to_owned(),
-        private_key: PrivateKeyPem::new(SERVER_KEY),
         not_after: NOW + Duration::days(90),
     };
-    assert!(store.put_server_cert(change(), cert).await.unwrap());
+    let key = PrivateKeyPem::new(SERVER_KEY);
+    assert!(store.put_server_cert(change(), cert, key).await.unwrap());
     let fresh = SecretBytes::new(PEPPER.as_bytes());
     let named = store.named_secret(NamedSecret::PairingPepper, fresh);
     assert_eq!(named.await.unwrap().expose(), PEPPER.as_bytes());
@@ -79,10 +77,12 @@ async fn a_restart_reads_everything_back() {
     store.close().await;
 
     let store = file.open().await;
-    let cas = store.cas().await.unwrap();
-    assert_eq!(cas[0].private_key.expose(), CA_KEY);
-    let cert = store.server_cert().await.unwrap().unwrap();
-    assert_eq!(cert.private_key.expose(), SERVER_KEY);
+    let ca = store.cas().await.unwrap().remove(0).fingerprint;
+    let cert = store.server_cert().await.unwrap().unwrap().fingerprint;
+    for (certificate, key) in [(ca, CA_KEY), (cert, SERVER_KEY)] {
+        let stored = store.private_key(&certificate).await.unwrap();
+        assert_eq!(stored.unwrap().expose(), key);
+    }
     let other = SecretBytes::new(*b"made by a later start");
     let pepper = store.named_secret(NamedSecret::PairingPepper, other);
     assert_eq!(pepper.await.unwrap().expose(), PEPPER.as_bytes());
@@ -111,40 +111,6 @@ async fn a_device_survives_a_restart_with_its_certificate() {
 }
 
 #[tokio::test]
-async fn another_data_key_opens_nothing_and_breaks_nothing() {
-    let file = File::new();
-    let store = file.open().await;
-    store_secrets(&store).await;
-    store.close().await;
-
-    let other = SqlStore::open(
-        &file.url(),
-        &PoolOptions::default(),
-        crypter(8),
-        entropy(),
-        Migrate::Auto,
-    )
-    .await;
-    let other = other.unwrap();
-    let refused = other.server_cert().await.unwrap_err();
-    assert!(
-        matches!(
-            &refused,
-            Error::Decrypt {
-                table: "platform_secrets",
-                column: "secret"
-            }
-        ),
-        "{refused:?}"
-    );
-    assert!(other.tenant(&acme()).await.unwrap().is_some());
-    other.close().await;
-
-    let store = file.open().await;
-    assert!(store.server_cert().await.is_ok());
-}
-
-#[tokio::test]
 async fn a_ciphertext_that_was_moved_to_another_row_does_not_open() {
     let file = File::new();
     let store = file.open().await;
@@ -155,9 +121,11 @@ async fn a_ciphertext_that_was_moved_to_another_row_does_not_open() {
                 WHERE kind = 'server_cert'";
     let swapped = sqlx::query(swap).execute(&mut raw).await.unwrap();
     assert_eq!(swapped.rows_affected(), 1);
-    let refused = store.server_cert().await.unwrap_err();
+    let cert = store.server_cert().await.unwrap().unwrap();
+    let refused = store.private_key(&cert.fingerprint).await.unwrap_err();
     assert!(matches!(refused, Error::Decrypt { .. }), "{refused:?}");
-    assert!(store.cas().await.is_ok());
+    let ca = store.cas().await.unwrap().remove(0);
+    assert!(store.private_key(&ca.fingerprint).await.is_ok());
     close(store, raw).await;
 }
 

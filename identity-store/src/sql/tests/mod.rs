@@ -4,7 +4,9 @@
 #![cfg(feature = "sqlite")]
 
 mod concurrency;
+mod data_keys;
 mod file;
+mod open_columns;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +25,10 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::connection::{Connection, Held};
 use super::database::Database;
+use super::encrypted::Sealer;
+use super::schema as schema_of;
 use super::sqlite::{self, SqliteDatabase};
 use super::{Migrate, PoolOptions, SqlStore};
 use crate::posting::Entropy;
@@ -40,6 +45,11 @@ fn entropy() -> impl CryptoRng + Send + 'static {
 
 fn crypter(key: u8) -> Crypter {
     Crypter::new(vec![DataKey::new("test", [key; 32]).unwrap()]).unwrap()
+}
+
+fn keyed(keys: &[u8]) -> Crypter {
+    let key = |byte: &u8| DataKey::new(format!("k{byte}"), [*byte; 32]).unwrap();
+    Crypter::new(keys.iter().map(key).collect()).unwrap()
 }
 
 /// A database file in a directory that goes with the test.
@@ -66,6 +76,12 @@ impl File {
         self.try_open(Migrate::Auto).await.unwrap()
     }
 
+    /// A store with these data keys, each under the id `k` and its byte.
+    async fn open_with(&self, keys: &[u8]) -> Result<SqlStore> {
+        let pool = PoolOptions::default();
+        SqlStore::open(&self.url(), &pool, keyed(keys), entropy(), Migrate::Auto).await
+    }
+
     async fn try_open(&self, migrate: Migrate) -> Result<SqlStore> {
         let pool = PoolOptions::default();
         SqlStore::open(&self.url(), &pool, crypter(7), entropy(), migrate).await
@@ -75,9 +91,28 @@ impl File {
     async fn open_impatient(&self) -> SqlStore {
         let options = sqlite::writer_options(self.path().to_str().unwrap());
         let options = options.busy_timeout(Duration::from_millis(20));
-        let database = SqliteDatabase::open(options, Migrate::Auto).await.unwrap();
-        let (database, observers) = (Database::Sqlite(database), Arc::default());
-        SqlStore::over(database, observers, crypter(7), Entropy::new(entropy()), 2)
+        let (crypter, entropy) = (crypter(7), Entropy::new(entropy()));
+        let sealer = Sealer {
+            crypter: &crypter,
+            entropy: &entropy,
+        };
+        let database = SqliteDatabase::open(options, Migrate::Auto, sealer).await;
+        let (database, observers) = (Database::Sqlite(database.unwrap()), Arc::default());
+        let store = SqlStore::over(database, observers, crypter, entropy, 2);
+        store.await.unwrap()
+    }
+
+    /// Makes a database of an earlier version.
+    async fn make_version(&self, version: i64) -> SqlitePool {
+        let options = sqlite::writer_options(self.path().to_str().unwrap());
+        let pool = SqlitePool::connect_with(options).await.unwrap();
+        let begun = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let mut connection = Connection::Sqlite(Held::Transaction(begun));
+        schema_of::run(&mut connection, Some(version))
+            .await
+            .unwrap();
+        connection.commit().await.unwrap();
+        pool
     }
 
     /// A connection that is not the store's.

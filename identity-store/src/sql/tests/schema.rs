@@ -1,11 +1,11 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{File, readers, waiting_device, writer};
+use super::{File, entropy, readers, waiting_device, writer};
 use crate::sql::{
     Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, denied, device_rows,
     erasures, operators, pairing, post, sessions,
 };
-use crate::{CertificateStore as _, DeviceStore as _, Error, Store as _};
+use crate::{DeviceStore as _, Error, Store as _};
 
 #[tokio::test]
 async fn commits_are_on_the_disk_before_they_are_answered() {
@@ -51,7 +51,9 @@ async fn a_newer_schema_is_refused_and_left_alone() {
             "{error:?}"
         );
     }
-    let error = SqlStore::migrate(&file.url()).await.unwrap_err();
+    let error = SqlStore::migrate(&file.url(), None, entropy())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::SchemaNewer { .. }), "{error:?}");
 }
 
@@ -64,7 +66,9 @@ async fn an_older_schema_is_refused_when_migrating_is_switched_off() {
         matches!(error, Error::SchemaOlder { found: 0, .. }),
         "{error:?}"
     );
-    SqlStore::migrate(&file.url()).await.unwrap();
+    SqlStore::migrate(&file.url(), None, entropy())
+        .await
+        .unwrap();
     let opened = file.try_open(Migrate::Off).await;
     opened.unwrap().check().await.unwrap();
 }
@@ -74,7 +78,7 @@ async fn migrating_twice_at_once_migrates_once() {
     let file = File::new();
     let migrations = (0..6).map(|_| {
         let url = file.url();
-        tokio::spawn(async move { SqlStore::migrate(&url).await })
+        tokio::spawn(async move { SqlStore::migrate(&url, None, entropy()).await })
     });
     for migration in migrations.collect::<Vec<_>>() {
         migration.await.unwrap().unwrap();
@@ -87,32 +91,20 @@ async fn migrating_twice_at_once_migrates_once() {
 #[tokio::test]
 async fn denials_from_before_they_named_serial_and_ca_get_both_from_the_ledger() {
     let file = File::new();
-    let store = file.open().await;
-    waiting_device(&store).await.unwrap();
-    let pairing = super::pairing(1);
-    let certificate = pairing.certificate.clone();
-    store.pair_device(super::change(), pairing).await.unwrap();
-    let revoked = store.revoke_device(super::change(), &certificate.identity);
-    revoked.await.unwrap();
-    let denials = store.denials(0, 10).await.unwrap();
-    assert_eq!(denials[0].serial, certificate.serial);
-    assert_eq!(denials[0].ca_fingerprint, certificate.ca_fingerprint);
-
+    let earlier = file.make_version(1).await;
+    let denied = "
+        INSERT INTO issued_certificates VALUES ('acme', 'dev_1', x'0000000000000000000000000000000000000007', x'01', x'02',
+            x'03', x'04', 'device', 'pairing', 0, 1, 'pem', 'req', 0);
+        INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
+            revoked_at, revoked_by, not_after)
+        VALUES ('acme', 'dev_1', x'01', x'02', 'revoked', 0, 'op', 1)";
+    sqlx::Executor::execute(&earlier, denied).await.unwrap();
+    earlier.close().await;
+    file.open().await.close().await;
     let mut raw = file.raw().await;
-    for statement in [
-        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN serial",
-        "ALTER TABLE revoked_cert_fingerprints DROP COLUMN ca_fingerprint",
-        "DROP TABLE leases",
-        "DROP TABLE rate_limit_buckets",
-        "ALTER TABLE palm_erasures DROP COLUMN claimed_until",
-        "DROP INDEX challenge_attempts_under_way",
-        "DELETE FROM _sqlx_migrations WHERE version >= 2",
-    ] {
-        sqlx::query(statement).execute(&mut raw).await.unwrap();
-    }
-    super::close(store, raw).await;
-    let migrated = file.open().await;
-    assert_eq!(migrated.denials(0, 10).await.unwrap(), denials);
+    let named = "SELECT hex(serial) || ' ' || hex(ca_fingerprint) FROM revoked_cert_fingerprints";
+    let named: String = sqlx::query_scalar(named).fetch_one(&mut raw).await.unwrap();
+    assert_eq!(named, format!("{}07 04", "00".repeat(19)));
 }
 
 #[tokio::test]
@@ -171,6 +163,7 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         // The platform's own.
         "console_users",
         "console_sessions",
+        "data_keys",
         "login_failures",
         "platform_secrets",
         "idempotent_answers",

@@ -29,7 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Serialize, ToSchema)]
 struct UserBody {
     id: String,
-    email: String,
+    /// `null` if it cannot be read: an administrator has to set it anew.
+    email: Option<String>,
     #[schema(value_type = String)]
     role: Role,
     #[schema(value_type = Option<String>)]

@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use super::login::check_password;
 use crate::App;
-use crate::http::{ConsoleSession, Email, JsonBody, Problem, ProblemDocument, RequestContext};
+use crate::http::{
+    ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext,
+};
 use crate::password::{MAX_LENGTH, MIN_LENGTH, Password};
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -53,7 +55,8 @@ pub(super) async fn change_password(
         ));
     }
     let operator = &session.0.operator;
-    let email = Email::parse(&operator.email).map_err(Problem::internal)?;
+    let email = operator.email.as_deref().ok_or_else(unreadable_address)?;
+    let email = Email::parse(email).map_err(Problem::internal)?;
     let turn = app.passwords.turn().await;
     check_password(
         &app,
@@ -71,4 +74,10 @@ pub(super) async fn change_password(
         .set_password(change, &operator.operator_id, hash, &session.0.session_id)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Failed tries are counted by address.
+fn unreadable_address() -> Problem {
+    let detail = "The account's address cannot be read: an administrator has to set it anew.";
+    Problem::new(ErrorCode::Unavailable, detail)
 }

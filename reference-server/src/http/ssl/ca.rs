@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use identity_pki::{CA_VALIDITY, CaCertificate, PlatformCa, Terms};
-use identity_store::{CaRecord, CaState, rfc3339};
+use identity_store::{CaRecord, CaState, PrivateKeyPem, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -145,14 +145,14 @@ pub(super) async fn generate(
     let activate = body.value.activate;
     let (app, request, actor) = (&app, &request, &actor);
     let response = idempotency::run(app, request, actor, body.sha256(), |keep| async move {
-        let record = new_ca(request.now, activate)?;
+        let (record, key) = new_ca(request.now, activate)?;
         let answer = Answer::created(&MadeCa {
             fingerprint: record.fingerprint.to_string(),
             expires_at: rfc3339(record.not_after),
             public_cert_pem: record.certificate_pem.clone(),
         })?;
         let change = keep.answer(request.change(actor.clone()), &answer);
-        app.store.add_ca(change, record).await?;
+        app.store.add_ca(change, record, key).await?;
         Ok(answer)
     })
     .await?;
@@ -160,16 +160,15 @@ pub(super) async fn generate(
     Ok(response)
 }
 
-fn new_ca(now: OffsetDateTime, activate: bool) -> Result<CaRecord, Problem> {
+fn new_ca(now: OffsetDateTime, activate: bool) -> Result<(CaRecord, PrivateKeyPem), Problem> {
     let private_key = AwsLcSigner::generate_pem().map_err(Problem::internal)?;
     let signer = AwsLcSigner::from_pkcs8_pem(private_key.expose()).map_err(Problem::internal)?;
     let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
     let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())
         .map_err(Problem::internal)?;
-    Ok(CaRecord {
+    let record = CaRecord {
         fingerprint: ca.certificate().fingerprint(),
         certificate_pem: ca.certificate().pem(),
-        private_key,
         state: if activate {
             CaState::Active
         } else {
@@ -177,5 +176,6 @@ fn new_ca(now: OffsetDateTime, activate: bool) -> Result<CaRecord, Problem> {
         },
         not_after: ca.certificate().not_after(),
         created_at: now,
-    })
+    };
+    Ok((record, private_key))
 }

@@ -127,9 +127,8 @@ async fn upload(
         .check(&certificate, upload.key.expose())
         .map_err(refused_pair)?;
     let change = request.change(caller.actor());
-    app.store
-        .put_server_cert(change, upload.into_record(&certificate))
-        .await?;
+    let (record, key) = upload.into_record(&certificate);
+    app.store.put_server_cert(change, record, key).await?;
     let restart_scheduled = !app.tls.is_https();
     if restart_scheduled {
         // The listener lets this request finish.
@@ -170,16 +169,16 @@ impl Upload {
         })
     }
 
-    fn into_record(self, certificate: &ServerCertificate) -> ServerCertRecord {
+    fn into_record(self, certificate: &ServerCertificate) -> (ServerCertRecord, PrivateKeyPem) {
         let parts = [Some(self.cert), self.chain];
         let lines = parts.iter().flatten().map(|pem| pem.trim());
         let chain_pem = lines.flat_map(|pem| [pem, "\n"]).collect();
-        ServerCertRecord {
+        let record = ServerCertRecord {
             fingerprint: certificate.fingerprint(),
             chain_pem,
-            private_key: self.key,
             not_after: certificate.not_after(),
-        }
+        };
+        (record, self.key)
     }
 }
 

@@ -1,72 +1,18 @@
 //! Encryption of single columns, so that a copied database file shows no key and no secret.
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod digest;
+mod key;
+mod stored;
+
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+pub(crate) use digest::LookupKey;
+pub use key::DataKey;
+pub(crate) use stored::Stored;
+use stored::{NONCE_LEN, prefix};
+
 use crate::{Error, Result};
-
-const VERSION: u8 = 1;
-const NONCE_LEN: usize = 12;
-const KEY_LEN: usize = 32;
-const MAX_ID_LEN: usize = 64;
-
-/// An AES-256 key and the id by which stored values name it.
-#[derive(Clone)]
-pub struct DataKey {
-    id: String,
-    key: Zeroizing<[u8; KEY_LEN]>,
-}
-
-impl DataKey {
-    /// A key under an id of 1 to 64 visible ASCII characters without comma.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Key`] for any other id.
-    pub fn new(id: impl Into<String>, key: [u8; KEY_LEN]) -> Result<Self> {
-        let id = id.into();
-        let fits = |b: u8| b.is_ascii_graphic() && b != b',';
-        if !(1..=MAX_ID_LEN).contains(&id.len()) || !id.bytes().all(fits) {
-            return Err(Error::Key(
-                "an id is 1 to 64 visible characters without comma",
-            ));
-        }
-        Ok(Self {
-            id,
-            key: Zeroizing::new(key),
-        })
-    }
-
-    /// Reads `id:key`, split at the last colon, the key being 32 bytes in unpadded base64url.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Key`] for anything else. It never shows what was given.
-    pub fn parse(text: &str) -> Result<Self> {
-        let (id, encoded) = text
-            .rsplit_once(':')
-            .ok_or(Error::Key("it is written id:key"))?;
-        let bytes = URL_SAFE_NO_PAD
-            .decode(encoded)
-            .map(Zeroizing::new)
-            .map_err(|_| Error::Key("the key is unpadded base64url"))?;
-        let key = <[u8; KEY_LEN]>::try_from(bytes.as_slice())
-            .map_err(|_| Error::Key("the key has 32 bytes"))?;
-        Self::new(id, key)
-    }
-}
-
-impl std::fmt::Debug for DataKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DataKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Where a value is stored. A ciphertext opens in its own place alone.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +38,7 @@ impl Place<'_> {
         Error::Decrypt {
             table: self.table,
             column: self.column,
+            row: self.row.trim_end_matches('/').to_owned(),
         }
     }
 }
@@ -102,16 +49,20 @@ impl Place<'_> {
 /// one in front. A stored value is one version byte, the length of the key's id and the id, a nonce
 /// of 12 random bytes, and the ciphertext with its tag.
 ///
+/// With random nonces a key encrypts at most 2^32 values (NIST SP 800-38D §8.3); `docs/DATA_MODEL.md`
+/// says what counts.
+///
 /// ```
 /// use identity_store::Crypter;
 ///
 /// let crypter = Crypter::parse("2026:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")?;
-/// assert_eq!(format!("{crypter:?}"), r#"Crypter { keys: [DataKey { id: "2026", .. }] }"#);
+/// assert_eq!(crypter.current().id(), "2026");
 /// # Ok::<(), identity_store::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Crypter {
-    keys: Vec<DataKey>,
+    current: DataKey,
+    others: Vec<DataKey>,
 }
 
 impl Crypter {
@@ -121,15 +72,16 @@ impl Crypter {
     ///
     /// [`Error::Key`] for no key, or two of one id.
     pub fn new(keys: Vec<DataKey>) -> Result<Self> {
-        if keys.is_empty() {
-            return Err(Error::Key("there is none"));
-        }
         for (index, key) in keys.iter().enumerate() {
-            if keys[..index].iter().any(|earlier| earlier.id == key.id) {
+            if keys[..index].iter().any(|earlier| earlier.id() == key.id()) {
                 return Err(Error::Key("two have the same id"));
             }
         }
-        Ok(Self { keys })
+        let mut keys = keys.into_iter();
+        Ok(Self {
+            current: keys.next().ok_or(Error::Key("there is none"))?,
+            others: keys.collect(),
+        })
     }
 
     /// Reads `id:key[,id:key…]`, the form of `IDENTITY_DATA_ENCRYPTION_KEYS` (contract §14).
@@ -141,6 +93,30 @@ impl Crypter {
         Self::new(text.split(',').map(DataKey::parse).collect::<Result<_>>()?)
     }
 
+    /// The key that encrypts.
+    #[must_use]
+    pub fn current(&self) -> &DataKey {
+        &self.current
+    }
+
+    /// Every key, the one that encrypts first.
+    pub fn keys(&self) -> impl Iterator<Item = &DataKey> {
+        std::iter::once(&self.current).chain(&self.others)
+    }
+
+    /// A crypter of that key of this one alone.
+    pub(crate) fn alone(key: &DataKey) -> Self {
+        Self {
+            current: key.clone(),
+            others: Vec::new(),
+        }
+    }
+
+    /// What a value that the current key encrypted begins with, and no other does.
+    pub(crate) fn current_prefix(&self) -> Result<Vec<u8>> {
+        prefix(self.current.id().as_bytes()).ok_or(Error::Key("an id is too long"))
+    }
+
     /// `plaintext` for storage in `place`.
     pub(crate) fn encrypt(
         &self,
@@ -148,50 +124,24 @@ impl Crypter {
         plaintext: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<Vec<u8>> {
-        let failed = || Error::Key("a value is too long to be encrypted");
-        let key = self.keys.first().ok_or(Error::Key("there is none"))?;
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut nonce);
-        let payload = Payload {
-            msg: plaintext,
-            aad: &place.associated_data(),
-        };
-        let ciphertext = cipher(key)
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| failed())?;
-        let id_len = u8::try_from(key.id.len()).map_err(|_| failed())?;
-        let mut stored = vec![VERSION, id_len];
-        stored.extend_from_slice(key.id.as_bytes());
-        stored.extend_from_slice(&nonce);
-        stored.extend_from_slice(&ciphertext);
-        Ok(stored)
+        let sealed = self
+            .current
+            .seal(nonce, &place.associated_data(), plaintext);
+        sealed.ok_or(Error::Key("a value is too long to be encrypted"))
     }
 
     /// The plaintext of what [`encrypt`](Self::encrypt) made for the same place.
     pub(crate) fn decrypt(&self, place: Place<'_>, stored: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let opened = || {
-            let (&version, rest) = stored.split_first()?;
-            let (&id_len, rest) = rest.split_first()?;
-            let (id, rest) = rest.split_at_checked(id_len.into())?;
-            let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN)?;
-            let key = self.keys.iter().find(|key| key.id.as_bytes() == id)?;
-            let nonce = <[u8; NONCE_LEN]>::try_from(nonce).ok()?;
-            let payload = Payload {
-                msg: ciphertext,
-                aad: &place.associated_data(),
-            };
-            (version == VERSION)
-                .then(|| cipher(key).decrypt(&Nonce::from(nonce), payload).ok())
-                .flatten()
+            let stored = Stored::parse(stored)?;
+            let mut keys = self.keys();
+            let key = keys.find(|key| key.id().as_bytes() == stored.key_id)?;
+            key.open(&stored, &place.associated_data())
         };
-        opened()
-            .map(Zeroizing::new)
-            .ok_or_else(|| place.unreadable())
+        opened().ok_or_else(|| place.unreadable())
     }
-}
-
-fn cipher(key: &DataKey) -> Aes256Gcm {
-    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key.key))
 }
 
 #[cfg(test)]
@@ -296,12 +246,8 @@ mod tests {
     fn keys_are_read_as_the_contract_writes_them() {
         let zeros = "A".repeat(43);
         let good = format!("2026:01:{zeros},old:{zeros}");
-        let ids: Vec<_> = Crypter::parse(&good)
-            .unwrap()
-            .keys
-            .into_iter()
-            .map(|k| k.id)
-            .collect();
+        let crypter = Crypter::parse(&good).unwrap();
+        let ids: Vec<_> = crypter.keys().map(DataKey::id).collect();
         assert_eq!(ids, ["2026:01", "old"]);
         for bad in [
             String::new(),

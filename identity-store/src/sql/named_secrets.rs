@@ -1,0 +1,51 @@
+//! The platform's own secrets, each made once.
+
+use super::column::Columns;
+use super::connection::Connection;
+use super::encrypted::Sealer;
+use super::fault::Step;
+use super::query::query;
+use super::secrets::{self, NewRow};
+use crate::crypter::LookupKey;
+use crate::{Crypter, NamedSecret, SecretBytes};
+
+const ALL: &str = "
+    SELECT kind, fingerprint, secret FROM platform_secrets WHERE fingerprint = ''";
+
+/// The secret that is there, or `fresh` from now on.
+pub(super) async fn obtain(
+    conn: &mut Connection,
+    sealer: Sealer<'_>,
+    name: NamedSecret,
+    fresh: SecretBytes,
+) -> Step<SecretBytes> {
+    let rows = secrets::of_kind(conn, name.as_str()).await?;
+    if let Some(row) = rows.first() {
+        let bytes = secrets::secret(Columns::of(row, "platform_secrets"), sealer.crypter)?;
+        return Ok(SecretBytes::new(bytes.as_slice()));
+    }
+    let row = NewRow {
+        kind: name.as_str(),
+        secret: fresh.expose(),
+        ..NewRow::default()
+    };
+    secrets::insert(conn, sealer, row).await?;
+    Ok(fresh)
+}
+
+/// What keys the digests of console users' addresses.
+pub(super) async fn email_digest_key(conn: &mut Connection, sealer: Sealer<'_>) -> Step<LookupKey> {
+    let mut fresh = [0; 32];
+    sealer.entropy.with(|rng| rng.fill_bytes(&mut fresh));
+    let name = NamedSecret::EmailDigestKey;
+    let secret = obtain(conn, sealer, name, SecretBytes::new(fresh)).await?;
+    Ok(LookupKey::new(&secret)?)
+}
+
+/// Opens every secret that is there, or names the first that does not open.
+pub(super) async fn open_all(conn: &mut Connection, crypter: &Crypter) -> Step<()> {
+    for row in query(ALL).fetch_all(conn).await? {
+        secrets::secret(Columns::of(&row, "platform_secrets"), crypter)?;
+    }
+    Ok(())
+}
