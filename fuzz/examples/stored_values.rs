@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 
 const HERE: [&str; 3] = ["fuzz", "row", "column"];
 const NEW: (&str, u8) = ("new", 2);
@@ -31,18 +31,42 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
     };
     vec![
         ("under_the_current_key", good.clone()),
-        ("under_the_earlier_key", value(OLD, HERE, b"ada@example.org")),
+        (
+            "under_the_earlier_key",
+            value(OLD, HERE, b"ada@example.org"),
+        ),
         ("of_nothing", value(NEW, HERE, b"")),
         ("of_a_kibibyte", value(NEW, HERE, &[0xa5; 1024])),
-        ("under_an_unknown_key", value(("lost", 3), HERE, b"ada@example.org")),
-        ("under_another_key_of_that_id", value(("new", 3), HERE, b"ada@example.org")),
-        ("under_a_key_without_id", value(("", 2), HERE, b"ada@example.org")),
-        ("of_another_table", value(NEW, ["fuz", "zrow", "column"], b"ada@example.org")),
-        ("of_another_row", value(NEW, ["fuzz", "wor", "column"], b"ada@example.org")),
-        ("of_another_column", value(NEW, ["fuzz", "row", "mobile"], b"ada@example.org")),
+        (
+            "under_an_unknown_key",
+            value(("lost", 3), HERE, b"ada@example.org"),
+        ),
+        (
+            "under_another_key_of_that_id",
+            value(("new", 3), HERE, b"ada@example.org"),
+        ),
+        (
+            "under_a_key_without_id",
+            value(("", 2), HERE, b"ada@example.org"),
+        ),
+        (
+            "of_another_table",
+            value(NEW, ["fuz", "zrow", "column"], b"ada@example.org"),
+        ),
+        (
+            "of_another_row",
+            value(NEW, ["fuzz", "wor", "column"], b"ada@example.org"),
+        ),
+        (
+            "of_another_column",
+            value(NEW, ["fuzz", "row", "mobile"], b"ada@example.org"),
+        ),
         ("of_another_version", changed(0, 2)),
         ("with_another_nonce", changed(id_end, good[id_end] ^ 1)),
-        ("with_another_tag", changed(good.len() - 1, good[good.len() - 1] ^ 0x80)),
+        (
+            "with_another_tag",
+            changed(good.len() - 1, good[good.len() - 1] ^ 0x80),
+        ),
         ("id_as_long_as_everything", changed(1, 255)),
         ("id_cut_off", good[..id_end - 1].to_vec()),
         ("nonce_cut_off", good[..id_end + 11].to_vec()),

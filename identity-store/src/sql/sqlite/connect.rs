@@ -60,7 +60,7 @@ pub(super) async fn writer(options: SqliteConnectOptions) -> sqlx::Result<Sqlite
     pool(1).connect_with(options).await
 }
 
-/// Names and addresses lie open in the database: nobody but its owner reads the file. SQLite gives
+/// Who acts where and when lies open in the database: nobody but its owner reads the file. SQLite gives
 /// its log the same mode.
 fn create_for_the_owner_alone(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
