@@ -83,6 +83,10 @@ pub trait StoreObserver: Debug + Send + Sync {
 
 /// The observers of one process among those that share a database.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "nobody else is on a SQLite database")
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Observed {
     pub(crate) observers: std::sync::Arc<Observers>,

@@ -93,6 +93,7 @@ impl RateLimit {
     }
 
     /// The latest moment at which a bucket may be full again for one more to be taken out of it.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn last_room(self, now: OffsetDateTime) -> OffsetDateTime {
         now + self.period - self.refill()
     }

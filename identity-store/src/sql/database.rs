@@ -47,6 +47,10 @@ pub(super) enum Database {
 }
 
 impl Database {
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "SQLite has one writer and one process")
+    )]
     pub(super) async fn open(
         database_url: &str,
         pool: &PoolOptions,
@@ -97,6 +101,10 @@ impl Database {
     }
 
     /// A transaction.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "SQLite has one writer and one process")
+    )]
     pub(super) async fn begin(&self, isolation: Isolation) -> sqlx::Result<Connection> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -117,6 +125,10 @@ impl Database {
     }
 
     /// Tells the other processes what was committed. SQLite's is the only one.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "SQLite has one writer and one process")
+    )]
     pub(super) fn announce(&self, notices: Vec<Notice>) {
         match self {
             #[cfg(feature = "sqlite")]

@@ -4,11 +4,11 @@ use super::column::Columns;
 use super::connection::Connection;
 use super::encrypted::Sealer;
 use super::fault::Step;
-use super::query::query;
 use super::secrets::{self, NewRow};
 use crate::crypter::LookupKey;
-use crate::{Crypter, NamedSecret, SecretBytes};
+use crate::{NamedSecret, SecretBytes};
 
+#[cfg(feature = "sqlite")]
 const ALL: &str = "
     SELECT kind, fingerprint, secret FROM platform_secrets WHERE fingerprint = ''";
 
@@ -43,8 +43,9 @@ pub(super) async fn email_digest_key(conn: &mut Connection, sealer: Sealer<'_>) 
 }
 
 /// Opens every secret that is there, or names the first that does not open.
-pub(super) async fn open_all(conn: &mut Connection, crypter: &Crypter) -> Step<()> {
-    for row in query(ALL).fetch_all(conn).await? {
+#[cfg(feature = "sqlite")]
+pub(super) async fn open_all(conn: &mut Connection, crypter: &crate::Crypter) -> Step<()> {
+    for row in super::query::query(ALL).fetch_all(conn).await? {
         secrets::secret(Columns::of(&row, "platform_secrets"), crypter)?;
     }
     Ok(())

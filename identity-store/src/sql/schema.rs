@@ -69,6 +69,13 @@ pub(super) async fn bring_up(
 
 /// Applies what is missing. In a SQLite database the program itself encrypts what earlier versions
 /// stored in the open, between two migrations.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(
+        unused_variables,
+        reason = "only SQLite has stored anything in the open"
+    )
+)]
 async fn apply(conn: &mut Connection, sealer: Option<Sealer<'_>>) -> Step<()> {
     let sealed_after = match conn {
         #[cfg(feature = "sqlite")]
