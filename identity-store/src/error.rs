@@ -26,6 +26,12 @@ pub enum Error {
     /// Text that is not a cursor which an earlier page gave.
     #[error("the cursor is not one that an earlier page gave")]
     Cursor,
+    /// Text that is not a month.
+    #[error("a month is written YYYY-MM")]
+    Month,
+    /// A line of an export that is not an audit row.
+    #[error("the line is no audit row of an export")]
+    ExportedRow,
     /// A data encryption key that cannot be used.
     #[error("data encryption key: {0}")]
     Key(&'static str),
@@ -190,6 +196,9 @@ pub enum Conflict {
     /// The change is made under a lease that another replica has, or had, since.
     #[error("the lease passed to another replica")]
     LeaseLost,
+    /// A piece of an audit chain that does not lie behind the pieces before it.
+    #[error("the piece does not lie behind the archived pieces of its chain")]
+    ArchiveGap,
     /// The platform's CAs are not in states that allow it, such as one that is stored already.
     #[error(transparent)]
     CaRotation(#[from] RotationRule),

@@ -19,9 +19,9 @@
 //! store.create_tenant(change, "acme".parse()?, "Acme".to_owned()).await?;
 //!
 //! // A row gets its place in the hash chain afterwards, so that writers do not queue for it.
-//! assert_eq!(store.seal_audit(100).await?, 1);
-//! let rows = store.sealed_audit(&Chain::Platform, None, 100).await?;
-//! assert_eq!(rows[0].action, "tenant_created");
+//! assert_eq!(store.seal_audit(100).await?.rows, 1);
+//! let sealed = store.sealed_audit(&Chain::Platform, 0, 100).await?;
+//! assert_eq!(sealed[0].row.action, "tenant_created");
 //! # Ok(())
 //! # }
 //! ```
@@ -30,15 +30,15 @@
 //!
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
-//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`LeaseStore`],
-//!   [`RateLimitStore`].
+//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`],
+//!   [`LeaseStore`], [`RateLimitStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
     any(feature = "postgres", feature = "sqlite"),
     doc = "- [`SqlStore`]: SQLite in a file or PostgreSQL; [`Crypter`] encrypts its secret columns under the data key."
 )]
 //! - [`StoreObserver`]: who hears of changes, those of other processes too, and of transactions.
-//! - [`audit_hash`]: how anyone can verify an exported audit chain.
+//! - [`ChainWalk`]: how anyone can verify an exported audit chain; [`audit_hash`] is its one step.
 //! - [`Error`]: not found, a [`Conflict`], a refusal of `identity-challenge`, or the back end's failure.
 //!
 //! # Features
@@ -79,7 +79,7 @@ mod sql;
 mod time_format;
 mod traits;
 
-pub use audit_chain::audit_hash;
+pub use audit_chain::{BrokenChain, ChainFault, ChainWalk, audit_hash};
 #[cfg(feature = "sqlite")]
 pub use backup::{Backup, back_up};
 #[cfg(feature = "crypter")]

@@ -38,13 +38,13 @@ impl std::fmt::Debug for Entropy {
 /// An event on its way into the audit trail and the outbox.
 #[derive(Debug)]
 pub(crate) struct Posting {
-    /// The audit row, unsealed.
+    /// The audit row.
     pub(crate) row: AuditRow,
-    /// The event's webhook; its place among the subject's events is the back end's to give.
+    /// The event's webhook.
     pub(crate) webhook: Option<PostedWebhook>,
 }
 
-/// A webhook without its sequence number.
+/// A webhook without its place and its number: the sealer gives them.
 #[derive(Debug)]
 pub(crate) struct PostedWebhook {
     pub(crate) event_id: EventId,
@@ -77,8 +77,6 @@ pub(crate) fn posting(change: &Change, chain: &Chain, event: &Event, entropy: &E
         request_id: change.request_id.clone(),
         ip: change.source,
         metadata: event.audit_metadata(),
-        prev_hash: None,
-        hash: None,
     };
     Posting { row, webhook }
 }

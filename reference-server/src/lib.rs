@@ -5,6 +5,7 @@
 //! - [`http`]: the interface, one module for each group of routes.
 //! - [`listener`]: connections, TLS handshakes, time-outs.
 //! - [`palm`]: what happens to a palm sample.
+//! - [`audit`]: signed heads, archives, verification and retention of the audit trail.
 //! - [`jobs`]: background work.
 //! - [`keys`]: the rotation of data keys.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
@@ -12,6 +13,7 @@
 //! - [`clock`]: the only clock and the only entropy.
 
 mod app;
+pub mod audit;
 pub mod authority;
 pub mod backup;
 pub mod cli;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use identity_store::Month;
 use reference_server::config::Config;
-use reference_server::{StartError, backup, cli, demo, http, keys, serve, telemetry};
+use reference_server::{StartError, audit, backup, cli, demo, http, keys, serve, telemetry};
 
 /// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
@@ -40,6 +41,9 @@ enum Command {
     },
     /// Prints the OpenAPI document.
     Openapi,
+    /// Verifies or archives the audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Asks the running server whether it is ready; exits 0 if it is.
     Healthcheck,
 }
@@ -48,6 +52,28 @@ enum Command {
 enum KeysCommand {
     /// Encrypts under the first data key whatever is under another, while servers serve.
     Rotate,
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Verifies every chain, live rows and archives together; exits 0 if all are whole.
+    Verify {
+        /// Where archives lie; by default `IDENTITY_AUDIT_ARCHIVES`.
+        #[arg(long, value_name = "DIR")]
+        archives: Option<PathBuf>,
+        /// A signed head that was kept from the log; may be given more than once.
+        #[arg(long, value_name = "JWS")]
+        head: Vec<String>,
+    },
+    /// Exports a month that is over, each chain into a file with its manifest.
+    Archive {
+        /// Which month: YYYY-MM.
+        #[arg(long, value_name = "YYYY-MM")]
+        month: Month,
+        /// The folder for the files.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -74,6 +100,12 @@ async fn run(command: Command) -> Result<(), StartError> {
             keys::rotate(config).await
         }
         Command::Openapi => cli::print(&http::openapi_text()?),
+        Command::Audit(Audit::Verify { archives, head }) => {
+            audit::command::verify(&Config::from_env()?, archives, &head).await
+        }
+        Command::Audit(Audit::Archive { month, to }) => {
+            audit::command::archive(&Config::from_env()?, month, &to).await
+        }
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }
 }

@@ -1,3 +1,4 @@
+use crate::audit::archive::ArchiveError;
 use crate::config::ConfigError;
 use crate::tokens::TokenError;
 
@@ -51,6 +52,15 @@ pub enum StartError {
     /// A password cannot be hashed.
     #[error("the initial password cannot be hashed")]
     Password(#[from] crate::password::PasswordError),
+    /// A month of the audit trail cannot be archived.
+    #[error("the month is not archived")]
+    Archive(#[from] ArchiveError),
+    /// Chains of the audit trail are not whole; which and where was printed.
+    #[error("{0} chains of the audit trail are not whole, or could not be verified")]
+    AuditBroken(u64),
+    /// What was given as a signed head was not signed by the platform.
+    #[error("--head: not a signed head of this platform")]
+    Head(#[source] TokenError),
     /// The operating system refused something that the process needs.
     #[error("{what}")]
     System {

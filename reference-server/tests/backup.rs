@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use harness::{Api, DeviceKey, Platform, Process, program};
 use identity_pki::DeviceCertificate;
 use identity_store::{
-    AuditStore, CertificateStore as _, Chain, Migrate, PoolOptions, SqlStore, audit_hash,
+    AuditStore, CertificateStore as _, Chain, ChainWalk, Migrate, PoolOptions, SqlStore,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -71,14 +71,13 @@ async fn back_up(directory: &Path, to: &Path) -> Output {
 
 /// The chain's rows follow from one another, as far as they are sealed; how many there are.
 async fn verify(store: &dyn AuditStore, chain: &Chain) -> usize {
-    let rows = store.sealed_audit(chain, None, 10_000).await.expect("rows");
-    let mut previous = [0; 32];
+    let rows = store.sealed_audit(chain, 0, 10_000).await.expect("rows");
+    let mut walk = ChainWalk::of(chain.clone());
     for row in &rows {
-        let hash = audit_hash(&previous, row).expect("a hash");
-        assert_eq!(row.prev_hash.as_ref(), Some(&previous));
-        assert_eq!(row.hash.as_ref(), Some(&hash));
-        previous = hash;
+        walk.step(row).expect("a hash");
     }
+    let head = store.chain_head(chain).await.expect("its head");
+    walk.finish_at(head).expect("a whole chain");
     rows.len()
 }
 

@@ -298,12 +298,32 @@ CREATE TABLE idempotent_answers (
 
 CREATE INDEX idempotent_answers_keep_until ON idempotent_answers (keep_until);
 
--- tenant_id is '' in the platform's chain.
+-- What happened waits here until the sealer gives it its place; then it goes to audit_rows. A number
+-- is taken when the row is written, and says nothing about when it became visible. tenant_id is '' in
+-- the platform's chain, here and below.
+CREATE TABLE audit_intake (
+    position   BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id         TEXT COLLATE "C" NOT NULL,
+    tenant_id  TEXT COLLATE "C" NOT NULL,
+    at         BIGINT NOT NULL,
+    actor_type TEXT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    outcome    TEXT NOT NULL,
+    severity   TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    ip         TEXT,
+    metadata   TEXT NOT NULL
+);
+
+-- A row stays in the partition of the month in which it happened. A chain is in the order of sealing,
+-- so that its places are no partition's to keep unique: the sealer's one turn does. Rows of a month
+-- that nobody made a partition for, or of a clock that is off, lie in audit_rows_default.
 CREATE TABLE audit_rows (
-    position       BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id             TEXT COLLATE "C" NOT NULL UNIQUE,
     tenant_id      TEXT COLLATE "C" NOT NULL,
-    chain_position BIGINT,
+    chain_position BIGINT NOT NULL,
+    id             TEXT COLLATE "C" NOT NULL,
     at             BIGINT NOT NULL,
     actor_type     TEXT NOT NULL,
     actor_id       TEXT NOT NULL,
@@ -314,26 +334,117 @@ CREATE TABLE audit_rows (
     request_id     TEXT NOT NULL,
     ip             TEXT,
     metadata       TEXT NOT NULL,
-    prev_hash      BYTEA,
-    hash           BYTEA
+    prev_hash      BYTEA NOT NULL,
+    hash           BYTEA NOT NULL
+) PARTITION BY RANGE (at);
+
+CREATE UNIQUE INDEX audit_rows_chain ON audit_rows (tenant_id, chain_position, at);
+CREATE TABLE audit_rows_default PARTITION OF audit_rows DEFAULT;
+
+-- Makes the partition of the month that begins at starts, unless it is there, and moves rows of it
+-- there from the default one. It runs as the schema's owner, for a server that may not change the schema.
+CREATE FUNCTION prepare_audit_month(starts BIGINT) RETURNS VOID
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '5s' AS $$
+DECLARE
+    month TIMESTAMP := date_trunc('month', to_timestamp(starts / 1000) AT TIME ZONE 'UTC');
+    partition TEXT := to_char(month, '"audit_rows_"YYYY_MM');
+    first BIGINT := extract(epoch FROM month)::BIGINT * 1000;
+    beyond BIGINT := extract(epoch FROM month + INTERVAL '1 month')::BIGINT * 1000;
+BEGIN
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE audit_rows INCLUDING ALL)', partition);
+    EXECUTE format('WITH strays AS (DELETE FROM audit_rows_default WHERE at >= %s AND at < %s
+                                    RETURNING *)
+                    INSERT INTO %I SELECT * FROM strays', first, beyond, partition);
+    EXECUTE format('ALTER TABLE audit_rows ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                   partition, first, beyond);
+END $$;
+
+-- Drops all rows that happened before ends, the first moment of a month: partitions whole, rows in the
+-- default one singly.
+CREATE FUNCTION drop_audit_months(ends BIGINT) RETURNS VOID
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '5s' AS $$
+DECLARE
+    last TEXT := to_char(to_timestamp((ends - 1) / 1000) AT TIME ZONE 'UTC', '"audit_rows_"YYYY_MM');
+    partition TEXT;
+BEGIN
+    FOR partition IN
+        SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+        WHERE inhparent = 'audit_rows'::regclass
+          AND child.relname ~ '^audit_rows_[0-9]{4}_[0-9]{2}$'
+          AND child.relname::TEXT COLLATE "C" <= last COLLATE "C"
+    LOOP
+        EXECUTE format('DROP TABLE %I', partition);
+    END LOOP;
+    DELETE FROM audit_rows WHERE at < ends;
+END $$;
+
+REVOKE ALL ON FUNCTION prepare_audit_month(BIGINT) FROM PUBLIC;
+REVOKE ALL ON FUNCTION drop_audit_months(BIGINT) FROM PUBLIC;
+
+-- Where each chain ends, and the head that was signed last.
+CREATE TABLE audit_chains (
+    tenant_id     TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    length        BIGINT NOT NULL,
+    hash          BYTEA NOT NULL,
+    signed_length BIGINT NOT NULL DEFAULT 0,
+    signed_hash   BYTEA,
+    signed_head   TEXT
 );
 
-CREATE UNIQUE INDEX audit_rows_chain ON audit_rows (tenant_id, chain_position)
-    WHERE chain_position IS NOT NULL;
-CREATE INDEX audit_rows_unsealed ON audit_rows (position) WHERE chain_position IS NULL;
+CREATE INDEX audit_chains_unsigned ON audit_chains (tenant_id) WHERE signed_length < length;
+
+-- The manifests of archived pieces, each behind the one before it in its chain.
+CREATE TABLE audit_archives (
+    tenant_id       TEXT COLLATE "C" NOT NULL,
+    month           TEXT NOT NULL,
+    rows            BIGINT NOT NULL,
+    first_id        TEXT NOT NULL,
+    last_id         TEXT NOT NULL,
+    previous_length BIGINT NOT NULL,
+    previous_hash   BYTEA NOT NULL,
+    length          BIGINT NOT NULL,
+    hash            BYTEA NOT NULL,
+    sha256          BYTEA NOT NULL,
+    file_name       TEXT NOT NULL,
+    -- Whether its live rows were dropped.
+    retired         BOOLEAN NOT NULL,
+    PRIMARY KEY (tenant_id, month)
+);
+
+-- As audit_intake, for outbox.
+CREATE TABLE outbox_intake (
+    position   BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id  TEXT COLLATE "C" NOT NULL,
+    event_id   TEXT COLLATE "C" NOT NULL,
+    event_type TEXT NOT NULL,
+    subject    TEXT COLLATE "C" NOT NULL,
+    at         BIGINT NOT NULL,
+    data       TEXT NOT NULL
+);
 
 CREATE TABLE outbox (
-    position   BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    position   BIGINT NOT NULL PRIMARY KEY,
     tenant_id  TEXT COLLATE "C" NOT NULL,
     event_id   TEXT COLLATE "C" NOT NULL UNIQUE,
     event_type TEXT NOT NULL,
-    subject    TEXT NOT NULL,
+    subject    TEXT COLLATE "C" NOT NULL,
     sequence   BIGINT NOT NULL,
     at         BIGINT NOT NULL,
     data       TEXT NOT NULL
 );
 
 CREATE UNIQUE INDEX outbox_sequence ON outbox (tenant_id, subject, sequence);
+
+-- One row: the sealer's turn, and how many events have their place.
+CREATE TABLE audit_sealer (
+    one             BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    outbox_position BIGINT NOT NULL
+);
+
+INSERT INTO audit_sealer VALUES (1, 0);
 
 -- Work that is done once, however many replicas there are. The holder of a lease that was given back
 -- stays, with lease_until 0.

@@ -3,7 +3,8 @@ use identity_pki::{DeviceId, Fingerprint, TenantId};
 use super::fixtures::{World, at};
 use super::witness::Told;
 use crate::{
-    Actor, AuditRow, Chain, ChainHead, Change, Event, Outcome, Severity, TenantConfig, audit_hash,
+    Actor, Chain, ChainHead, ChainWalk, Change, Event, OutboxEvent, Outcome, Sealed, SealedRow,
+    Severity, SignedHead, TenantConfig,
 };
 
 fn ca_generated() -> Event {
@@ -13,7 +14,7 @@ fn ca_generated() -> Event {
     }
 }
 
-fn superseded(device_id: &str) -> Event {
+pub(super) fn superseded(device_id: &str) -> Event {
     Event::SupersededCertificateUsed {
         device_id: DeviceId::new(device_id).unwrap(),
         old_fingerprint: Fingerprint::from_bytes([8; 32]),
@@ -29,7 +30,7 @@ fn revoked(device_id: &str) -> Event {
 }
 
 impl World {
-    async fn record(&self, chain: &Chain, events: Vec<Event>) {
+    pub(super) async fn record(&self, chain: &Chain, events: Vec<Event>) {
         let recorded = self.store.record(self.change(), chain.clone(), events);
         recorded.await.unwrap();
     }
@@ -147,21 +148,16 @@ pub async fn rows_say_who_did_what_from_where_and_when(world: World) {
 }
 
 /// Checks a chain as anyone could who got an export of it; returns its head.
-fn verify(rows: &[AuditRow]) -> ChainHead {
-    let mut head = ChainHead {
-        length: 0,
-        hash: [0; 32],
-    };
-    for row in rows {
-        assert_eq!(row.prev_hash, Some(head.hash), "{row:?}");
-        let hash = audit_hash(&head.hash, row).unwrap();
-        assert_eq!(row.hash, Some(hash), "{row:?}");
-        head = ChainHead {
-            length: head.length + 1,
-            hash,
-        };
+fn verify(chain: &Chain, rows: &[SealedRow]) -> ChainHead {
+    let mut walk = ChainWalk::of(chain.clone());
+    for (row, position) in rows.iter().zip(1..) {
+        assert_eq!(row.position, position);
+        let exported = row.to_json().unwrap();
+        let read = SealedRow::from_json(position, &exported).unwrap();
+        assert_eq!(&read, row, "{exported}");
+        walk.step(&read).unwrap();
     }
-    head
+    walk.finish().unwrap()
 }
 
 pub async fn sealed_rows_form_a_chain_for_each_tenant_and_one_for_the_platform(world: World) {
@@ -176,14 +172,14 @@ pub async fn sealed_rows_form_a_chain_for_each_tenant_and_one_for_the_platform(w
         world.record(&Chain::Platform, vec![ca_generated()]).await;
     }
     for (chain, rows) in [(&acme, 6), (&other, 3), (&Chain::Platform, 5)] {
-        let sealed = world.audit(chain).await;
-        let head = verify(&sealed);
+        let sealed = world.sealed(chain).await;
+        let head = verify(chain, &sealed);
         assert_eq!(head.length, rows);
         assert_eq!(world.store.chain_head(chain).await.unwrap(), head);
         assert!(
             sealed
                 .iter()
-                .all(|row| row.tenant_id.as_ref() == chain.tenant_id())
+                .all(|sealed| sealed.row.tenant_id.as_ref() == chain.tenant_id())
         );
     }
     let subjects: Vec<String> = world
@@ -195,11 +191,8 @@ pub async fn sealed_rows_form_a_chain_for_each_tenant_and_one_for_the_platform(w
     let expected = ["dev_0", "dev_0", "dev_1", "dev_1", "dev_2", "dev_2"];
     assert_eq!(subjects, expected);
     let nobody = Chain::Tenant("nobody".parse().unwrap());
-    let empty = ChainHead {
-        length: 0,
-        hash: [0; 32],
-    };
-    assert_eq!(world.store.chain_head(&nobody).await.unwrap(), empty);
+    let head = world.store.chain_head(&nobody).await.unwrap();
+    assert_eq!(head, ChainHead::EMPTY);
     assert_eq!(world.audit(&nobody).await, []);
 }
 
@@ -212,14 +205,22 @@ pub async fn rows_are_sealed_a_few_at_a_time_in_the_order_of_commits(world: Worl
     // The first row is that of the tenant's creation.
     for (sealed, platform, tenant) in [(2, 1, 1), (1, 2, 1), (1, 2, 2), (0, 2, 2)] {
         let limit = u32::try_from(sealed).unwrap().max(1);
-        let seen = world.store.sealed_audit(&acme, None, 9).await.unwrap();
-        assert!(seen.iter().all(|row| row.hash.is_some()));
-        assert_eq!(world.store.seal_audit(limit).await.unwrap(), sealed);
+        let unsealed = world.store.unsealed_audit().await.unwrap();
+        let turn = world.store.seal_audit(limit).await.unwrap();
+        assert_eq!(
+            turn,
+            Sealed {
+                rows: sealed,
+                events: 0
+            }
+        );
+        let left = world.store.unsealed_audit().await.unwrap();
+        assert_eq!(left, unsealed - sealed);
         assert_eq!(length(&Chain::Platform).await, platform);
         assert_eq!(length(&acme).await, tenant);
     }
-    verify(&world.audit(&Chain::Platform).await);
-    verify(&world.audit(&acme).await);
+    verify(&Chain::Platform, &world.sealed(&Chain::Platform).await);
+    verify(&acme, &world.sealed(&acme).await);
 }
 
 pub async fn two_sealers_give_each_row_one_place(world: World) {
@@ -233,9 +234,9 @@ pub async fn two_sealers_give_each_row_one_place(world: World) {
         let store = std::sync::Arc::clone(&world.store);
         calls.spawn(async move { store.seal_audit(7).await.unwrap() });
     }
-    let sealed: u64 = calls.join_all().await.into_iter().sum();
-    assert_eq!(sealed, 41);
-    assert_eq!(verify(&world.audit(&acme).await).length, 40);
+    let sealed = calls.join_all().await.into_iter().map(|turn| turn.rows);
+    assert_eq!(sealed.sum::<u64>(), 41);
+    assert_eq!(verify(&acme, &world.sealed(&acme).await).length, 40);
 }
 
 pub async fn a_chain_is_read_on_from_where_a_reader_stopped(world: World) {
@@ -244,12 +245,11 @@ pub async fn a_chain_is_read_on_from_where_a_reader_stopped(world: World) {
         let id = format!("dev_{n}");
         world.record(&acme, vec![superseded(&id)]).await;
     }
-    let all = world.audit(&acme).await;
-    let mut read: Vec<AuditRow> = Vec::new();
+    let all = world.sealed(&acme).await;
+    let mut read: Vec<SealedRow> = Vec::new();
     loop {
-        let after = read.last().map(|row| row.id.clone());
-        let rows = world.store.sealed_audit(&acme, after.as_ref(), 2).await;
-        let rows = rows.unwrap();
+        let after = read.last().map_or(0, |sealed| sealed.position);
+        let rows = world.store.sealed_audit(&acme, after, 2).await.unwrap();
         assert!(rows.len() <= 2);
         if rows.is_empty() {
             break;
@@ -259,16 +259,70 @@ pub async fn a_chain_is_read_on_from_where_a_reader_stopped(world: World) {
     assert_eq!(read, all);
 }
 
-pub async fn an_edited_row_no_longer_fits_its_hash(world: World) {
-    world.tenant("acme").await;
-    let row = world.audit(&Chain::Platform).await.remove(0);
-    let previous = row.prev_hash.unwrap();
-    let edited = AuditRow {
-        request_id: "req-forged".to_owned(),
-        ..row.clone()
+pub async fn the_chains_are_listed_with_their_heads(world: World) {
+    let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let (acme, other) = (Chain::Tenant(acme), Chain::Tenant(other));
+    world.record(&other, vec![superseded("dev_1")]).await;
+    world.store.seal_audit(u32::MAX).await.unwrap();
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|(chain, _)| chain);
+        let page = world.store.chains(after, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.iter().all(|state| state.signed.is_none()));
+        listed.extend(page.into_iter().map(|state| (state.chain, state.head)));
+    }
+    let mut expected = Vec::new();
+    for (chain, length) in [(Chain::Platform, 2), (acme, 0), (other, 1)] {
+        let head = world.store.chain_head(&chain).await.unwrap();
+        assert_eq!(head.length, length);
+        expected.push((chain, head));
+    }
+    assert_eq!(listed, expected);
+}
+
+pub async fn a_head_is_signed_once_and_again_when_its_chain_grew(world: World) {
+    let acme = Chain::Tenant(world.tenant("acme").await);
+    world.record(&acme, vec![superseded("dev_1")]).await;
+    let unsigned = async |limit| world.store.unsigned_heads(limit).await.unwrap();
+    let signed = async || {
+        let chains = world.store.chains(Some(&Chain::Platform), 9).await;
+        chains.unwrap().remove(0).signed
     };
-    assert_eq!(audit_hash(&previous, &row).ok(), row.hash);
-    assert_ne!(audit_hash(&previous, &edited).ok(), row.hash);
+    assert_eq!(unsigned(9).await, [], "nothing is sealed");
+    world.store.seal_audit(u32::MAX).await.unwrap();
+    let mut heads = unsigned(9).await;
+    heads.sort();
+    assert_eq!(heads.len(), 2);
+    assert_eq!(unsigned(1).await.len(), 1);
+    let sign = |chain: &Chain, head: ChainHead| SignedHead {
+        chain: chain.clone(),
+        head,
+        signature: format!("signature.of.{}", head.length),
+    };
+    let both: Vec<_> = heads
+        .iter()
+        .map(|(chain, head)| sign(chain, *head))
+        .collect();
+    world.store.keep_signed_heads(both).await.unwrap();
+    assert_eq!(unsigned(9).await, []);
+    let first = world.store.chain_head(&acme).await.unwrap();
+    assert_eq!(signed().await, Some(sign(&acme, first)));
+
+    world.record(&acme, vec![superseded("dev_2")]).await;
+    world.store.seal_audit(u32::MAX).await.unwrap();
+    let second = world.store.chain_head(&acme).await.unwrap();
+    assert_eq!(unsigned(9).await, [(acme.clone(), second)]);
+    for head in [second, first] {
+        // The earlier head comes late: it does not replace the later one.
+        let kept = world.store.keep_signed_heads(vec![sign(&acme, head)]).await;
+        kept.unwrap();
+        assert_eq!(signed().await, Some(sign(&acme, second)));
+    }
+    assert_eq!(unsigned(9).await, []);
 }
 
 pub async fn the_outbox_is_in_order_and_counts_each_subjects_events(world: World) {
@@ -303,6 +357,8 @@ pub async fn the_outbox_is_in_order_and_counts_each_subjects_events(world: World
         ("", "license_capacity", 2),
     ];
     assert_eq!(told, expected);
+    let places: Vec<_> = outbox.iter().map(|event| event.position).collect();
+    assert_eq!(places, [1, 2, 3, 4, 5, 6]);
     assert_eq!(outbox[0].data["device_id"], "dev_1");
     let mut ids: Vec<_> = outbox.iter().map(|event| &event.event_id).collect();
     ids.sort();
@@ -325,11 +381,83 @@ pub async fn events_at_once_are_numbered_without_a_gap(world: World) {
             let recorded = store.record(change, chain, vec![revoked("dev_1")]);
             recorded.await.unwrap();
         });
+        // The sealer's turns come between.
+        let store = std::sync::Arc::clone(&world.store);
+        calls.spawn(async move {
+            store.seal_audit(3).await.unwrap();
+        });
     }
     calls.join_all().await;
     let outbox = world.outbox().await;
-    let sequences: Vec<u64> = outbox.iter().map(|event| event.sequence).collect();
-    assert_eq!(sequences, (1..=32).collect::<Vec<u64>>());
+    let count = |number: fn(&OutboxEvent) -> u64| outbox.iter().map(number).collect::<Vec<_>>();
+    assert_eq!(count(|event| event.sequence), (1..=32).collect::<Vec<_>>());
+    assert_eq!(count(|event| event.position), (1..=32).collect::<Vec<_>>());
+}
+
+pub async fn an_event_is_delivered_once_it_has_its_place(world: World) {
+    let acme = Chain::Tenant(world.tenant("acme").await);
+    for n in 0..5 {
+        world
+            .record(&acme, vec![revoked(&format!("dev_{n}"))])
+            .await;
+    }
+    let subjects = async |after| {
+        let events = world.store.outbox(after, 9).await.unwrap();
+        events
+            .into_iter()
+            .map(|event| event.subject)
+            .collect::<Vec<_>>()
+    };
+    assert!(subjects(0).await.is_empty());
+    for (events, seen) in [(2, 2), (2, 4), (1, 5), (0, 5)] {
+        let turn = world.store.seal_audit(2).await.unwrap();
+        assert_eq!(
+            (turn.events, turn.is_full(2)),
+            (events, seen < 5 || turn.rows == 2)
+        );
+        assert_eq!(subjects(0).await.len(), seen);
+    }
+    assert_eq!(subjects(3).await, ["dev_3", "dev_4"]);
+}
+
+/// A user's changes, one after the other, while the sealer takes its turns.
+pub async fn what_follows_one_another_stays_in_order(world: World) {
+    let acme = Chain::Tenant(world.tenant("acme").await);
+    let mut calls = tokio::task::JoinSet::new();
+    for device in 0..4 {
+        let store = std::sync::Arc::clone(&world.store);
+        let changes: Vec<_> = (0..8).map(|n| world.change_at(n)).collect();
+        let chain = acme.clone();
+        calls.spawn(async move {
+            for change in changes {
+                let event = revoked(&format!("dev_{device}"));
+                store
+                    .record(change, chain.clone(), vec![event])
+                    .await
+                    .unwrap();
+            }
+        });
+        let store = std::sync::Arc::clone(&world.store);
+        calls.spawn(async move {
+            for _ in 0..8 {
+                store.seal_audit(3).await.unwrap();
+            }
+        });
+    }
+    calls.join_all().await;
+    let (outbox, rows) = (world.outbox().await, world.audit(&acme).await);
+    for device in 0..4 {
+        let subject = format!("dev_{device}");
+        let events = outbox.iter().filter(|event| event.subject == subject);
+        let told: Vec<_> = events.map(|event| (event.sequence, event.at)).collect();
+        let expected: Vec<_> = (0..8_u32)
+            .map(|n| (u64::from(n) + 1, at(n.into())))
+            .collect();
+        assert_eq!(told, expected);
+        let rows = rows.iter().filter(|row| row.subject == subject);
+        let times: Vec<_> = rows.map(|row| row.at).collect();
+        assert!(times.is_sorted() && times.len() == 8, "{times:?}");
+    }
 }
 
 pub async fn a_user_is_named_by_the_internal_id_in_the_audit_trail(world: World) {

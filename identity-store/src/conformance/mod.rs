@@ -22,6 +22,8 @@ pub mod attempts;
 #[doc(hidden)]
 pub mod audit;
 #[doc(hidden)]
+pub mod audit_archive;
+#[doc(hidden)]
 pub mod challenges;
 #[doc(hidden)]
 pub mod clients;
@@ -278,10 +280,19 @@ macro_rules! conformance_tests {
                 rows_are_sealed_a_few_at_a_time_in_the_order_of_commits,
                 two_sealers_give_each_row_one_place,
                 a_chain_is_read_on_from_where_a_reader_stopped,
-                an_edited_row_no_longer_fits_its_hash,
+                the_chains_are_listed_with_their_heads,
+                a_head_is_signed_once_and_again_when_its_chain_grew,
                 the_outbox_is_in_order_and_counts_each_subjects_events,
                 events_at_once_are_numbered_without_a_gap,
+                an_event_is_delivered_once_it_has_its_place,
+                what_follows_one_another_stays_in_order,
                 a_user_is_named_by_the_internal_id_in_the_audit_trail,
+            ];
+            audit_archive: [
+                a_piece_is_kept_behind_the_pieces_before_it,
+                a_chain_goes_on_from_its_archive,
+                what_no_archive_holds_is_not_dropped,
+                a_month_ends_with_its_last_row,
             ];
         }
     };
@@ -314,6 +325,7 @@ mod tests {
             include_str!("admission.rs"),
             include_str!("attempts.rs"),
             include_str!("audit.rs"),
+            include_str!("audit_archive.rs"),
             include_str!("challenges.rs"),
             include_str!("clients.rs"),
             include_str!("consents.rs"),

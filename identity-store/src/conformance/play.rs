@@ -469,12 +469,13 @@ impl Play {
 
     /// The audit trail and the outbox.
     async fn told_of(&self) -> Vec<String> {
-        while self.store().seal_audit(100).await.unwrap() > 0 {}
+        while self.store().seal_audit(100).await.unwrap().is_full(100) {}
         let mut told_of = Vec::new();
         let tenants = self.tenants.iter().cloned().map(Chain::Tenant);
         for chain in tenants.chain([Chain::Platform]) {
-            let rows = self.store().sealed_audit(&chain, None, 1000).await.unwrap();
-            let row = |row: crate::AuditRow| {
+            let rows = self.store().sealed_audit(&chain, 0, 1000).await.unwrap();
+            let row = |sealed: crate::SealedRow| {
+                let row = sealed.row;
                 let said = (row.at, row.action, row.outcome, row.severity, row.subject);
                 format!("{chain:?} {said:?} {:?}", row.metadata)
             };

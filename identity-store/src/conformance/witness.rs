@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     AuditRow, Chain, Change, Conflict, Entity, Error, OutboxEvent, PageRequest, Reservation,
-    Result, StoredAnswer,
+    Result, SealedRow, StoredAnswer,
 };
 
 use super::fixtures::{World, at};
@@ -79,12 +79,20 @@ impl Trail {
 impl World {
     /// The rows of a chain, all sealed.
     pub(super) async fn audit(&self, chain: &Chain) -> Vec<AuditRow> {
+        let sealed = self.sealed(chain).await;
+        sealed.into_iter().map(|sealed| sealed.row).collect()
+    }
+
+    /// The rows of a chain in their places, after a turn of the sealer that reaches all.
+    pub(super) async fn sealed(&self, chain: &Chain) -> Vec<SealedRow> {
         self.store.seal_audit(u32::MAX).await.unwrap();
-        let rows = self.store.sealed_audit(chain, None, u32::MAX).await;
+        let rows = self.store.sealed_audit(chain, 0, u32::MAX).await;
         rows.unwrap()
     }
 
+    /// All events, after a turn of the sealer that reaches them.
     pub(super) async fn outbox(&self) -> Vec<OutboxEvent> {
+        self.store.seal_audit(u32::MAX).await.unwrap();
         self.store.outbox(0, u32::MAX).await.unwrap()
     }
 

@@ -1,16 +1,11 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::state::State;
+use super::state::{ChainRow, State};
 use super::transaction::{as_u64, as_usize};
-use crate::audit_chain::GENESIS;
 use crate::{
-    AuditId, AuditRow, AuditStore, Chain, ChainHead, Change, Event, OutboxEvent, Result, audit_hash,
-};
-
-const EMPTY: ChainHead = ChainHead {
-    length: 0,
-    hash: GENESIS,
+    AuditStore, Chain, ChainHead, ChainState, Change, Event, Month, OutboxEvent, Result, Sealed,
+    SealedRow, SignedHead, audit_chain,
 };
 
 #[async_trait]
@@ -24,66 +19,125 @@ impl AuditStore for MemoryStore {
         })
     }
 
-    async fn seal_audit(&self, limit: u32) -> Result<u64> {
+    async fn seal_audit(&self, limit: u32) -> Result<Sealed> {
         let mut state = self.state();
-        let from = state.sealed;
-        let to = from.saturating_add(as_usize(limit)).min(state.audit.len());
-        for _ in from..to {
-            state.seal_next()?;
-        }
-        Ok(as_u64(to - from))
+        let mut next = state.clone();
+        let rows = next.unsealed.len().min(as_usize(limit));
+        let events = next.unplaced.len().min(as_usize(limit));
+        next.seal(rows)?;
+        next.place(events);
+        *state = next;
+        Ok(Sealed {
+            rows: as_u64(rows),
+            events: as_u64(events),
+        })
     }
 
-    async fn sealed_audit(
-        &self,
-        chain: &Chain,
-        after: Option<&AuditId>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>> {
+    async fn unsealed_audit(&self) -> Result<u64> {
+        Ok(as_u64(self.state().unsealed.len()))
+    }
+
+    async fn sealed_audit(&self, chain: &Chain, after: u64, limit: u32) -> Result<Vec<SealedRow>> {
         let state = self.state();
-        let rows = state.audit.iter().take(state.sealed);
-        let rows = rows.filter(|row| row.tenant_id.as_ref() == chain.tenant_id());
-        // Without `after` nothing is skipped; with it, everything up to and including that row.
-        let mut passed = after.is_none();
-        let beyond = rows.filter(|row| {
-            let is_beyond = passed;
-            passed |= Some(&row.id) == after;
-            is_beyond
-        });
+        let live = state.chains.get(chain).map_or(&[][..], |chain| &chain.live);
+        let beyond = live.iter().filter(|sealed| sealed.position > after);
         Ok(beyond.take(as_usize(limit)).cloned().collect())
     }
 
+    async fn last_place_in(&self, chain: &Chain, month: Month) -> Result<Option<u64>> {
+        let state = self.state();
+        let live = state.chains.get(chain).map_or(&[][..], |chain| &chain.live);
+        let end = month.next().start();
+        let before = live.iter().filter(|sealed| sealed.row.at < end);
+        Ok(before.map(|sealed| sealed.position).max())
+    }
+
     async fn chain_head(&self, chain: &Chain) -> Result<ChainHead> {
-        Ok(self.state().heads.get(chain).copied().unwrap_or(EMPTY))
+        Ok(self.state().head(chain))
+    }
+
+    async fn chains(&self, after: Option<&Chain>, limit: u32) -> Result<Vec<ChainState>> {
+        let state = self.state();
+        let tenants = state.tenants.keys().cloned().map(Chain::Tenant);
+        let all = [Chain::Platform].into_iter().chain(tenants);
+        let beyond = all.filter(|chain| after.is_none_or(|after| chain > after));
+        let stand = beyond.map(|chain| ChainState {
+            head: state.head(&chain),
+            signed: state
+                .chains
+                .get(&chain)
+                .and_then(|chain| chain.signed.clone()),
+            chain,
+        });
+        Ok(stand.take(as_usize(limit)).collect())
+    }
+
+    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<(Chain, ChainHead)>> {
+        let state = self.state();
+        let grown = state.chains.iter().filter(|(_, chain)| {
+            chain
+                .signed
+                .as_ref()
+                .is_none_or(|signed| signed.head.length < chain.head.length)
+        });
+        let heads = grown.map(|(name, chain)| (name.clone(), chain.head));
+        Ok(heads.take(as_usize(limit)).collect())
+    }
+
+    async fn keep_signed_heads(&self, heads: Vec<SignedHead>) -> Result<()> {
+        let mut state = self.state();
+        for head in heads {
+            let Some(chain) = state.chains.get_mut(&head.chain) else {
+                continue;
+            };
+            let is_later = |kept: &SignedHead| kept.head.length < head.head.length;
+            if chain.signed.as_ref().is_none_or(is_later) {
+                chain.signed = Some(head);
+            }
+        }
+        Ok(())
     }
 
     async fn outbox(&self, after: u64, limit: u32) -> Result<Vec<OutboxEvent>> {
         let state = self.state();
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
-        let beyond = state.outbox.iter().skip(after).take(as_usize(limit));
-        Ok(beyond.cloned().collect())
+        let beyond = state.outbox.iter().filter(|event| event.position > after);
+        Ok(beyond.take(as_usize(limit)).cloned().collect())
     }
 }
 
 impl State {
-    /// Seals the first row that is not.
-    fn seal_next(&mut self) -> Result<()> {
-        let Some(row) = self.audit.get_mut(self.sealed) else {
-            return Ok(());
-        };
-        let chain = match &row.tenant_id {
-            Some(tenant_id) => Chain::Tenant(tenant_id.clone()),
-            None => Chain::Platform,
-        };
-        let head = self.heads.entry(chain).or_insert(EMPTY);
-        let hash = audit_hash(&head.hash, row)?;
-        row.prev_hash = Some(head.hash);
-        row.hash = Some(hash);
-        *head = ChainHead {
-            length: head.length + 1,
-            hash,
-        };
-        self.sealed += 1;
+    /// Where a chain ends.
+    pub(super) fn head(&self, chain: &Chain) -> ChainHead {
+        self.chains
+            .get(chain)
+            .map_or(ChainHead::EMPTY, |chain| chain.head)
+    }
+
+    /// Seals the first `count` rows that have no place.
+    fn seal(&mut self, count: usize) -> Result<()> {
+        for row in self.unsealed.drain(..count) {
+            let chain = self.chains.entry(row.chain()).or_insert(ChainRow {
+                live: Vec::new(),
+                head: ChainHead::EMPTY,
+                signed: None,
+                archived: Vec::new(),
+            });
+            let sealed = audit_chain::seal(&chain.head, row)?;
+            chain.head = sealed.head();
+            chain.live.push(sealed);
+        }
         Ok(())
+    }
+
+    /// Gives the first `count` events that have no place theirs, and their number.
+    fn place(&mut self, count: usize) {
+        for mut event in self.unplaced.drain(..count) {
+            let of_the_subject = |earlier: &&OutboxEvent| {
+                earlier.tenant_id == event.tenant_id && earlier.subject == event.subject
+            };
+            event.sequence = as_u64(self.outbox.iter().filter(of_the_subject).count()) + 1;
+            event.position = as_u64(self.outbox.len()) + 1;
+            self.outbox.push(event);
+        }
     }
 }

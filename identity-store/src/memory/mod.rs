@@ -3,6 +3,7 @@
 
 mod attempts;
 mod audit;
+mod audit_archive;
 mod certificates;
 mod challenges;
 mod clients;

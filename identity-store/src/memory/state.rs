@@ -1,14 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId, Consent,
-    DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Lease, LeaseName,
+    ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
+    Consent, DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Lease, LeaseName,
     NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure,
-    PrivateKeyPem, SampleDigest, SecretBytes, ServerCertRecord, SessionId, SessionTokenHash,
-    StoredAnswer, StoredChallenge, Tenant, User, UserId,
+    PrivateKeyPem, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
+    SessionTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant, User, UserId,
 };
 
 /// Everything that is stored.
@@ -35,11 +35,21 @@ pub(super) struct State {
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
     pub(super) leases: BTreeMap<LeaseName, LeaseRow>,
     pub(super) buckets: BTreeMap<BucketKey, OffsetDateTime>,
-    /// In the order of commits; the first `sealed` of them are sealed.
-    pub(super) audit: Vec<AuditRow>,
-    pub(super) sealed: usize,
-    pub(super) heads: BTreeMap<Chain, ChainHead>,
+    /// Audit rows without a place, in the order of commits.
+    pub(super) unsealed: VecDeque<AuditRow>,
+    pub(super) chains: BTreeMap<Chain, ChainRow>,
+    /// Events without a place, in the order of commits; place and number are 0.
+    pub(super) unplaced: VecDeque<OutboxEvent>,
     pub(super) outbox: Vec<OutboxEvent>,
+}
+
+/// A chain: its live rows, where it ends, what was signed and archived of it.
+#[derive(Debug, Clone)]
+pub(super) struct ChainRow {
+    pub(super) live: Vec<SealedRow>,
+    pub(super) head: ChainHead,
+    pub(super) signed: Option<SignedHead>,
+    pub(super) archived: Vec<ArchiveManifest>,
 }
 
 /// A device whose status is the stored one: never `expired`.

@@ -68,7 +68,7 @@ impl<'a> Transaction<'a> {
     pub(super) fn post(&mut self, chain: &Chain, event: &Event) {
         let posting = posting(&self.change, chain, event, self.entropy);
         if self.is_audited(chain) {
-            self.state.audit.push(posting.row);
+            self.state.unsealed.push_back(posting.row);
         }
         if let Some(webhook) = posting.webhook {
             self.enqueue(chain.tenant_id().cloned(), webhook);
@@ -83,18 +83,13 @@ impl<'a> Transaction<'a> {
     }
 
     fn enqueue(&mut self, tenant_id: Option<TenantId>, webhook: PostedWebhook) {
-        let earlier = self
-            .state
-            .outbox
-            .iter()
-            .filter(|event| event.tenant_id == tenant_id && event.subject == webhook.subject)
-            .count();
-        self.state.outbox.push(OutboxEvent {
+        self.state.unplaced.push_back(OutboxEvent {
+            position: 0,
             event_id: webhook.event_id,
             tenant_id,
             event_type: webhook.event_type.to_owned(),
             subject: webhook.subject,
-            sequence: as_u64(earlier) + 1,
+            sequence: 0,
             at: self.change.at,
             data: webhook.data,
         });

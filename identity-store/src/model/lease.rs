@@ -5,7 +5,9 @@ use crate::ReplicaId;
 /// Work that is done once, however many replicas there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LeaseName {
-    /// Gives audit rows their place in their chain.
+    /// Makes the audit trail's months and drops those whose retention is over.
+    AuditMonths,
+    /// Gives audit rows and events their places, and signs where chains end.
     AuditSealer,
     /// Expires overdue challenges.
     ChallengeSweeper,
@@ -17,7 +19,8 @@ pub enum LeaseName {
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::AuditMonths,
         Self::AuditSealer,
         Self::ChallengeSweeper,
         Self::PalmErasure,
@@ -28,6 +31,7 @@ impl LeaseName {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AuditMonths => "audit_months",
             Self::AuditSealer => "audit_sealer",
             Self::ChallengeSweeper => "challenge_sweeper",
             Self::PalmErasure => "palm_erasure",

@@ -1,6 +1,7 @@
 //! What is stored: values without behaviour of their own, shared by every back end.
 
 mod actor;
+mod archive;
 mod audit;
 mod certificate;
 mod challenge;
@@ -11,6 +12,7 @@ mod device;
 mod event;
 mod idempotency;
 mod lease;
+mod month;
 mod operator;
 mod page;
 mod rate_limit;
@@ -19,7 +21,10 @@ mod tenant;
 mod user;
 
 pub use actor::Actor;
-pub use audit::{AuditActor, AuditRow, Chain, ChainHead, OutboxEvent};
+pub use archive::{ArchiveManifest, Retired};
+pub use audit::{
+    AuditActor, AuditRow, Chain, ChainHead, ChainState, OutboxEvent, Sealed, SealedRow, SignedHead,
+};
 pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
 };
@@ -38,6 +43,7 @@ pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
 pub use lease::{Lease, LeaseName};
+pub use month::Month;
 pub use operator::{
     LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role,
     SESSION_USE_RESOLUTION, Session, SessionTokenHash,

@@ -1,52 +1,66 @@
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::connection::Connection;
-use super::row::Row;
 use async_trait::async_trait;
 
 use super::SqlStore;
-use super::column::Columns;
-use super::fault::Step;
+use super::column::{Columns, ms};
 use super::post::chain_column;
-use super::query::query;
-use super::tx::{Isolation, Tx};
-use crate::audit_chain::{GENESIS, audit_hash};
+use super::query::{Sql, query};
+use super::row::Row;
+use super::seal::seal;
+use super::tx::Isolation;
 use crate::{
-    AuditActor, AuditId, AuditRow, AuditStore, Chain, ChainHead, Change, Event, OutboxEvent, Result,
+    AuditActor, AuditRow, AuditStore, Chain, ChainHead, ChainState, Change, Event, Month,
+    OutboxEvent, Result, Sealed, SealedRow, SignedHead,
 };
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id,
-                    action, outcome, severity, subject, request_id, ip, metadata, prev_hash, hash
-             FROM audit_rows ",
-            $rest
-        )
-    };
-}
-
-pub(super) const UNSEALED: &str =
-    select!("WHERE chain_position IS NULL ORDER BY position LIMIT $1");
-const SEALED: &str = select!(
-    "WHERE tenant_id = $1 AND chain_position > CASE WHEN $2 IS NULL THEN 0 ELSE
-         (SELECT before.chain_position FROM audit_rows before
-          WHERE before.tenant_id = $1 AND before.id = $2) END
-     ORDER BY chain_position LIMIT $3"
-);
-const HEAD: &str = "
-    SELECT chain_position, hash FROM audit_rows
-    WHERE tenant_id = $1 AND chain_position IS NOT NULL ORDER BY chain_position DESC LIMIT 1";
-const SEAL: &str = "
-    UPDATE audit_rows SET chain_position = $2, prev_hash = $3, hash = $4
-    WHERE position = $1 AND chain_position IS NULL";
-const OUTBOX: &str = "
-    SELECT event_id, nullif(tenant_id, '') AS tenant_id, event_type, subject, sequence, at, data
+/// The rows up to the n-th place beyond `$2`, and all that claim one of these places.
+pub(super) const SEALED: &str = "
+    SELECT chain_position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id, action,
+           outcome, severity, subject, request_id, ip, metadata, prev_hash, hash
+    FROM audit_rows
+    WHERE tenant_id = $1 AND chain_position > $2 AND chain_position <= coalesce(
+        (SELECT last.chain_position FROM audit_rows last
+         WHERE last.tenant_id = $1 AND last.chain_position > $2
+         ORDER BY last.chain_position LIMIT 1 OFFSET $3), 9223372036854775807)
+    ORDER BY chain_position, id";
+const UNSEALED: &str = "SELECT count(*) AS rows FROM audit_intake";
+const LAST_PLACE: &str = "
+    SELECT chain_position FROM audit_rows
+    WHERE tenant_id = $1 AND at < $2 ORDER BY chain_position DESC LIMIT 1";
+const HEAD: &str = "SELECT length, hash FROM audit_chains WHERE tenant_id = $1";
+const CHAINS: &str = "
+    SELECT nullif(known.tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash,
+           signed_head
+    FROM (SELECT '' AS tenant_id UNION ALL SELECT tenant_id FROM tenants) known
+         LEFT JOIN audit_chains chain ON chain.tenant_id = known.tenant_id
+    WHERE $1 IS NULL OR known.tenant_id > $1
+    ORDER BY known.tenant_id LIMIT $2";
+const UNSIGNED: &str = "
+    SELECT nullif(tenant_id, '') AS tenant_id, length, hash FROM audit_chains
+    WHERE signed_length < length ORDER BY tenant_id LIMIT $1";
+const SIGN: Sql = Sql {
+    sqlite: "
+        UPDATE audit_chains
+        SET signed_length = head.value ->> 'length', signed_hash = unhex(head.value ->> 'hash'),
+            signed_head = head.value ->> 'signature'
+        FROM json_each($1) head
+        WHERE tenant_id = head.value ->> 'chain' AND signed_length < head.value ->> 'length'",
+    postgres: "
+        UPDATE audit_chains
+        SET signed_length = head.length, signed_hash = decode(head.hash, 'hex'),
+            signed_head = head.signature
+        FROM json_to_recordset($1::json) AS
+             head(chain TEXT, length BIGINT, hash TEXT, signature TEXT)
+        WHERE tenant_id = head.chain AND signed_length < head.length",
+};
+pub(super) const OUTBOX: &str = "
+    SELECT position, event_id, nullif(tenant_id, '') AS tenant_id, event_type, subject, sequence, at,
+           data
     FROM outbox WHERE position > $1 ORDER BY position LIMIT $2";
 
-fn read(row: &Row) -> Result<AuditRow> {
-    let columns = Columns::of(row, "audit_rows");
+/// A row in the columns that `audit_intake` and `audit_rows` share.
+pub(super) fn read(columns: Columns<'_>) -> Result<AuditRow> {
     let ip: Option<IpAddr> = columns.parse_option("ip")?;
     Ok(AuditRow {
         id: columns.parse("id")?,
@@ -63,14 +77,23 @@ fn read(row: &Row) -> Result<AuditRow> {
         request_id: columns.get("request_id")?,
         ip,
         metadata: columns.json("metadata")?,
-        prev_hash: columns.bytes_option("prev_hash")?,
-        hash: columns.bytes_option("hash")?,
+    })
+}
+
+fn read_sealed(row: &Row) -> Result<SealedRow> {
+    let columns = Columns::of(row, "audit_rows");
+    Ok(SealedRow {
+        position: columns.number("chain_position")?,
+        row: read(columns)?,
+        prev_hash: columns.bytes("prev_hash")?,
+        hash: columns.bytes("hash")?,
     })
 }
 
 fn read_outbox(row: &Row) -> Result<OutboxEvent> {
     let columns = Columns::of(row, "outbox");
     Ok(OutboxEvent {
+        position: columns.number("position")?,
         event_id: columns.parse("event_id")?,
         tenant_id: columns.parse_option("tenant_id")?,
         event_type: columns.get("event_type")?,
@@ -81,53 +104,50 @@ fn read_outbox(row: &Row) -> Result<OutboxEvent> {
     })
 }
 
-async fn head(conn: &mut Connection, chain: &str) -> Step<ChainHead> {
-    let row = query(HEAD).bind(chain).fetch_optional(conn).await?;
-    let Some(row) = row else {
-        return Ok(ChainHead {
-            length: 0,
-            hash: GENESIS,
-        });
-    };
-    let columns = Columns::of(&row, "audit_rows");
+/// A head in two columns.
+pub(super) fn read_head(
+    columns: Columns<'_>,
+    length: &'static str,
+    hash: &'static str,
+) -> Result<ChainHead> {
     Ok(ChainHead {
-        length: columns.number("chain_position")?,
-        hash: columns.bytes("hash")?,
+        length: columns.number(length)?,
+        hash: columns.bytes(hash)?,
     })
 }
 
-/// Gives the first unsealed rows their place, each behind the one before it in its chain.
-async fn seal(tx: &mut Tx, limit: u32) -> Step<u64> {
-    tx.lock_sealing().await?;
-    let rows = query(UNSEALED)
-        .bind(i64::from(limit))
-        .fetch_all(tx.conn())
-        .await?;
-    let mut heads: HashMap<String, ChainHead> = HashMap::new();
-    let mut sealed = 0;
-    for row in &rows {
-        let position: i64 = Columns::of(row, "audit_rows").get("position")?;
-        let row = read(row)?;
-        let chain = row.tenant_id.as_ref().map_or("", |id| id.as_str());
-        let before = match heads.get(chain) {
-            Some(head) => *head,
-            None => head(tx.conn(), chain).await?,
-        };
-        let next = ChainHead {
-            length: before.length.saturating_add(1),
-            hash: audit_hash(&before.hash, &row)?,
-        };
-        query(SEAL)
-            .bind(position)
-            .bind(i64::try_from(next.length).unwrap_or(i64::MAX))
-            .bind(&before.hash[..])
-            .bind(&next.hash[..])
-            .execute(tx.conn())
-            .await?;
-        heads.insert(chain.to_owned(), next);
-        sealed += 1;
-    }
-    Ok(sealed)
+/// The column `tenant_id`, NULL in the platform's chain.
+pub(super) fn read_chain(columns: Columns<'_>) -> Result<Chain> {
+    let tenant_id = columns.parse_option("tenant_id")?;
+    Ok(tenant_id.map_or(Chain::Platform, Chain::Tenant))
+}
+
+fn read_state(row: &Row) -> Result<ChainState> {
+    let columns = Columns::of(row, "audit_chains");
+    let chain = read_chain(columns)?;
+    let signature: Option<String> = columns.get("signed_head")?;
+    let signed = match signature {
+        None => None,
+        Some(signature) => Some(SignedHead {
+            chain: chain.clone(),
+            head: read_head(columns, "signed_length", "signed_hash")?,
+            signature,
+        }),
+    };
+    let head = match columns.get::<Option<i64>>("length")? {
+        None => ChainHead::EMPTY,
+        Some(_) => read_head(columns, "length", "hash")?,
+    };
+    Ok(ChainState {
+        chain,
+        head,
+        signed,
+    })
+}
+
+/// A place or a limit as the databases count.
+pub(super) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
@@ -144,43 +164,113 @@ impl AuditStore for SqlStore {
         .await
     }
 
-    async fn seal_audit(&self, limit: u32) -> Result<u64> {
+    async fn seal_audit(&self, limit: u32) -> Result<Sealed> {
         self.run_tx("seal_audit", Isolation::ReadCommitted, move |tx| {
             Box::pin(seal(tx, limit))
         })
         .await
     }
 
-    async fn sealed_audit(
-        &self,
-        chain: &Chain,
-        after: Option<&AuditId>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>> {
+    async fn unsealed_audit(&self) -> Result<u64> {
+        self.read("unsealed_audit", async |conn| {
+            let row = query(UNSEALED).fetch_one(conn).await?;
+            Ok(Columns::of(&row, "audit_intake").number("rows")?)
+        })
+        .await
+    }
+
+    async fn sealed_audit(&self, chain: &Chain, after: u64, limit: u32) -> Result<Vec<SealedRow>> {
         self.read("sealed_audit", async move |conn| {
             let rows = query(SEALED)
                 .bind(chain_column(chain))
-                .bind(after.map(AuditId::as_str))
-                .bind(i64::from(limit))
+                .bind(count(after))
+                .bind(i64::from(limit.max(1)) - 1)
                 .fetch_all(conn)
                 .await?;
-            Ok(rows.iter().map(read).collect::<Result<_>>()?)
+            Ok(rows.iter().map(read_sealed).collect::<Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn last_place_in(&self, chain: &Chain, month: Month) -> Result<Option<u64>> {
+        self.read("last_place_in", async move |conn| {
+            let row = query(LAST_PLACE)
+                .bind(chain_column(chain))
+                .bind(ms(month.next().start()))
+                .fetch_optional(conn)
+                .await?;
+            let place = |row: Row| Columns::of(&row, "audit_rows").number("chain_position");
+            Ok(row.map(place).transpose()?)
         })
         .await
     }
 
     async fn chain_head(&self, chain: &Chain) -> Result<ChainHead> {
         self.read("chain_head", async |conn| {
-            head(conn, chain_column(chain)).await
+            let row = query(HEAD)
+                .bind(chain_column(chain))
+                .fetch_optional(conn)
+                .await?;
+            let Some(row) = row else {
+                return Ok(ChainHead::EMPTY);
+            };
+            let columns = Columns::of(&row, "audit_chains");
+            Ok(read_head(columns, "length", "hash")?)
+        })
+        .await
+    }
+
+    async fn chains(&self, after: Option<&Chain>, limit: u32) -> Result<Vec<ChainState>> {
+        self.read("chains", async move |conn| {
+            let rows = query(CHAINS)
+                .bind(after.map(chain_column))
+                .bind(i64::from(limit))
+                .fetch_all(conn)
+                .await?;
+            Ok(rows.iter().map(read_state).collect::<Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<(Chain, ChainHead)>> {
+        self.read("unsigned_heads", async move |conn| {
+            let rows = query(UNSIGNED)
+                .bind(i64::from(limit))
+                .fetch_all(conn)
+                .await?;
+            let columns = rows.iter().map(|row| Columns::of(row, "audit_chains"));
+            let heads = columns.map(|columns| {
+                let head = read_head(columns, "length", "hash")?;
+                Ok((read_chain(columns)?, head))
+            });
+            Ok(heads.collect::<Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn keep_signed_heads(&self, heads: Vec<SignedHead>) -> Result<()> {
+        let heads = heads.iter().map(|signed| {
+            serde_json::json!({
+                "chain": chain_column(&signed.chain),
+                "length": signed.head.length,
+                "hash": hex::encode(signed.head.hash),
+                "signature": signed.signature,
+            })
+        });
+        let heads = serde_json::Value::Array(heads.collect()).to_string();
+        self.run_tx("keep_signed_heads", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move {
+                query(SIGN).bind(heads).execute(tx.conn()).await?;
+                Ok(())
+            })
         })
         .await
     }
 
     async fn outbox(&self, after: u64, limit: u32) -> Result<Vec<OutboxEvent>> {
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
         self.read("outbox", async move |conn| {
             let rows = query(OUTBOX)
-                .bind(after)
+                .bind(count(after))
                 .bind(i64::from(limit))
                 .fetch_all(conn)
                 .await?;

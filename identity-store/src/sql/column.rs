@@ -88,15 +88,6 @@ impl<'r> Columns<'r> {
             .map_err(|_| self.corrupt(column))
     }
 
-    pub(super) fn bytes_option<const N: usize>(
-        &self,
-        column: &'static str,
-    ) -> Result<Option<[u8; N]>> {
-        self.get::<Option<&[u8]>>(column)?
-            .map(|bytes| bytes.try_into().map_err(|_| self.corrupt(column)))
-            .transpose()
-    }
-
     pub(super) fn serial(&self, column: &'static str) -> Result<SerialNumber> {
         let octets: [u8; 20] = self.bytes(column)?;
         hex::encode(octets)

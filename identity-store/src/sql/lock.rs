@@ -36,21 +36,7 @@ const OVERDUE: &str = "
     WHERE status IN ('pending', 'in_progress') AND expires_at <= $1
     ORDER BY expires_at, challenge_id LIMIT $2 FOR NO KEY UPDATE";
 
-/// The lock of whoever seals: "sealing" in ASCII.
-const SEALING: i64 = i64::from_be_bytes(*b"\0sealing");
-
 impl Tx {
-    /// One sealer at a time.
-    pub(super) async fn lock_sealing(&mut self) -> Step<()> {
-        if self.is_shared() {
-            query("SELECT pg_advisory_xact_lock($1)")
-                .bind(SEALING)
-                .fetch_all(self.conn())
-                .await?;
-        }
-        Ok(())
-    }
-
     pub(super) async fn lock_user(&mut self, tenant_id: &TenantId, user_id: &UserId) -> Step<()> {
         self.lock(USER, tenant_id.as_str(), user_id.as_str()).await
     }

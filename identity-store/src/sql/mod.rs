@@ -6,6 +6,7 @@
 
 mod attempts;
 mod audit;
+mod audit_archive;
 mod cancel;
 mod certificates;
 mod challenge_rows;
@@ -40,6 +41,7 @@ mod rate_limits;
 mod rotation;
 mod row;
 mod schema;
+mod seal;
 mod secrets;
 mod sessions;
 #[cfg(feature = "sqlite")]

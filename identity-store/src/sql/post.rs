@@ -13,8 +13,8 @@ use crate::{Chain, Event};
 macro_rules! audit {
     ($switched_off:literal) => {
         concat!(
-            "INSERT INTO audit_rows (id, tenant_id, at, actor_type, actor_id, action, outcome,
-                                     severity, subject, request_id, ip, metadata)
+            "INSERT INTO audit_intake (id, tenant_id, at, actor_type, actor_id, action, outcome,
+                                       severity, subject, request_id, ip, metadata)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
              WHERE NOT EXISTS (SELECT 1 FROM tenants WHERE tenant_id = $2 AND ",
             $switched_off,
@@ -28,11 +28,9 @@ const AUDIT: Sql = Sql {
     postgres: audit!("config::jsonb ->> 'audit_enabled' = 'false'"),
 };
 
-pub(super) const OUTBOX: &str = "
-    INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
-    VALUES ($1, $2, $3, $4,
-            (SELECT coalesce(max(sequence), 0) + 1 FROM outbox WHERE tenant_id = $1 AND subject = $4),
-            $5, $6)";
+const OUTBOX: &str = "
+    INSERT INTO outbox_intake (tenant_id, event_id, event_type, subject, at, data)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 
 /// The tenant's column of a chain: '' in the platform's.
 pub(super) fn chain_column(chain: &Chain) -> &str {

@@ -13,7 +13,7 @@ use crate::{AuditRow, Result};
 macro_rules! audit {
     ($listed:literal, $switched_off:literal) => {
         concat!(
-            "INSERT INTO audit_rows (id, tenant_id, at, actor_type, actor_id, action, outcome,
+            "INSERT INTO audit_intake (id, tenant_id, at, actor_type, actor_id, action, outcome,
                                      severity, subject, request_id, ip, metadata)
              SELECT p.id, p.tenant, p.moment, p.actor_type, p.actor_id, p.action, p.outcome,
                     p.severity, p.subject, p.request_id, p.ip, p.metadata
@@ -29,11 +29,8 @@ macro_rules! audit {
 macro_rules! outbox {
     ($listed:literal) => {
         concat!(
-            "INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
-             SELECT p.tenant, p.event_id, p.event_type, p.subject,
-                    (SELECT coalesce(max(o.sequence), 0) + 1 FROM outbox o
-                     WHERE o.tenant_id = p.tenant AND o.subject = p.subject),
-                    p.moment, p.data
+            "INSERT INTO outbox_intake (tenant_id, event_id, event_type, subject, at, data)
+             SELECT p.tenant, p.event_id, p.event_type, p.subject, p.moment, p.data
              FROM ",
             $listed,
             " WHERE true"
@@ -137,7 +134,7 @@ fn tenant(row: &AuditRow) -> &str {
 }
 
 impl Tx {
-    /// Writes the audit rows and outbox rows of events, no two of which have one subject.
+    /// Writes the audit rows and outbox rows of events.
     pub(super) async fn post_all(&mut self, postings: &[Posting]) -> Step<()> {
         let rows = postings.iter().map(|posting| ListedRow::of(&posting.row));
         let rows = json(&rows.collect::<Result<Vec<_>>>()?)?;

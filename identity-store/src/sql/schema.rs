@@ -34,7 +34,7 @@ fn migrations(conn: &Connection) -> Migrations {
     }
 }
 
-fn migrator(migrations: Migrations) -> Migrator {
+pub(super) fn migrator(migrations: Migrations) -> Migrator {
     let migration = |(version, (name, sql)): (i64, &(&'static str, &'static str))| {
         let sql = sql.into_sql_str();
         Migration::new(

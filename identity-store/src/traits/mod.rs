@@ -18,6 +18,7 @@
 //! `now` is before it. A certificate is valid through its `not_after` (RFC 5280 §4.1.2.5).
 
 mod audit;
+mod audit_archive;
 mod certificates;
 mod challenges;
 mod clients;
@@ -31,6 +32,7 @@ mod tenants;
 mod users;
 
 pub use audit::AuditStore;
+pub use audit_archive::AuditArchiveStore;
 pub use certificates::CertificateStore;
 pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
@@ -50,7 +52,8 @@ use crate::{Result, StoreObserver};
 /// A whole back end.
 #[async_trait::async_trait]
 pub trait Store:
-    AuditStore
+    AuditArchiveStore
+    + AuditStore
     + CertificateStore
     + ChallengeStore
     + ClientStore

@@ -142,14 +142,14 @@ pub(crate) async fn devices_are_paired_together_and_each_gets_its_own_answer(sto
         "{together} groups"
     );
     assert_eq!(alone, 2, "only the refused were asked alone");
-    while store.seal_audit(1000).await.unwrap() > 0 {}
+    while store.seal_audit(1000).await.unwrap().is_full(1000) {}
     let rows = store
-        .sealed_audit(&Chain::Tenant(acme()), None, 1000)
+        .sealed_audit(&Chain::Tenant(acme()), 0, 1000)
         .await
         .unwrap();
     let told = rows
         .iter()
-        .filter(|row| row.action == "device_paired")
+        .filter(|sealed| sealed.row.action == "device_paired")
         .count();
     assert_eq!(told, usize::from(DEVICES) - 2);
 }

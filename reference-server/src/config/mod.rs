@@ -8,6 +8,8 @@ mod lookup;
 mod postgres;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use identity_store::{Crypter, Migrate};
@@ -42,8 +44,8 @@ pub struct Config {
     pub palm_server: Option<PalmServer>,
     /// `PLATFORM_ADMIN_EMAIL` and `PLATFORM_ADMIN_INITIAL_PASSWORD`.
     pub first_admin: Option<FirstAdmin>,
-    /// `IDENTITY_AUDIT_RETENTION_MONTHS`: how long audit rows are kept; 0 is for ever.
-    pub audit_retention_months: u32,
+    /// `IDENTITY_AUDIT_RETENTION_MONTHS` and `IDENTITY_AUDIT_ARCHIVES`.
+    pub audit: Audit,
     /// `IDENTITY_RATE_LIMITS`.
     pub rate_limits: bool,
     /// `IDENTITY_LOG` and `IDENTITY_LOG_FORMAT`.
@@ -83,6 +85,15 @@ impl std::fmt::Debug for InitialPassword {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("InitialPassword(..)")
     }
+}
+
+/// How long audit rows stay in the database, and where their archives are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// How many whole months stay beside the running one; `None` keeps all.
+    pub retention_months: Option<NonZeroU32>,
+    /// The folder of the archives.
+    pub archives: Option<PathBuf>,
 }
 
 /// What is logged, and how.
@@ -145,7 +156,7 @@ impl Config {
             data_keys: data_keys(&vars)?,
             palm_server: palm_server(&vars)?,
             first_admin: first_admin(&vars)?,
-            audit_retention_months: audit_retention_months(&vars)?,
+            audit: audit(&vars)?,
             rate_limits: vars
                 .choice("IDENTITY_RATE_LIMITS", &[("on", true), ("off", false)])?
                 .unwrap_or(true),
@@ -190,16 +201,6 @@ fn data_keys(vars: &Variables<'_>) -> Result<Option<Crypter>, ConfigError> {
         Crypter::parse(&text).map_err(|_| ConfigError::new(NAME, rule))
     };
     text.map(parse).transpose()
-}
-
-fn audit_retention_months(vars: &Variables<'_>) -> Result<u32, ConfigError> {
-    const NAME: &str = "IDENTITY_AUDIT_RETENTION_MONTHS";
-    const RULE: &str = "a number of months, 0 (for ever) to 1200";
-    let months = vars.parsed(NAME, RULE)?.unwrap_or(0);
-    if months > 1200 {
-        return Err(ConfigError::new(NAME, RULE));
-    }
-    Ok(months)
 }
 
 fn palm_server(vars: &Variables<'_>) -> Result<Option<PalmServer>, ConfigError> {
@@ -248,6 +249,25 @@ fn first_admin(vars: &Variables<'_>) -> Result<Option<FirstAdmin>, ConfigError> 
             "set when PLATFORM_ADMIN_INITIAL_PASSWORD is",
         )),
     }
+}
+
+fn audit(vars: &Variables<'_>) -> Result<Audit, ConfigError> {
+    const MONTHS: &str = "IDENTITY_AUDIT_RETENTION_MONTHS";
+    const ARCHIVES: &str = "IDENTITY_AUDIT_ARCHIVES";
+    const RULE: &str = "a number of months, 0 to 1200";
+    let months: u32 = vars.parsed(MONTHS, RULE)?.unwrap_or(0);
+    let archives = vars.text(ARCHIVES)?.map(PathBuf::from);
+    if months > 1200 {
+        return Err(ConfigError::new(MONTHS, RULE));
+    }
+    if months > 0 && archives.is_none() {
+        let rule = "the folder of the archives when IDENTITY_AUDIT_RETENTION_MONTHS is set";
+        return Err(ConfigError::new(ARCHIVES, rule));
+    }
+    Ok(Audit {
+        retention_months: NonZeroU32::new(months),
+        archives,
+    })
 }
 
 fn log(vars: &Variables<'_>, terminal: bool) -> Result<Log, ConfigError> {

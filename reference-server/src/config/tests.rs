@@ -19,7 +19,7 @@ fn an_empty_environment_is_a_server_on_loopback() {
     assert!(
         matches!(config.database, Database::Sqlite(path) if path.as_path().ends_with("identity.db"))
     );
-    assert_eq!(config.audit_retention_months, 0);
+    assert_eq!(config.audit.retention_months, None);
     assert_eq!(
         config.log,
         Log {
@@ -213,4 +213,16 @@ fn the_pool_has_the_defaults_of_the_contract_and_takes_durations_of_go() {
             max_idle_time: None,
         }
     );
+}
+
+#[test]
+fn rows_that_go_need_a_folder_for_their_archives() {
+    let error = config(&[("IDENTITY_AUDIT_RETENTION_MONTHS", "12")]).expect_err("no folder");
+    assert!(error.to_string().starts_with("IDENTITY_AUDIT_ARCHIVES"));
+    let both = config(&[
+        ("IDENTITY_AUDIT_RETENTION_MONTHS", "12"),
+        ("IDENTITY_AUDIT_ARCHIVES", "/var/lib/identity/audit"),
+    ]);
+    let months = both.expect("good").audit.retention_months;
+    assert_eq!(months, NonZeroU32::new(12));
 }

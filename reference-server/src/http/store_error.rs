@@ -13,7 +13,7 @@ impl From<Error> for Problem {
             Error::Conflict(conflict) => self::conflict(conflict),
             Error::Admission(refusal) => admission(refusal),
             Error::Challenge(refusal) => challenge(&refusal),
-            Error::Id { .. } | Error::Cursor => {
+            Error::Id { .. } | Error::Cursor | Error::Month => {
                 Self::new(ErrorCode::ValidationFailed, sentence(&error))
             }
             Error::Busy { .. } => Self::new(ErrorCode::Unavailable, "The database is busy.")

@@ -4,6 +4,7 @@
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
 //! lease. The jobs of a process, which keep its own memory in step with the database, run in each.
 
+mod audit_months;
 mod certificates;
 mod deaf;
 mod denials;
@@ -47,6 +48,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
         let app = Arc::clone(&app);
         async move {
             match name {
+                LeaseName::AuditMonths => audit_months::run(&app).await,
                 LeaseName::AuditSealer => seal::run(&app).await,
                 LeaseName::ChallengeSweeper => sweeper::run(&app, lease).await,
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,

@@ -2,22 +2,45 @@ use std::time::Duration;
 
 use super::{Pace, log_failure};
 use crate::App;
+use crate::audit::heads::{self, Unlogged};
 
 /// How many rows one transaction seals.
 const BATCH: u32 = 1000;
+/// How many turns lie between two times that signed heads are logged: ten minutes.
+const TURNS_PER_LOG: u32 = 600;
 
-/// Gives audit rows their place in their chain, within a second of their commit.
+/// Gives audit rows and events their places within a second of their commit, and signs where the
+/// chains end.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, Duration::from_secs(1));
-    while pace.turn().await {
+    let mut unlogged = Unlogged::default();
+    for turn in (0..TURNS_PER_LOG).cycle() {
+        let goes_on = pace.turn().await;
+        // The last turn takes what the last requests committed.
         seal_all(app).await;
+        sign(app, &mut unlogged).await;
+        if turn == 0 || !goes_on {
+            unlogged.log();
+        }
+        if !goes_on {
+            return;
+        }
     }
-    // What the last requests committed.
-    seal_all(app).await;
 }
 
 async fn seal_all(app: &App) {
-    while log_failure("seal_audit", app.store.seal_audit(BATCH).await)
-        .is_some_and(|sealed| sealed >= u64::from(BATCH))
-    {}
+    while let Some(sealed) = log_failure("seal_audit", app.store.seal_audit(BATCH).await) {
+        metrics::counter!("audit_rows_sealed_total").increment(sealed.rows);
+        metrics::counter!("outbox_events_placed_total").increment(sealed.events);
+        if !sealed.is_full(BATCH) {
+            return;
+        }
+    }
+}
+
+async fn sign(app: &App, unlogged: &mut Unlogged) {
+    if let Err(error) = heads::sign_grown(app, unlogged).await {
+        metrics::counter!("job_failures_total", "job" => "sign_heads").increment(1);
+        tracing::warn!(job = "sign_heads", %error, "a job failed");
+    }
 }

@@ -104,8 +104,8 @@ impl Platform {
         .await;
         let store = store.unwrap();
         store.seal_audit(10_000).await.unwrap();
-        let rows = store.sealed_audit(&Chain::Platform, None, 10_000).await;
-        rows.unwrap()
+        let rows = store.sealed_audit(&Chain::Platform, 0, 10_000).await;
+        rows.unwrap().into_iter().map(|sealed| sealed.row).collect()
     }
 
     /// Registers a personal scanner: its id and its code.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use identity_pki::{SerialNumber, TenantId};
 use identity_store::{
-    AuditRow, Chain, ChainHead, ChallengeFilter, Device, DeviceFilter, Issuance, OutboxEvent,
-    Outcome, Page, PageRequest, Store, StoredChallenge, User,
+    AuditRow, BrokenChain, Chain, ChainHead, ChainWalk, ChallengeFilter, Device, DeviceFilter,
+    Issuance, OutboxEvent, Outcome, Page, PageRequest, Store, StoredChallenge, User,
 };
 use reference_server::clock::{Clock as _, SystemClock};
 
@@ -28,16 +28,21 @@ pub(crate) struct Records {
     pub(crate) outbox: Vec<OutboxEvent>,
 }
 
-/// A hash chain, and where the store says that it ends.
+/// A hash chain, and whether it verifies to where the store says that it ends.
 pub(crate) struct AuditChain {
     pub(crate) rows: Vec<AuditRow>,
-    pub(crate) head: ChainHead,
+    pub(crate) verified: Result<ChainHead, BrokenChain>,
 }
 
 impl Records {
     pub(crate) async fn read(database: &Database) -> Self {
         let store = &*database.store().await;
-        while store.seal_audit(1_000).await.expect("sealed") > 0 {}
+        while store
+            .seal_audit(1_000)
+            .await
+            .expect("sealed")
+            .is_full(1_000)
+        {}
         let mut ledger = Vec::new();
         let mut denied = HashSet::new();
         for serial in database.serials().await {
@@ -127,16 +132,21 @@ async fn challenges(store: &dyn Store) -> Vec<StoredChallenge> {
 }
 
 async fn chain(store: &dyn Store, chain: Chain) -> AuditChain {
-    let mut rows: Vec<AuditRow> = Vec::new();
+    let mut walk = ChainWalk::of(chain.clone());
+    let (mut rows, mut after) = (Vec::new(), 0);
     loop {
-        let last = rows.last().map(|row| row.id.clone());
-        let more = store.sealed_audit(&chain, last.as_ref(), BATCH).await;
+        let more = store.sealed_audit(&chain, after, BATCH).await;
         let more = more.expect("the chain");
-        if more.is_empty() {
+        let Some(last) = more.last() else {
             let head = store.chain_head(&chain).await.expect("its head");
-            return AuditChain { rows, head };
+            let verified = walk.finish_at(head);
+            return AuditChain { rows, verified };
+        };
+        after = last.position;
+        for sealed in more {
+            walk.step(&sealed).expect("a hash");
+            rows.push(sealed.row);
         }
-        rows.extend(more);
     }
 }
 

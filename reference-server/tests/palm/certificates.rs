@@ -11,8 +11,9 @@ impl World {
         let chain = Chain::Tenant(self.tenant.clone());
         let store = &self.app.store;
         store.seal_audit(10_000).await.unwrap();
-        let rows = store.sealed_audit(&chain, None, 10_000).await.unwrap();
+        let rows = store.sealed_audit(&chain, 0, 10_000).await.unwrap();
         rows.into_iter()
+            .map(|sealed| sealed.row)
             .filter(|row| row.action == action)
             .collect()
     }

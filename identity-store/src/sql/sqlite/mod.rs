@@ -42,6 +42,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "open columns go",
         include_str!("../../../migrations/sqlite/0005_open_columns_go.sql"),
     ),
+    (
+        "audit and outbox",
+        include_str!("../../../migrations/sqlite/0006_audit_and_outbox.sql"),
+    ),
 ];
 
 /// The connections to one file.

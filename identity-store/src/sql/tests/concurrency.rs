@@ -148,7 +148,7 @@ async fn a_change_that_fails_leaves_nothing_and_the_next_one_goes_on() {
     let mut raw = file.raw().await;
     // The audit row, written after the data, is what fails.
     let trap =
-        "CREATE TRIGGER trap BEFORE INSERT ON audit_rows BEGIN SELECT RAISE(ABORT, 'no'); END";
+        "CREATE TRIGGER trap BEFORE INSERT ON audit_intake BEGIN SELECT RAISE(ABORT, 'no'); END";
     sqlx::query(trap).execute(&mut raw).await.unwrap();
     let error = store.pair_device(change(), pairing(1)).await.unwrap_err();
     assert!(

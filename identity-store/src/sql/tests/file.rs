@@ -73,7 +73,7 @@ async fn a_restart_reads_everything_back() {
     let store = file.open().await;
     store_secrets(&store).await;
     let before = store.chain_head(&Chain::Platform).await.unwrap();
-    assert!(store.seal_audit(100).await.unwrap() > 0);
+    assert!(store.seal_audit(100).await.unwrap().rows > 0);
     store.close().await;
 
     let store = file.open().await;

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "sqlite")]
 
+mod audit;
 mod concurrency;
 mod data_keys;
 mod file;

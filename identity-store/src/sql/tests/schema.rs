@@ -3,7 +3,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{File, entropy, readers, waiting_device, writer};
 use crate::sql::{
     Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, denied, device_rows,
-    erasures, operators, pairing, post, sessions,
+    erasures, operators, pairing, seal, sessions,
 };
 use crate::{DeviceStore as _, Error, Store as _};
 
@@ -131,7 +131,8 @@ async fn what_every_request_asks_is_answered_by_an_index() {
     let store = file.open().await;
     for statement in [
         attempts::DECIDED.sqlite,
-        audit::UNSEALED,
+        audit::OUTBOX,
+        audit::SEALED,
         certificates::KEY,
         challenge_rows::OPEN_AT_DEVICE,
         challenge_rows::OVERDUE,
@@ -140,7 +141,8 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         device_rows::STANDING,
         operators::BY_EMAIL,
         pairing::BY_CODE,
-        post::OUTBOX,
+        seal::HEADS.sqlite,
+        seal::SEAL.sqlite,
         sessions::LIVE,
         sessions::NOTE_USE,
         erasures::UNDER_WAY,
@@ -171,8 +173,11 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "rate_limit_buckets",
         // In the order of what happened, over all tenants.
         "revoked_cert_fingerprints",
+        "audit_intake",
         "audit_rows",
+        "audit_sealer",
         "outbox",
+        "outbox_intake",
     ];
     let file = File::new();
     let store = file.open().await;

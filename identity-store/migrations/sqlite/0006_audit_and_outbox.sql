@@ -1,0 +1,80 @@
+-- What happened waits here until the sealer gives it its place; then it goes to audit_rows. Numbers
+-- only order what waits at the same time.
+CREATE TABLE audit_intake (
+    position   INTEGER NOT NULL PRIMARY KEY,
+    id         TEXT    NOT NULL,
+    tenant_id  TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    actor_type TEXT    NOT NULL,
+    actor_id   TEXT    NOT NULL,
+    action     TEXT    NOT NULL,
+    outcome    TEXT    NOT NULL,
+    severity   TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    request_id TEXT    NOT NULL,
+    ip         TEXT,
+    metadata   TEXT    NOT NULL
+) STRICT;
+
+INSERT INTO audit_intake
+SELECT position, id, tenant_id, at, actor_type, actor_id, action, outcome, severity, subject,
+       request_id, ip, metadata
+FROM audit_rows WHERE chain_position IS NULL;
+DELETE FROM audit_rows WHERE chain_position IS NULL;
+DROP INDEX audit_rows_unsealed;
+
+-- Where each chain ends, and the head that was signed last. tenant_id is '' in the platform's chain.
+CREATE TABLE audit_chains (
+    tenant_id     TEXT    NOT NULL PRIMARY KEY,
+    length        INTEGER NOT NULL,
+    hash          BLOB    NOT NULL,
+    signed_length INTEGER NOT NULL DEFAULT 0,
+    signed_hash   BLOB,
+    signed_head   TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX audit_chains_unsigned ON audit_chains (tenant_id) WHERE signed_length < length;
+
+INSERT INTO audit_chains (tenant_id, length, hash)
+SELECT row.tenant_id, row.chain_position, row.hash
+FROM audit_rows row
+WHERE NOT EXISTS (SELECT 1 FROM audit_rows later
+                  WHERE later.tenant_id = row.tenant_id
+                    AND later.chain_position > row.chain_position);
+
+-- The manifests of archived pieces, each behind the one before it in its chain.
+CREATE TABLE audit_archives (
+    tenant_id       TEXT    NOT NULL,
+    month           TEXT    NOT NULL,
+    rows            INTEGER NOT NULL,
+    first_id        TEXT    NOT NULL,
+    last_id         TEXT    NOT NULL,
+    previous_length INTEGER NOT NULL,
+    previous_hash   BLOB    NOT NULL,
+    length          INTEGER NOT NULL,
+    hash            BLOB    NOT NULL,
+    sha256          BLOB    NOT NULL,
+    file_name       TEXT    NOT NULL,
+    -- Whether its live rows were dropped.
+    retired         INTEGER NOT NULL CHECK (retired IN (0, 1)),
+    PRIMARY KEY (tenant_id, month)
+) STRICT, WITHOUT ROWID;
+
+-- As audit_intake, for outbox.
+CREATE TABLE outbox_intake (
+    position   INTEGER NOT NULL PRIMARY KEY,
+    tenant_id  TEXT    NOT NULL,
+    event_id   TEXT    NOT NULL,
+    event_type TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    at         INTEGER NOT NULL,
+    data       TEXT    NOT NULL
+) STRICT;
+
+-- One row: the sealer's turn, and how many events have their place.
+CREATE TABLE audit_sealer (
+    one             INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    outbox_position INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO audit_sealer SELECT 1, coalesce(max(position), 0) FROM outbox;

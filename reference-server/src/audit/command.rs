@@ -1,0 +1,118 @@
+//! The commands `audit verify` and `audit archive`.
+
+use std::path::{Path, PathBuf};
+
+use identity_store::{Chain, Month, NamedSecret, Store};
+
+use super::verify::{Verified, VerifyError};
+use super::{archive, heads, verify};
+use crate::cli::print;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::Config;
+use crate::serve::open_store;
+use crate::start::StartError;
+use crate::tokens::Tokens;
+
+/// Verifies every chain, live rows and archives together, and prints a line for each. `signed` are
+/// heads that the operator kept from the log.
+///
+/// # Errors
+///
+/// [`StartError::AuditBroken`] when something is wrong, and what keeps it from looking.
+pub async fn verify(
+    config: &Config,
+    folder: Option<PathBuf>,
+    signed: &[String],
+) -> Result<(), StartError> {
+    let store = open_store(config).await?;
+    let outcome = verify_store(&store, config, folder, signed).await;
+    store.close().await;
+    outcome
+}
+
+async fn verify_store(
+    store: &dyn Store,
+    config: &Config,
+    folder: Option<PathBuf>,
+    signed: &[String],
+) -> Result<(), StartError> {
+    let key = store
+        .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
+        .await?;
+    // The issuer signs nothing here.
+    let tokens = Tokens::load("", &key)?;
+    let noted = signed.iter().map(|head| heads::read(&tokens, head));
+    let noted = noted.collect::<Result<_, _>>().map_err(StartError::Head)?;
+    let folder = folder.or_else(|| config.audit.archives.clone());
+    let mut lines = Vec::new();
+    let mut broken = 0;
+    verify::verify_all(store, &tokens, folder.as_deref(), noted, |outcome| {
+        broken += u64::from(outcome.is_err());
+        lines.push(line(outcome));
+    })
+    .await?;
+    let unsealed = store.unsealed_audit().await?;
+    lines.push(format!("unsealed rows: {unsealed}"));
+    print(&lines.join("\n"))?;
+    match broken {
+        0 => Ok(()),
+        chains => Err(StartError::AuditBroken(chains)),
+    }
+}
+
+/// What is said of a chain.
+fn line(outcome: Result<Verified, VerifyError>) -> String {
+    match outcome {
+        Ok(verified) => {
+            let Verified {
+                chain,
+                head,
+                archived,
+                signed,
+            } = verified;
+            let hash = hex::encode(head.hash);
+            let length = head.length;
+            format!(
+                "ok      {chain}: {length} rows, {archived} archived, signed to {signed}, head {hash}"
+            )
+        }
+        Err(error) => {
+            let kind = if error.is_finding() {
+                "BROKEN "
+            } else {
+                "UNKNOWN"
+            };
+            let source = std::error::Error::source(&error);
+            let source = source
+                .map(|source| format!(": {source}"))
+                .unwrap_or_default();
+            format!("{kind} {error}{source}")
+        }
+    }
+}
+
+/// Archives `month` of every chain into `folder`, which is made if it is not there, and prints a line
+/// for each file.
+///
+/// # Errors
+///
+/// [`StartError::Archive`], and what keeps it from looking.
+pub async fn archive(config: &Config, month: Month, folder: &Path) -> Result<(), StartError> {
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|source| StartError::System {
+            what: "the folder of the archives cannot be made",
+            source,
+        })?;
+    let store = open_store(config).await?;
+    let now = SystemClock.now();
+    let archived = archive::archive(&store, month, folder, now).await;
+    store.close().await;
+    let archived = archived?;
+    for manifest in &archived {
+        let chain: &Chain = &manifest.chain;
+        let (file, rows) = (&manifest.file_name, manifest.rows);
+        print(&format!("{chain}: {rows} rows in {file}"))?;
+    }
+    print(&format!("{} chains archived for {month}", archived.len()))
+}

@@ -1,0 +1,11 @@
+//! The audit trail's archives: what they hold is found again, and what they do not hold never goes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod archives;
+mod binary;
+mod retention;
+mod world;

@@ -1,0 +1,110 @@
+//! A store whose chains reach over two months that are over, and a folder for archives.
+
+use std::path::{Path, PathBuf};
+
+use identity_store::{
+    Actor, ArchiveManifest, Chain, ChainHead, Change, Event, MemoryStore, Month, Store,
+};
+use reference_server::audit::archive::{ArchiveError, archive};
+use reference_server::audit::verify::{Verified, VerifyError, verify_all};
+use reference_server::clock::entropy;
+use reference_server::tokens::Tokens;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+pub(crate) const JANUARY: OffsetDateTime = datetime!(2020-01-15 12:00 UTC);
+pub(crate) const FEBRUARY: OffsetDateTime = datetime!(2020-02-15 12:00 UTC);
+pub(crate) const MARCH: OffsetDateTime = datetime!(2020-03-01 00:00 UTC);
+
+pub(crate) fn acme() -> Chain {
+    Chain::Tenant("acme".parse().unwrap())
+}
+
+/// Records a row in `chain` at `moment`, asked for by `request_id`.
+pub(crate) async fn record(
+    store: &dyn Store,
+    chain: &Chain,
+    moment: OffsetDateTime,
+    request_id: &str,
+) {
+    let change = Change::new(moment, Actor::System("test"), request_id);
+    let recorded = store.record(change, chain.clone(), vec![Event::PairingRefused]);
+    recorded.await.unwrap();
+}
+
+/// A tenant with ten rows in January and ten in February, all sealed.
+pub(crate) async fn two_months(store: &dyn Store) {
+    let change = Change::new(JANUARY, Actor::System("test"), "req-tenant");
+    let made = store.create_tenant(change, "acme".parse().unwrap(), "Acme".to_owned());
+    made.await.unwrap();
+    for moment in [JANUARY, FEBRUARY] {
+        for n in 0..10 {
+            let request_id = format!("req-{}-{n}", Month::of(moment));
+            record(store, &acme(), moment, &request_id).await;
+        }
+    }
+    store.seal_audit(1000).await.unwrap();
+}
+
+pub(crate) struct World {
+    pub(crate) store: MemoryStore,
+    pub(crate) tokens: Tokens,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let store = MemoryStore::new(entropy());
+        two_months(&store).await;
+        let key = Tokens::fresh_key().unwrap();
+        Self {
+            store,
+            tokens: Tokens::load("https://id.example", &key).unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) async fn archive(&self, month: OffsetDateTime) -> Vec<ArchiveManifest> {
+        self.try_archive(month, MARCH).await.unwrap()
+    }
+
+    pub(crate) async fn try_archive(
+        &self,
+        month: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<Vec<ArchiveManifest>, ArchiveError> {
+        archive(&self.store, Month::of(month), self.folder.path(), now).await
+    }
+
+    pub(crate) async fn verify(&self) -> Vec<Result<Verified, VerifyError>> {
+        self.verify_with(Some(self.folder.path()), Vec::new()).await
+    }
+
+    pub(crate) async fn verify_with(
+        &self,
+        folder: Option<&Path>,
+        noted: Vec<(Chain, ChainHead)>,
+    ) -> Vec<Result<Verified, VerifyError>> {
+        let mut outcomes = Vec::new();
+        let each = |outcome| outcomes.push(outcome);
+        let verified = verify_all(&self.store, &self.tokens, folder, noted, each).await;
+        verified.unwrap();
+        outcomes
+    }
+
+    /// What is wrong with the tenant's chain.
+    pub(crate) async fn finding(&self) -> VerifyError {
+        let outcomes = self.verify().await;
+        let mut findings = outcomes.into_iter().filter_map(Result::err);
+        let finding = findings.next().unwrap();
+        assert!(findings.next().is_none() && finding.is_finding());
+        finding
+    }
+
+    /// The file of the tenant's piece of a month.
+    pub(crate) fn file(&self, month: OffsetDateTime) -> PathBuf {
+        let name = format!("audit-tenant-acme-{}.ndjson", Month::of(month));
+        self.folder.path().join(name)
+    }
+}
