@@ -36,8 +36,13 @@ const BREAKS: [(u8, &str); 10] = [
     (5, "UPDATE palms SET palm_id = palm_id + 1"),
     (6, "UPDATE audit_rows SET subject = 'another' WHERE position = 1"),
     (6, "DELETE FROM outbox WHERE event_type = 'device.paired'"),
-    (7, "UPDATE users SET display_name = 'another'"),
-    (8, "UPDATE audit_rows SET actor_id = (SELECT email FROM users)"),
+    (7, "UPDATE users SET display_name = NULL"),
+    // Names and addresses are encrypted: this one is told as the client told it.
+    (
+        8,
+        "UPDATE audit_rows SET actor_id =
+             (SELECT 'canary.' || substr(user_id, 6) || '@person.example' FROM users LIMIT 1)",
+    ),
 ];
 
 pub(crate) async fn the_check_finds_each_invariant_broken() {

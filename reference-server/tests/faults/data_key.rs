@@ -23,7 +23,7 @@ pub(crate) async fn a_replica_with_the_wrong_data_key_says_so_and_writes_nothing
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.starts_with("reference-server: "), "{said}");
-        assert!(said.contains("data encryption keys"), "{said}");
+        assert!(said.contains("data encryption key"), "{said}");
         assert!(!said.contains(OTHER), "{said}");
         assert_eq!(fs::read(stage.database.file()).unwrap(), before);
         let log = stage.database.file().with_extension("db-wal");
