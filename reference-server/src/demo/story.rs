@@ -293,8 +293,9 @@ impl Story<'_> {
             scanner
                 .itself()
                 .await
-                .is_err_and(|error| matches!(error, DemoError::Http(_))),
-            "the revoked scanner still gets an answer",
+                .and_then(|answer| answer.must_be(200))
+                .is_err(),
+            "the revoked scanner is still served",
         )?;
         let credentials = scanner.credentials.clone();
         self.both_versions_refuse(&credentials, "the revoked scanner")
