@@ -1,0 +1,167 @@
+//! Authenticated polls a second, beside a FastAPI service that looks the same up.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::Failure;
+use crate::connection::{Connection, Prepared, Target};
+use crate::fleet;
+use crate::keys::{ServerIdentity, client_tls};
+use crate::pairings::connections;
+use crate::platform::{Platform, Settings, TENANT};
+use crate::postgres::Postgres;
+use crate::process::{self, Process, free_address, until_it_listens};
+use crate::report::{Bar, Row};
+use crate::turn::{Turn, median};
+
+/// The one processor of the servers that are measured, and the one of everything else.
+const SERVERS: usize = 0;
+const OTHERS: usize = 1;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Devices that poll, each over its kept-alive connection.
+    #[arg(long, default_value_t = 64)]
+    devices: usize,
+    /// Polls of one turn; the peer has a tenth of it.
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Turns of each server; they alternate.
+    #[arg(long, default_value_t = 5)]
+    turns: usize,
+    /// Polls a second, as a multiple of the peer's, that there have to be.
+    #[arg(long, default_value_t = 5.0)]
+    bar: f64,
+    /// The folder of the peer, with `app.py` and `schema.sql`.
+    #[arg(long, default_value = "examples/peers/polls")]
+    peer: PathBuf,
+    /// A Python that has the peer's requirements. Without one there is no peer.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// PostgreSQL's programs, for the peer's database.
+    #[arg(long, default_value = "/usr/lib/postgresql/15/bin")]
+    postgres: PathBuf,
+}
+
+pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>, Failure> {
+    process::move_to(OTHERS)?;
+    let settings = Settings {
+        processor: Some(SERVERS),
+        // A line for each poll is no part of either side.
+        log: "warn,reference_server::serve=info".to_owned(),
+        ..settings
+    };
+    let platform = Platform::first_run(settings, 1).await?;
+    let server = platform.server()?.process();
+    let mut own = Vec::with_capacity(options.devices);
+    for device in fleet::pair(&platform, options.devices).await? {
+        let target = Target {
+            tls: Some(device.tls),
+            ..platform.target()?
+        };
+        own.push(Connection::open(&target).await?);
+    }
+    let peer = match &options.python {
+        Some(python) => Some(Peer::start(python, &options).await?),
+        None => None,
+    };
+    let mut others = Vec::new();
+    if let Some(peer) = &peer {
+        others = connections(&peer.target, options.devices).await?;
+    }
+    let (mut rates, mut ratios) = (Vec::new(), Vec::new());
+    for _ in 0..options.turns {
+        let poll = Prepared::get("/v1/challenges/pending")?;
+        let ours = Turn::run(&mut own, vec![poll; options.requests], server).await?;
+        println!("{:>8}: {ours}", "polls");
+        rates.push(ours.rate());
+        if let Some(peer) = &peer {
+            let polls = peer.polls(options.requests / 10, options.devices)?;
+            let theirs = Turn::run(&mut others, polls, peer.process.id()).await?;
+            println!("{:>8}: {theirs}", "FastAPI");
+            ratios.push(ours.rate() / theirs.rate());
+        }
+    }
+    let mut rows = vec![Row::plain(
+        "authenticated polls, one core",
+        median(rates),
+        "/s",
+    )];
+    if peer.is_some() {
+        let what = "authenticated polls a second, of FastAPI's";
+        let bar = Bar::AtLeast(options.bar);
+        rows.push(Row::measured(what, median(ratios), " ×", bar));
+    }
+    Ok(rows)
+}
+
+/// The FastAPI service, with a database of its own.
+#[derive(Debug)]
+struct Peer {
+    process: Process,
+    target: Target,
+    _database: Postgres,
+    _folder: tempfile::TempDir,
+}
+
+impl Peer {
+    async fn start(python: &PathBuf, options: &Options) -> Result<Self, Failure> {
+        let database = Postgres::start(&options.postgres, Some(OTHERS)).await?;
+        let schema = options.peer.join("schema.sql");
+        database.run(&schema, &[("devices", options.devices)])?;
+        let folder = tempfile::tempdir()?;
+        let identity = ServerIdentity::generate()?;
+        let (certificate, key) = (
+            folder.path().join("server.pem"),
+            folder.path().join("server.key"),
+        );
+        std::fs::write(&certificate, &identity.certificate)?;
+        std::fs::write(&key, &identity.key)?;
+        let address = free_address()?;
+        let mut command = process::pinned(SERVERS, python);
+        command
+            .args([
+                "-m",
+                "uvicorn",
+                "app:app",
+                "--no-access-log",
+                "--log-level",
+                "warning",
+            ])
+            .args([
+                "--host",
+                &address.ip().to_string(),
+                "--port",
+                &address.port().to_string(),
+            ])
+            .arg("--ssl-certfile")
+            .arg(certificate)
+            .arg("--ssl-keyfile")
+            .arg(key)
+            .arg("--app-dir")
+            .arg(&options.peer)
+            .env("DATABASE_URL", database.url())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut process = Process::start(&mut command, &folder.path().join("peer.log"))?;
+        until_it_listens(&mut process, address).await?;
+        let tls = Some(client_tls(&identity.root, None)?);
+        Ok(Self {
+            process,
+            target: Target { address, tls },
+            _database: database,
+            _folder: folder,
+        })
+    }
+
+    /// Polls of all its devices in turn.
+    fn polls(&self, count: usize, devices: usize) -> Result<Vec<Prepared>, Failure> {
+        let poll = |number| {
+            let device = format!("dev_{}", number % devices + 1);
+            Prepared::get("/v1/challenges/pending")?
+                .with_header("x-tenant-id", TENANT)?
+                .with_header("x-device-id", &device)
+        };
+        (0..count).map(poll).collect()
+    }
+}
