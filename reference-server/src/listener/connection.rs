@@ -1,5 +1,4 @@
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -154,8 +153,12 @@ async fn drive<I, S>(
             Future: Send + 'static,
         > + Send,
 {
-    let builder = builder(protocol);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // On the heap, once: inside the task it would be there for each of the calls it is handed through.
+    let mut connection = Box::pin(
+        builder(protocol)
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned(),
+    );
     let grace = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = app.shutdown.cancelled() => super::DRAIN_TIME,

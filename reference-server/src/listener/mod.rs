@@ -43,7 +43,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
         };
         let (app, routes) = (Arc::clone(&app), routes.clone());
         connections.spawn(async move {
-            if let Some(connection) = establish(&app, stream, peer, transport).await {
+            // A task is as large as the largest of its stages, for as long as it lives: the handshake's
+            // is given back before thousands of connections wait for something to happen.
+            let established = Box::pin(establish(&app, stream, peer, transport)).await;
+            if let Some(connection) = established {
                 connection.serve(&app, routes).await;
             }
         });
