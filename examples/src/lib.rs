@@ -3,3 +3,7 @@
     reason = "the README's links are relative to its folder"
 )]
 #![doc = include_str!("../../README.md")]
+
+mod alert;
+
+pub use alert::is_alert;

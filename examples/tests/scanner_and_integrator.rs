@@ -4,6 +4,7 @@
 
 mod platform;
 mod program;
+mod server_binary;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

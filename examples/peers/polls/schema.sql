@@ -1,5 +1,5 @@
--- What the look-ups of a poll read: the tables and indexes of identity-store, and :devices paired
--- devices without open challenges.
+-- What the look-ups of a poll read: the tables and indexes of identity-store, and a thousand
+-- paired devices without open challenges.
 
 CREATE TABLE tenants (
     tenant_id  TEXT   NOT NULL PRIMARY KEY,
@@ -64,5 +64,5 @@ CREATE INDEX challenges_open ON challenges (tenant_id, device_id, created_at)
 INSERT INTO tenants VALUES ('load', 'Load', 'active', '{}', 0);
 INSERT INTO devices (tenant_id, device_id, name, device_class, tags, status, info, active_serial, paired_at, created_at)
 SELECT 'load', 'dev_' || n, 'Load', 'personal_scanner', '{}', 'paired', '{"model": "load"}', uuid_send(gen_random_uuid()), 0, 0
-FROM generate_series(1, :devices) AS n;
+FROM generate_series(1, 1000) AS n;
 ANALYZE;

@@ -1,18 +1,15 @@
 //! The real server with all that it needs: `reference-server demo`.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on stops"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use reqwest::{Certificate, Client, Method};
 use serde_json::{Value, json};
 
 use crate::program::Program;
+use crate::server_binary::reference_server;
 
 /// The server, and its tenant's backend, which has a token.
 pub(crate) struct Platform {
@@ -113,32 +110,4 @@ impl Platform {
         });
         self.post("/v1/consent", consent).await;
     }
-}
-
-/// The server's binary, which `cargo test --workspace` builds beside this test's folder.
-fn reference_server() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile_folder = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile_folder.join("reference-server");
-    if !binary.exists() {
-        // This package was tested alone.
-        let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
-            Some(name) => name,
-            None => panic!("no profile in {}", profile_folder.display()),
-        };
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--package",
-                "reference-server",
-                "--profile",
-                profile,
-            ])
-            .arg("--target-dir")
-            .arg(profile_folder.parent().unwrap())
-            .status();
-        assert!(built.unwrap().success());
-    }
-    binary
 }

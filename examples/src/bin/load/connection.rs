@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::Failure;
@@ -47,6 +48,7 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     host: HeaderValue,
+    ended: JoinHandle<hyper::Result<()>>,
 }
 
 impl Prepared {
@@ -134,9 +136,22 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with `requests`; why it ends is told to the request that is under way.
-        tokio::spawn(connection);
-        Ok(Self { requests, host })
+        // It ends with `requests`, or when the server closes it.
+        let ended = tokio::spawn(connection);
+        Ok(Self {
+            requests,
+            host,
+            ended,
+        })
+    }
+
+    /// Waits until the server has closed the connection, in whatever way.
+    pub(crate) async fn closed(self) {
+        let Self {
+            requests, ended, ..
+        } = self;
+        let _ = ended.await;
+        drop(requests);
     }
 
     pub(crate) async fn send(&mut self, prepared: &Prepared) -> Result<Answer, Failure> {

@@ -38,7 +38,8 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
     let mut platform = Platform::first_run(settings, 1).await?;
     let devices = fleet::pair(&platform, options.devices).await?;
     // What pairing them took is no part of the figure.
-    platform.restart().await?;
+    platform.stop()?;
+    platform.start().await?;
     let server = platform.server()?.process();
     let before = Memory::of(server)?;
 

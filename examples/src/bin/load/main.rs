@@ -16,14 +16,17 @@ mod connection;
 mod fleet;
 mod idle;
 mod keys;
+mod latency;
 mod memory;
 mod operator;
 mod pairings;
 mod platform;
 mod polls;
-mod postgres;
 mod process;
 mod report;
+mod revocations;
+mod seed;
+mod start;
 mod turn;
 
 use std::error::Error;
@@ -55,8 +58,14 @@ enum Load {
     Pairings(pairings::Options),
     /// Memory of devices that wait in a long poll.
     Idle(idle::Options),
-    /// Authenticated polls a second, beside a FastAPI service.
+    /// Latency of pairing, poll and completion, with few rows in the database and with very many.
+    Latency(latency::Options),
+    /// Authenticated polls a second, beside a Python service.
     Polls(polls::Options),
+    /// What still succeeds after a revocation, and how soon nothing does.
+    Revocations(revocations::Options),
+    /// From a start to readiness, where very many certificates are revoked.
+    Start(start::Options),
 }
 
 async fn run(options: Options) -> Result<Vec<Row>, Failure> {
@@ -67,12 +76,16 @@ async fn run(options: Options) -> Result<Vec<Row>, Failure> {
         },
         database_url: options.database_url,
         log: "info".to_owned(),
+        palm_server: None,
         processor: None,
     };
     match options.load {
         Load::Pairings(options) => pairings::run(settings, options).await,
         Load::Idle(options) => idle::run(settings, options).await,
+        Load::Latency(options) => latency::run(settings, options).await,
         Load::Polls(options) => polls::run(settings, options).await,
+        Load::Revocations(options) => revocations::run(settings, options).await,
+        Load::Start(options) => start::run(settings, options).await,
     }
 }
 

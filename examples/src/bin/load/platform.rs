@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) database_url: Option<String>,
     /// `IDENTITY_LOG`.
     pub(crate) log: String,
+    /// `BIOWAVE_URL`, if palms are to be seen.
+    pub(crate) palm_server: Option<String>,
     /// The one processor that they run on, if not on all.
     pub(crate) processor: Option<usize>,
 }
@@ -91,15 +93,10 @@ impl Platform {
         })
     }
 
-    /// Stops all replicas and starts as many anew.
-    pub(crate) async fn restart(&mut self) -> Result<(), Failure> {
-        let count = self.replicas.len();
-        self.stop()?;
-        for _ in 0..count {
-            self.replicas.push(self.host.start().await?);
-        }
-        let base = format!("https://{}", self.server()?.address);
-        self.tenant = self.tenant.moved_to(base, &self.identity.root)?;
+    /// Starts one replica more.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        self.replicas.push(self.host.start().await?);
+        self.tenant = self.tenant_at(self.server()?)?;
         Ok(())
     }
 
@@ -114,6 +111,17 @@ impl Platform {
     /// The first replica.
     pub(crate) fn server(&self) -> Result<&Replica, Failure> {
         Ok(self.replicas.first().ok_or("no replica")?)
+    }
+
+    /// The tenant's administrator at this replica.
+    pub(crate) fn tenant_at(&self, replica: &Replica) -> Result<Operator, Failure> {
+        let base = format!("https://{}", replica.address);
+        self.tenant.moved_to(base, &self.identity.root)
+    }
+
+    /// The database of all replicas.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.host.database_url
     }
 
     /// The first replica, for a client without a certificate.
@@ -186,6 +194,9 @@ impl Host {
             .env("PLATFORM_ADMIN_EMAIL", ADMIN)
             .env("PLATFORM_ADMIN_INITIAL_PASSWORD", FIRST_PASSWORD)
             .current_dir(self.folder.path());
+        if let Some(url) = &self.settings.palm_server {
+            command.env("BIOWAVE_URL", url);
+        }
         command
     }
 }

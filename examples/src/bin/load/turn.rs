@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-
 use crate::Failure;
 use crate::connection::{Connection, Prepared};
 use crate::process;
@@ -29,15 +27,32 @@ impl Turn {
         requests: Vec<Prepared>,
         server: u32,
     ) -> Result<Self, Failure> {
-        let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
+        let shared = Queue::of(requests);
+        let queues = connections.iter().map(|_| shared.clone()).collect();
+        Self::run_queues(connections, queues, server).await
+    }
+
+    /// The same, with requests of its own for each connection.
+    pub(crate) async fn run_own(
+        connections: &mut Vec<Connection>,
+        requests: Vec<Vec<Prepared>>,
+        server: u32,
+    ) -> Result<Self, Failure> {
+        let queues = requests.into_iter().map(Queue::of).collect();
+        Self::run_queues(connections, queues, server).await
+    }
+
+    async fn run_queues(
+        connections: &mut Vec<Connection>,
+        queues: Vec<Queue>,
+        server: u32,
+    ) -> Result<Self, Failure> {
         let (started, before) = (Instant::now(), process::cpu_time(server)?);
-        let mut clients = JoinSet::new();
-        for connection in connections.drain(..) {
-            clients.spawn(client(connection, Arc::clone(&requests), Arc::clone(&next)));
-        }
-        let mut latencies = Vec::with_capacity(requests.len());
-        while let Some(ended) = clients.join_next().await {
-            let (connection, own) = ended??;
+        let work = connections.drain(..).zip(queues);
+        let clients: Vec<_> = work.map(|own| tokio::spawn(client(own))).collect();
+        let mut latencies = Vec::new();
+        for ended in clients {
+            let (connection, own) = ended.await??;
             connections.push(connection);
             latencies.extend(own);
         }
@@ -48,6 +63,17 @@ impl Turn {
             cpu: cpu.saturating_sub(before),
             latencies,
         })
+    }
+
+    /// All of it as one turn.
+    pub(crate) fn joined(turns: Vec<Self>) -> Self {
+        let mut joined = Self {
+            time: turns.iter().map(|turn| turn.time).sum(),
+            cpu: turns.iter().map(|turn| turn.cpu).sum(),
+            latencies: turns.into_iter().flat_map(|turn| turn.latencies).collect(),
+        };
+        joined.latencies.sort_unstable();
+        joined
     }
 
     /// Requests a second.
@@ -66,13 +92,32 @@ impl Turn {
     }
 }
 
-async fn client(
-    mut connection: Connection,
+/// Requests that are sent once each, by whoever is first.
+#[derive(Debug, Clone)]
+struct Queue {
     requests: Arc<Vec<Prepared>>,
     next: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    fn of(requests: Vec<Prepared>) -> Self {
+        Self {
+            requests: Arc::new(requests),
+            next: Arc::default(),
+        }
+    }
+
+    fn take(&self) -> Option<&Prepared> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.requests.get(next)
+    }
+}
+
+async fn client(
+    (mut connection, queue): (Connection, Queue),
 ) -> Result<(Connection, Vec<Duration>), Failure> {
     let mut latencies = Vec::new();
-    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(request) = queue.take() {
         let sent = Instant::now();
         connection.send(request).await?.must_be_ok()?;
         latencies.push(sent.elapsed());

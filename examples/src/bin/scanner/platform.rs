@@ -93,25 +93,12 @@ impl Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        if is_alert(&error) {
+        if examples::is_alert(&error) {
             Self::CertificateRefused(error)
         } else {
             Self::Unreachable(error)
         }
     }
-}
-
-/// Whether the platform ended the TLS connection by an alert (RFC 8446 §6.2). With TLS 1.3 it comes
-/// after the client's side of the handshake is over, with the first read.
-fn is_alert(error: &reqwest::Error) -> bool {
-    let first: &(dyn Error + 'static) = error;
-    std::iter::successors(Some(first), |&error| {
-        match error.downcast_ref::<io::Error>().map(io::Error::get_ref) {
-            Some(inner) => inner.map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        }
-    })
-    .any(|error| matches!(error.downcast_ref(), Some(rustls::Error::AlertReceived(_))))
 }
 
 pub(crate) struct Platform {
