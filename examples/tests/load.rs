@@ -41,7 +41,10 @@ fn main() {
         .with_ignored_flag(!has_shell),
     ];
     if !has_shell {
-        println!("sqlite3 is not installed: what it seeds is ignored");
+        #[expect(clippy::print_stdout, reason = "whoever runs the tests is told")]
+        {
+            println!("sqlite3 is not installed: what it seeds is ignored");
+        }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

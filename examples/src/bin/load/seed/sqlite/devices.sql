@@ -1,8 +1,12 @@
--- :count paired devices and their certificates. Nobody has their keys, and their PEM is of the usual
+-- :count paired devices more, and their certificates. Nobody has their keys, and their PEM is of the usual
 -- length and no certificate.
 INSERT INTO devices (tenant_id, device_id, name, device_class, tags, status, info, active_serial,
                      paired_at, last_seen_at, created_at)
-WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < :count)
+WITH RECURSIVE
+    seeded (before) AS (SELECT count(*) FROM devices
+                        WHERE device_id BETWEEN 'dev_seed' AND 'dev_seee'),
+    number (n) AS (SELECT before + 1 FROM seeded
+                   UNION ALL SELECT n + 1 FROM number, seeded WHERE n < before + :count)
 SELECT 'load', printf('dev_seed%010d', n), 'Load', 'personal_scanner', '{}', 'paired',
        '{"model":"load"}', randomblob(20), unixepoch() * 1000, unixepoch() * 1000,
        unixepoch() * 1000 - n
@@ -14,4 +18,6 @@ INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_
 SELECT tenant_id, device_id, active_serial, randomblob(32), randomblob(32), randomblob(32),
        randomblob(32), 'device', 'pairing', paired_at, paired_at + 7776000000,
        hex(randomblob(450)), device_id, paired_at
-FROM devices WHERE device_id BETWEEN 'dev_seed' AND 'dev_seee';
+FROM devices
+WHERE device_id BETWEEN 'dev_seed' AND 'dev_seee'
+  AND NOT EXISTS (SELECT 1 FROM issued_certificates c WHERE c.serial = devices.active_serial);
