@@ -1,4 +1,5 @@
-//! What many changes write beside their data, in two statements for all of them.
+//! What one change or many write beside their data: audit rows and outbox rows, in two statements for
+//! all of them.
 
 use serde::Serialize;
 
@@ -9,7 +10,8 @@ use super::tx::Tx;
 use crate::posting::{PostedWebhook, Posting};
 use crate::{AuditRow, Result};
 
-/// As a row of one change: not written where the tenant switched its audit off.
+/// A row of a tenant's chain is written unless the tenant switched its audit off; a row of the
+/// platform's, whose tenant is '', always.
 macro_rules! audit {
     ($listed:literal, $switched_off:literal) => {
         concat!(
@@ -32,8 +34,7 @@ macro_rules! outbox {
             "INSERT INTO outbox_intake (tenant_id, event_id, event_type, subject, at, data)
              SELECT p.tenant, p.event_id, p.event_type, p.subject, p.moment, p.data
              FROM ",
-            $listed,
-            " WHERE true"
+            $listed
         )
     };
 }
@@ -139,12 +140,17 @@ impl Tx {
         let rows = postings.iter().map(|posting| ListedRow::of(&posting.row));
         let rows = json(&rows.collect::<Result<Vec<_>>>()?)?;
         query(AUDIT).bind(rows).execute(self.conn()).await?;
-        let webhooks = postings
+        let webhooks: Vec<_> = postings
             .iter()
             .filter_map(|posting| Some((&posting.row, posting.webhook.as_ref()?)))
-            .map(ListedWebhook::of);
-        let webhooks = json(&webhooks.collect::<Result<Vec<_>>>()?)?;
-        query(OUTBOX).bind(webhooks).execute(self.conn()).await?;
+            .map(ListedWebhook::of)
+            .collect::<Result<_>>()?;
+        if !webhooks.is_empty() {
+            query(OUTBOX)
+                .bind(json(&webhooks)?)
+                .execute(self.conn())
+                .await?;
+        }
         Ok(())
     }
 }
