@@ -5,7 +5,7 @@ use identity_pki::TenantId;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::column::{Columns, Window, json, ms, place};
+use super::column::{Columns, json, ms, place};
 use super::fault::{Step, taken};
 use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
@@ -214,22 +214,11 @@ impl ClientStore for SqlStore {
     }
 
     async fn clients(&self, tenant_id: &TenantId, page: PageRequest) -> Result<Page<OAuthClient>> {
-        let window = Window::of(&page)?;
-        let clients = self
-            .read("clients", async move |conn| {
-                let rows = query(LIST)
-                    .bind(tenant_id.as_str())
-                    .bind(window.at)
-                    .bind(window.id)
-                    .bind(window.rows)
-                    .fetch_all(conn)
-                    .await?;
-                Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?)
-            })
-            .await?;
-        Ok(Page::cut(clients, page.limit, |client| {
+        let list = query(LIST).bind(tenant_id.as_str());
+        self.page("clients", list, &page, read, |client| {
             place(client.created_at, client.client_id.as_str())
-        }))
+        })
+        .await
     }
 
     async fn add_client_secret(

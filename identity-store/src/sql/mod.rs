@@ -29,6 +29,7 @@ mod leases;
 mod lock;
 mod named_secrets;
 mod operators;
+mod page;
 mod pair_group;
 mod pairing;
 mod personal;

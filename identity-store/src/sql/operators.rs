@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use identity_pki::TenantId;
 use time::OffsetDateTime;
 
-use super::column::{Columns, Window, ms, place, word};
+use super::column::{Columns, ms, place, word};
 use super::encrypted::{self, RowKey};
 use super::fault::{Step, taken};
 use super::query::query;
@@ -271,22 +271,11 @@ impl OperatorStore for SqlStore {
     }
 
     async fn operators(&self, page: PageRequest) -> Result<Page<Operator>> {
-        let window = Window::of(&page)?;
-        let operators = self
-            .read("operators", async move |conn| {
-                let rows = query(LIST)
-                    .bind(window.at)
-                    .bind(window.id)
-                    .bind(window.rows)
-                    .fetch_all(conn)
-                    .await?;
-                let operators = rows.iter().map(|row| read(row, &self.shared));
-                Ok(operators.collect::<Result<Vec<_>>>()?)
-            })
-            .await?;
-        Ok(Page::cut(operators, page.limit, |operator| {
+        let read = |row: &Row| read(row, &self.shared);
+        self.page("operators", query(LIST), &page, read, |operator| {
             place(operator.created_at, operator.operator_id.as_str())
-        }))
+        })
+        .await
     }
 
     async fn update_operator(

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use identity_pki::TenantId;
 
 use super::SqlStore;
-use super::column::{Columns, Window, json, ms, place, word};
+use super::column::{Columns, json, ms, place, word};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::{ChangeTx, Isolation};
@@ -144,21 +144,10 @@ impl TenantStore for SqlStore {
     }
 
     async fn tenants(&self, page: PageRequest) -> Result<Page<Tenant>> {
-        let window = Window::of(&page)?;
-        let tenants = self
-            .read("tenants", async move |conn| {
-                let rows = query(LIST)
-                    .bind(window.at)
-                    .bind(window.id)
-                    .bind(window.rows)
-                    .fetch_all(conn)
-                    .await?;
-                Ok(rows.iter().map(read).collect::<Result<Vec<_>>>()?)
-            })
-            .await?;
-        Ok(Page::cut(tenants, page.limit, |tenant| {
+        self.page("tenants", query(LIST), &page, read, |tenant| {
             place(tenant.created_at, tenant.tenant_id.as_str())
-        }))
+        })
+        .await
     }
 
     async fn rename_tenant(

@@ -6,7 +6,7 @@ use identity_challenge::{PalmType, UserThrottle};
 use identity_pki::TenantId;
 use serde::Deserialize;
 
-use super::column::{Columns, Window, json, ms, word};
+use super::column::{Columns, json, ms, word};
 use super::contact::{Contact, StoredUser};
 use super::fault::{Step, taken};
 use super::query::{Sql, query};
@@ -51,7 +51,7 @@ macro_rules! select {
 }
 
 const ONE: Sql = select!("WHERE u.tenant_id = $1 AND u.user_id = $2");
-const LIST: Sql = select!(
+pub(super) const LIST: Sql = select!(
     "WHERE u.tenant_id = $1 AND ($2 IS NULL OR (u.created_at, u.internal_id) < ($2, $3))
      ORDER BY u.created_at DESC, u.internal_id DESC LIMIT $4"
 );
@@ -116,7 +116,7 @@ fn read_palms(columns: Columns<'_>) -> Result<Vec<Palm>> {
     rows.into_iter().map(palm).collect()
 }
 
-fn read(row: &Row) -> Result<StoredUser> {
+pub(super) fn read(row: &Row) -> Result<StoredUser> {
     let columns = Columns::of(row, "users");
     let throttle = UserThrottle::stored(
         columns.number("consecutive_failures")?,
@@ -178,21 +178,6 @@ pub(super) async fn must_find(
 ) -> Step<StoredUser> {
     let found = find(conn, tenant_id, user_id).await?;
     Ok(found.ok_or(Entity::User)?)
-}
-
-pub(super) async fn list(
-    conn: &mut Connection,
-    tenant_id: &TenantId,
-    window: Window,
-) -> Step<Vec<StoredUser>> {
-    let rows = query(LIST)
-        .bind(tenant_id.as_str())
-        .bind(window.at)
-        .bind(window.id)
-        .bind(window.rows)
-        .fetch_all(conn)
-        .await?;
-    Ok(rows.iter().map(read).collect::<Result<_>>()?)
 }
 
 pub(super) async fn insert(tx: &mut ChangeTx<'_>, user: &NewUser) -> Step<()> {

@@ -4,8 +4,10 @@ use identity_pki::TenantId;
 use time::OffsetDateTime;
 
 use super::cancel::{Whose, cancel_open};
-use super::column::{Window, place};
+use super::column::place;
 use super::fault::Step;
+use super::query::query;
+use super::row::Row;
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, consents, contact, erasures, tenants, user_rows};
 use crate::{
@@ -151,17 +153,12 @@ impl UserStore for SqlStore {
     }
 
     async fn users(&self, tenant_id: &TenantId, page: PageRequest) -> Result<Page<User>> {
-        let window = Window::of(&page)?;
-        let users = self
-            .read("users", async |conn| {
-                let users = user_rows::list(conn, tenant_id, window).await?;
-                let shown = users.into_iter().map(|user| user.shown(&self.shared));
-                Ok(shown.collect::<Vec<_>>())
-            })
-            .await?;
-        Ok(Page::cut(users, page.limit, |user| {
+        let list = query(user_rows::LIST).bind(tenant_id.as_str());
+        let read = |row: &Row| Ok(user_rows::read(row)?.shown(&self.shared));
+        self.page("users", list, &page, read, |user| {
             place(user.created_at, user.internal_id.as_str())
-        }))
+        })
+        .await
     }
 
     async fn update_user(
