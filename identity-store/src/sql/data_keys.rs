@@ -5,15 +5,11 @@ use super::column::Columns;
 use super::connection::Connection;
 use super::encrypted::Sealer;
 use super::fault::Step;
-use super::named_secrets;
-use super::query::{Sql, query};
+use super::query::query;
+use super::{named_secrets, schema};
 use crate::crypter::{LookupKey, Place};
 use crate::{Crypter, DataKey, Error, Result};
 
-const IS_THERE: Sql = Sql {
-    sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'data_keys'",
-    postgres: "SELECT 1 WHERE to_regclass('data_keys') IS NOT NULL",
-};
 const KNOWN: &str = "SELECT key_id, key_check FROM data_keys ORDER BY key_id";
 const REMEMBER: &str = "INSERT INTO data_keys (key_id, key_check) VALUES ($1, $2)";
 
@@ -54,7 +50,7 @@ async fn recognise<'k>(conn: &mut Connection, crypter: &'k Crypter) -> Step<Vec<
 /// Refuses keys that are not this database's, before a migration: a database without the table of
 /// those is known by its secrets.
 pub(super) async fn refuse_foreign(conn: &mut Connection, crypter: &Crypter) -> Step<()> {
-    if query(IS_THERE).fetch_optional(conn).await?.is_some() {
+    if schema::has_table(conn, "data_keys").await? {
         recognise(conn, crypter).await?;
     }
     Ok(())

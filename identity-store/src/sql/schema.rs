@@ -129,13 +129,19 @@ pub(super) async fn check_version(conn: &mut Connection) -> Step<()> {
 
 /// The newest migration applied; 0 for an empty database.
 async fn found(conn: &mut Connection) -> Step<i64> {
-    const IS_THERE: Sql = Sql {
-        sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'",
-        postgres: "SELECT 1 WHERE to_regclass('_sqlx_migrations') IS NOT NULL",
-    };
     const NEWEST: &str = "SELECT coalesce(max(version), 0) AS newest FROM _sqlx_migrations";
-    if query(IS_THERE).fetch_optional(conn).await?.is_none() {
+    if !has_table(conn, "_sqlx_migrations").await? {
         return Ok(0);
     }
     Ok(query(NEWEST).fetch_one(conn).await?.get("newest")?)
+}
+
+/// Whether the database has a table of that name.
+pub(super) async fn has_table(conn: &mut Connection, name: &str) -> Step<bool> {
+    const IS_THERE: Sql = Sql {
+        sqlite: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1",
+        postgres: "SELECT 1 WHERE to_regclass($1) IS NOT NULL",
+    };
+    let table = query(IS_THERE).bind(name).fetch_optional(conn).await?;
+    Ok(table.is_some())
 }
