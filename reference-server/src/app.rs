@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
 use identity_pki::{Fingerprint, PairingPepper};
-use identity_store::{CaState, NamedSecret, ReplicaId, SecretBytes, Store};
+use identity_store::{CaRecord, NamedSecret, ReplicaId, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -74,24 +74,22 @@ pub struct App {
     pub drained: CancellationToken,
     /// This process among those that share the database.
     pub replica: ReplicaId,
-    /// What the last reload found. One reload at a time: of two, the later one has read what both
-    /// changed.
-    taken_up: Mutex<Option<Certificates>>,
+    /// What is in use. One reload at a time: of two, the later one has read what both changed.
+    taken_up: Mutex<Certificates>,
 }
 
-/// Which certificates the store holds, and in which state.
-#[derive(Debug, PartialEq, Eq)]
+/// Which certificates the store holds.
+#[derive(Debug, PartialEq)]
 struct Certificates {
     server: Option<Fingerprint>,
-    cas: Vec<(Fingerprint, CaState)>,
+    cas: Vec<CaRecord>,
 }
 
 impl Certificates {
     async fn stored(store: &dyn Store) -> Result<Self, StartError> {
-        let cas = store.cas().await?;
         Ok(Self {
             server: store.server_cert().await?.map(|cert| cert.fingerprint),
-            cas: cas.iter().map(|ca| (ca.fingerprint, ca.state)).collect(),
+            cas: store.cas().await?,
         })
     }
 }
@@ -116,7 +114,10 @@ impl App {
         let offered = Offered::default();
         let (time, denied) = (Arc::clone(&clock), Arc::clone(&denylist));
         let live = LiveConnections::new(Arc::clone(&denylist));
-        let tls = Tls::load(&*store, time, denied, offered.clone(), live.clone()).await?;
+        // What is stored while this reads is followed afterwards.
+        let stored = Certificates::stored(&*store).await?;
+        let cas = &stored.cas;
+        let tls = Tls::load(&*store, cas, time, denied, offered.clone(), live.clone()).await?;
         let key = store
             .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
             .await?;
@@ -125,12 +126,12 @@ impl App {
             pairing_pepper: pairing_pepper(&*store).await?,
             sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
             live,
-            ca: ArcSwap::from_pointee(crate::authority::active(&*store).await?),
+            ca: ArcSwap::from_pointee(crate::authority::active(&*store, cas).await?),
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
             seen: Seen::default(),
             offered,
-            taken_up: Mutex::default(),
+            taken_up: Mutex::new(stored),
             shutdown: CancellationToken::new(),
             drained: CancellationToken::new(),
             replica: ReplicaId::generate(clock.now(), &mut clock::entropy()),
@@ -163,11 +164,12 @@ impl App {
     ///
     /// [`StartError`]; everything stays as it was.
     pub async fn follow_certificates(&self) -> Result<(), StartError> {
+        let mut taken_up = self.taken_up.lock().await;
         let stored = Certificates::stored(&*self.store).await?;
-        if *self.taken_up.lock().await == Some(stored) {
+        if *taken_up == stored {
             return Ok(());
         }
-        self.reload_certificates().await
+        self.take_up(stored, &mut taken_up).await
     }
 
     /// Reads server certificate and CAs from the store again: after a change, and on SIGHUP.
@@ -178,12 +180,19 @@ impl App {
     /// [`StartError`]; everything stays as it was.
     pub async fn reload_certificates(&self) -> Result<(), StartError> {
         let mut taken_up = self.taken_up.lock().await;
-        // What is stored while this reads is followed afterwards.
         let stored = Certificates::stored(&*self.store).await?;
-        let active = crate::authority::active(&*self.store).await?;
-        self.tls.reload(&*self.store).await?;
+        self.take_up(stored, &mut taken_up).await
+    }
+
+    async fn take_up(
+        &self,
+        stored: Certificates,
+        taken_up: &mut Certificates,
+    ) -> Result<(), StartError> {
+        let active = crate::authority::active(&*self.store, &stored.cas).await?;
+        self.tls.reload(&*self.store, &stored.cas).await?;
         self.ca.store(Arc::new(active));
-        *taken_up = Some(stored);
+        *taken_up = stored;
         Ok(())
     }
 }

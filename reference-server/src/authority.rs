@@ -100,19 +100,18 @@ impl IssuingCa {
     }
 }
 
-/// The CA that issues device certificates now. A key that cannot be decrypted or used is told to the
+/// The one of `cas` that issues device certificates now. A key that cannot be decrypted or used is told to the
 /// log and fails nothing but issuing.
 ///
 /// # Errors
 ///
 /// [`StartError`] when the store fails.
-pub async fn active(store: &dyn Store) -> Result<IssuingCa, StartError> {
-    let cas = store.cas().await?;
-    let Some(ca) = cas.into_iter().find(|ca| ca.state == CaState::Active) else {
+pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, StartError> {
+    let Some(ca) = cas.iter().find(|ca| ca.state == CaState::Active) else {
         return Ok(IssuingCa::Missing);
     };
     let loaded = match store.private_key(&ca.fingerprint).await {
-        Ok(Some(key)) => load(&ca, &key).map_err(StartError::from),
+        Ok(Some(key)) => load(ca, &key).map_err(StartError::from),
         // CAs stay: one without a key is no CA of ours.
         Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
         Err(error @ (Error::Decrypt { .. } | Error::Corrupt { .. })) => Err(error.into()),
@@ -128,13 +127,12 @@ pub async fn active(store: &dyn Store) -> Result<IssuingCa, StartError> {
     ))
 }
 
-/// The certificates of the CAs whose devices are accepted, the issuing one included.
+/// The certificates of those of `cas` whose devices are accepted, the issuing one included.
 ///
 /// # Errors
 ///
-/// [`StartError`] when the store fails or holds a certificate that cannot be used.
-pub async fn accepted(store: &dyn Store) -> Result<Vec<CaCertificate>, StartError> {
-    let cas = store.cas().await?;
+/// [`StartError`] when one cannot be used.
+pub fn accepted(cas: &[CaRecord]) -> Result<Vec<CaCertificate>, StartError> {
     let accepted = cas.iter().filter(|ca| ca.state.is_trusted());
     let certificates = accepted.map(|ca| CaCertificate::from_pem(&ca.certificate_pem));
     Ok(certificates.collect::<Result<_, _>>()?)

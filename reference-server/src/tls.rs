@@ -9,7 +9,7 @@ use identity_mtls::{
     ServerCert, ServerCertStore, TrustBundle,
 };
 use identity_pki::{ServerCertificate, SpkiSha256};
-use identity_store::{PrivateKeyPem, ServerCertRecord, Store};
+use identity_store::{CaRecord, PrivateKeyPem, ServerCertRecord, Store};
 use rustls::crypto::CryptoProvider;
 
 use crate::authority;
@@ -47,7 +47,7 @@ pub fn provider() -> CryptoProvider {
 }
 
 impl Tls {
-    /// Sets up HTTPS if the store holds a server certificate, with the CAs that it holds. Denied
+    /// Sets up HTTPS if the store holds a server certificate, with the CAs that it holds, `cas`. Denied
     /// certificates that come are noted in `offered`, devices that connect in `live`.
     ///
     /// # Errors
@@ -55,6 +55,7 @@ impl Tls {
     /// [`StartError`] when the store fails or holds something that cannot be used.
     pub async fn load(
         store: &dyn Store,
+        cas: &[CaRecord],
         clock: Arc<dyn Clock>,
         denylist: Arc<Denylist>,
         offered: Offered,
@@ -66,7 +67,7 @@ impl Tls {
             denylist,
             offered,
         };
-        let trust = TrustBundle::new(authority::accepted(store).await?)?;
+        let trust = TrustBundle::new(authority::accepted(cas)?)?;
         let https = match stored(store).await? {
             None => None,
             Some((record, key)) => {
@@ -137,8 +138,8 @@ impl Tls {
     /// # Errors
     ///
     /// [`StartError`]; everything stays as it was.
-    pub async fn reload(&self, store: &dyn Store) -> Result<(), StartError> {
-        let trust = TrustBundle::new(authority::accepted(store).await?)?;
+    pub async fn reload(&self, store: &dyn Store, cas: &[CaRecord]) -> Result<(), StartError> {
+        let trust = TrustBundle::new(authority::accepted(cas)?)?;
         if let (Some(https), Some((record, key))) = (&self.https, stored(store).await?) {
             let certificate = self.parts.join(&record, &key)?;
             let tls = self.parts.device_tls(&https.certificate, trust.clone())?;
