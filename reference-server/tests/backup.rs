@@ -14,11 +14,9 @@ use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::{Api, DeviceKey, Platform, Process, program};
+use harness::{Api, DeviceKey, Platform, Process, embedded_store, program};
 use identity_pki::DeviceCertificate;
-use identity_store::{
-    AuditStore, CertificateStore as _, Chain, ChainWalk, Migrate, PoolOptions, SqlStore,
-};
+use identity_store::{AuditStore, CertificateStore as _, Chain, ChainWalk};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
@@ -133,17 +131,7 @@ async fn a_backup_under_writes_has_every_certificate_that_was_answered_before_it
         .count();
     assert_eq!(files, 1, "the copy is one file, and no key is beside it");
     let crypter = reference_server::config::load_or_create(&key_file).expect("the key");
-    let entropy = rand_core::UnwrapErr(getrandom::SysRng);
-    let url = format!("sqlite://{}", copy.display());
-    let store = SqlStore::open(
-        &url,
-        &PoolOptions::default(),
-        crypter,
-        entropy,
-        Migrate::Off,
-    )
-    .await
-    .expect("it opens");
+    let store = embedded_store(&copy, crypter).await;
     for certificate in &before {
         let issuance = store
             .issuance(&serial(certificate))

@@ -10,11 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use harness::{ADMIN, Api, PASSWORD, Platform, Process, program};
-use identity_store::{
-    Actor, Change, Crypter, InternalUserId, Migrate, NewUser, PoolOptions, SqlStore, Store as _,
-    UserStore as _,
-};
+use harness::{ADMIN, Api, PASSWORD, Platform, Process, embedded_store, program};
+use identity_store::{Actor, Change, Crypter, InternalUserId, NewUser, Store as _, UserStore as _};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -63,12 +60,8 @@ fn command(directory: &Path, keys: &str, arguments: &[&str]) -> Command {
 
 /// Puts users into the database beside the server.
 async fn add_users(directory: &Path) {
-    let url = format!("sqlite://{}", directory.join("identity.db").display());
     let crypter = Crypter::parse(OLD).expect("a key");
-    let rng = rand_core::UnwrapErr(getrandom::SysRng);
-    let pool = PoolOptions::default();
-    let store = SqlStore::open(&url, &pool, crypter, rng, Migrate::Off).await;
-    let store = store.expect("a store");
+    let store = embedded_store(&directory.join("identity.db"), crypter).await;
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
     for number in 0..USERS {
         let now = OffsetDateTime::UNIX_EPOCH;

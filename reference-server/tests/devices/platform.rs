@@ -1,14 +1,15 @@
 //! The real binary in a folder of its own, taken through its first run.
 
-use identity_store::{AuditRow, AuditStore as _, Chain, Crypter, Migrate, PoolOptions, SqlStore};
-use reference_server::clock::entropy;
+use identity_store::{AuditRow, AuditStore as _, Chain};
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::calls::{Answer, Caller, answer};
-use crate::harness::{ADMIN, Exit, FIRST_PASSWORD as FIRST, PASSWORD as SECOND, Process};
+use crate::harness::{
+    ADMIN, Exit, FIRST_PASSWORD as FIRST, PASSWORD as SECOND, Process, embedded_store, key_beside,
+};
 
 /// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
 pub(crate) struct Platform {
@@ -91,18 +92,7 @@ impl Platform {
     /// The platform's audit trail, as the database has it.
     pub(crate) async fn audit(&self) -> Vec<AuditRow> {
         let database = self.folder.path().join("identity.db");
-        let key = std::fs::read_to_string(database.with_extension("db.key")).unwrap();
-        let crypter = Crypter::parse(key.trim()).unwrap();
-        let url = format!("sqlite://{}", database.display());
-        let store = SqlStore::open(
-            &url,
-            &PoolOptions::default(),
-            crypter,
-            entropy(),
-            Migrate::Off,
-        )
-        .await;
-        let store = store.unwrap();
+        let store = embedded_store(&database, key_beside(&database)).await;
         store.seal_audit(10_000).await.unwrap();
         let rows = store.sealed_audit(&Chain::Platform, 0, 10_000).await;
         rows.unwrap().into_iter().map(|sealed| sealed.row).collect()

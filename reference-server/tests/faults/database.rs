@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity_pki::SerialNumber;
-use identity_store::{Crypter, Migrate, PoolOptions, SqlStore, Store};
-use reference_server::clock::entropy;
+use identity_store::Store;
 use sqlx::ConnectOptions as _;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::harness::{embedded_store, key_beside};
 
 pub(crate) struct Database {
     file: PathBuf,
@@ -52,18 +53,7 @@ impl Database {
 
     /// A handle of its own.
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
-        let key = std::fs::read_to_string(self.key_file()).expect("a key");
-        let crypter = Crypter::parse(key.trim()).expect("a key");
-        let url = format!("sqlite://{}", self.file.display());
-        let store = SqlStore::open(
-            &url,
-            &PoolOptions::default(),
-            crypter,
-            entropy(),
-            Migrate::Off,
-        )
-        .await;
-        Arc::new(store.expect("the database opens"))
+        Arc::new(embedded_store(&self.file, key_beside(&self.file)).await)
     }
 
     /// The serial numbers of the issuance ledger.

@@ -21,12 +21,14 @@ mod keys;
 mod process;
 mod proxy;
 mod random;
+mod store;
 
 pub use api::{Api, Reply};
 pub use keys::{DeviceKey, ServerKey};
 pub use process::{Exit, Logged, Process, command, program};
 pub use proxy::{Flow, Held, Proxy};
 pub use random::Random;
+pub use store::{embedded_store, key_beside};
 
 use serde_json::json;
 use tempfile::TempDir;
