@@ -91,7 +91,7 @@ pub use id::{
 };
 pub use memory::MemoryStore;
 pub use model::*;
-pub use observer::{Notice, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
+pub use observer::{Notice, Origin, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{Migrate, PoolOptions, Rotation, RotationProgress, SqlStore};
 pub use time_format::rfc3339;

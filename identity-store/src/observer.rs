@@ -36,6 +36,15 @@ pub enum Notice {
     Lost,
 }
 
+/// Where something changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In this process.
+    Here,
+    /// In another that shares the database.
+    Elsewhere,
+}
+
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionEnd {
@@ -72,7 +81,7 @@ pub struct UnreadableValue {
 /// Is told of what happens in a store, in the task in which it happens: an observer does not block.
 pub trait StoreObserver: Debug + Send + Sync {
     /// Something changed.
-    fn noticed(&self, notice: &Notice);
+    fn noticed(&self, notice: &Notice, origin: Origin);
 
     /// A transaction ended. A back end without transactions never says so.
     fn transaction_ended(&self, transaction: &Transaction);
@@ -104,8 +113,8 @@ impl Observers {
         observers.push(observer);
     }
 
-    pub(crate) fn noticed(&self, notice: &Notice) {
-        self.each(|observer| observer.noticed(notice));
+    pub(crate) fn noticed(&self, notice: &Notice, origin: Origin) {
+        self.each(|observer| observer.noticed(notice, origin));
     }
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]

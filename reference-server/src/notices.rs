@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use identity_pki::DeviceIdentity;
-use identity_store::{Notice, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
+use identity_store::{Notice, Origin, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
 use tokio::sync::Notify;
 
 use crate::waiters::{Topic, Waiters};
@@ -15,9 +15,9 @@ use crate::waiters::{Topic, Waiters};
 pub struct Notices {
     /// Requests that wait for a change of a challenge.
     pub waiters: Arc<Waiters>,
-    /// Certificates were denied.
+    /// Other replicas denied certificates.
     pub denied: Notify,
-    /// The server's certificate or the CAs changed.
+    /// Other replicas changed the server's certificate or the CAs.
     pub certificates: Notify,
     /// Whether other replicas are not heard.
     is_deaf: AtomicBool,
@@ -38,8 +38,10 @@ impl Notices {
 }
 
 impl StoreObserver for Notices {
-    fn noticed(&self, notice: &Notice) {
+    fn noticed(&self, notice: &Notice, origin: Origin) {
         match notice {
+            // Who denies or stores here takes it up at once, and tells how many connections it closed.
+            Notice::Denied | Notice::Certificates if origin == Origin::Here => {}
             Notice::Denied => self.denied.notify_one(),
             Notice::Certificates => self.certificates.notify_one(),
             Notice::Challenge {

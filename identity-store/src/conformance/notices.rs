@@ -5,7 +5,7 @@ use identity_pki::Fingerprint;
 
 use super::fixtures::{World, at};
 use crate::{
-    ChallengeStep, Notice, PrivateKeyPem, ServerCertRecord, StoreObserver, StoredChallenge,
+    ChallengeStep, Notice, Origin, PrivateKeyPem, ServerCertRecord, StoreObserver, StoredChallenge,
     Transaction, UnreadableValue,
 };
 
@@ -15,16 +15,17 @@ struct Notebook(Mutex<Vec<Notice>>);
 
 impl Notebook {
     fn take(&self) -> Vec<Notice> {
-        let mut notices = std::mem::take(&mut *self.0.lock().unwrap());
-        // A listener that has just connected says so.
-        notices.retain(|notice| !matches!(notice, Notice::Deaf | Notice::Lost));
-        notices
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
 impl StoreObserver for Notebook {
-    fn noticed(&self, notice: &Notice) {
-        self.0.lock().unwrap().push(notice.clone());
+    fn noticed(&self, notice: &Notice, origin: Origin) {
+        // A listener that has just connected says so.
+        if !matches!(notice, Notice::Deaf | Notice::Lost) {
+            assert_eq!(origin, Origin::Here);
+            self.0.lock().unwrap().push(notice.clone());
+        }
     }
 
     fn transaction_ended(&self, _transaction: &Transaction) {}

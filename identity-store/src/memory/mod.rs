@@ -30,7 +30,7 @@ use self::state::State;
 use self::transaction::Transaction;
 use crate::observer::Observers;
 use crate::posting::{Entropy, to_millisecond};
-use crate::{Change, Result, Store, StoreObserver};
+use crate::{Change, Origin, Result, Store, StoreObserver};
 
 /// A back end that keeps everything in memory, for tests and as the model of the others.
 ///
@@ -83,7 +83,7 @@ impl MemoryStore {
         *state = next;
         drop(state);
         for notice in &notices {
-            self.observers.noticed(notice);
+            self.observers.noticed(notice, Origin::Here);
         }
         Ok(value)
     }

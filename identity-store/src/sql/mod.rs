@@ -68,7 +68,7 @@ pub use schema::Migrate;
 use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
-use crate::{Crypter, Notice, Result, Store, StoreObserver};
+use crate::{Crypter, Notice, Origin, Result, Store, StoreObserver};
 use database::Database;
 use encrypted::Sealer;
 use pair_group::PairingQueue;
@@ -122,7 +122,7 @@ impl Shared {
     /// Tells this process and the others what was committed.
     fn tell(&self, notices: Vec<Notice>) {
         for notice in &notices {
-            self.observers.noticed(notice);
+            self.observers.noticed(notice, Origin::Here);
         }
         self.database.announce(notices);
     }

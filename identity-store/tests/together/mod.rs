@@ -15,9 +15,9 @@ use identity_pki::{
 };
 use identity_store::{
     Actor, AuditStore as _, CertificateRecord, CertificateStore as _, Chain, Change, Conflict,
-    DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, PairDevice, Paired, PairingOffer,
-    SqlStore, Store as _, StoreObserver, TenantStore as _, Transaction, TransactionEnd,
-    UnreadableValue,
+    DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, Origin, PairDevice, Paired,
+    PairingOffer, SqlStore, Store as _, StoreObserver, TenantStore as _, Transaction,
+    TransactionEnd, UnreadableValue,
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -30,7 +30,7 @@ const DEVICES: u8 = 100;
 struct Counted(Mutex<(usize, usize)>);
 
 impl StoreObserver for Counted {
-    fn noticed(&self, _notice: &Notice) {}
+    fn noticed(&self, _notice: &Notice, _origin: Origin) {}
 
     fn transaction_ended(&self, transaction: &Transaction) {
         let mut counted = self.0.lock().unwrap();

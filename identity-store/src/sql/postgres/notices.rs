@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connect;
-use crate::Notice;
 use crate::observer::Observed;
+use crate::{Notice, Origin};
 
 const CHANNEL: &str = "identity_store";
 const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
@@ -98,7 +98,7 @@ async fn send(
 async fn listen(pool: PgPool, observed: Observed) {
     loop {
         let heard = hear(&pool, &observed).await;
-        observed.observers.noticed(&Notice::Deaf);
+        observed.observers.noticed(&Notice::Deaf, Origin::Elsewhere);
         match heard {
             Ok(()) => tracing::warn!("the listener for notices lost its connection"),
             Err(error) => tracing::warn!(%error, "the listener for notices has no connection"),
@@ -112,13 +112,13 @@ async fn hear(pool: &PgPool, observed: &Observed) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
-    observed.observers.noticed(&Notice::Lost);
+    observed.observers.noticed(&Notice::Lost, Origin::Elsewhere);
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
                 let told = read(&notification);
                 if told.process != observed.process {
-                    observed.observers.noticed(&told.notice);
+                    observed.observers.noticed(&told.notice, Origin::Elsewhere);
                 }
             }
             Ok(Ok(None)) => return Ok(()),

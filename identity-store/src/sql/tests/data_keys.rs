@@ -10,9 +10,9 @@ use super::{File, NOW, acme, change, close};
 use crate::sql::encrypted::ALL;
 use crate::{
     CaRecord, CaState, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret, NewOperator,
-    NewUser, Notice, OperatorId, OperatorStore as _, PageRequest, PasswordHash, PrivateKeyPem,
-    Role, SecretBytes, SecretStore as _, SqlStore, Store as _, StoreObserver, StoredAnswer,
-    TenantStore as _, Transaction, UnreadableValue, User, UserEdit, UserStore as _,
+    NewUser, Notice, OperatorId, OperatorStore as _, Origin, PageRequest, PasswordHash,
+    PrivateKeyPem, Role, SecretBytes, SecretStore as _, SqlStore, Store as _, StoreObserver,
+    StoredAnswer, TenantStore as _, Transaction, UnreadableValue, User, UserEdit, UserStore as _,
 };
 
 const ROOT: &str = "root@example.org";
@@ -81,7 +81,7 @@ async fn fill(store: &SqlStore) {
 struct Unreadable(Mutex<Vec<UnreadableValue>>);
 
 impl StoreObserver for Unreadable {
-    fn noticed(&self, _: &Notice) {}
+    fn noticed(&self, _: &Notice, _: Origin) {}
     fn transaction_ended(&self, _: &Transaction) {}
     fn unreadable(&self, value: &UnreadableValue) {
         self.0.lock().unwrap().push(*value);
