@@ -1,7 +1,8 @@
 //! Authenticated polls a second, beside a Python service that looks the same up (`fastapi`,
 //! `uvicorn`, `asyncpg`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
 use postgres_cluster::{Cluster, Installation};
@@ -19,7 +20,7 @@ use crate::turn::{Turn, median};
 /// The one processor of the servers that are measured, and the one of everything else.
 const SERVERS: usize = 0;
 const OTHERS: usize = 1;
-/// How many devices there are in the peer's `schema.sql`.
+/// How many devices there are in the peer's `devices.sql`.
 const PEERS_DEVICES: usize = 1000;
 
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ pub(crate) struct Options {
     /// Polls a second, as a multiple of the peer's, that there have to be.
     #[arg(long, default_value_t = 5.0)]
     bar: f64,
-    /// The folder of the peer, with `app.py` and `schema.sql`.
+    /// The folder of the peer, with `app.py` and `devices.sql`.
     #[arg(long, default_value = "examples/peers/polls")]
     peer: PathBuf,
     /// A Python that has the peer's requirements. Without one there is no peer.
@@ -52,6 +53,7 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
         log: "warn,reference_server::serve=info".to_owned(),
         ..settings
     };
+    let binary = settings.binary.clone();
     let platform = Platform::first_run(settings, 1).await?;
     let server = platform.server()?.process();
     let mut own = Vec::with_capacity(options.devices);
@@ -63,7 +65,7 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
         own.push(Connection::open(&target).await?);
     }
     let peer = match &options.python {
-        Some(python) => Some(Peer::start(python, &options).await?),
+        Some(python) => Some(Peer::start(python, &binary, &options).await?),
         None => None,
     };
     let mut others = Vec::new();
@@ -110,13 +112,18 @@ struct Peer {
 }
 
 impl Peer {
-    async fn start(python: &PathBuf, options: &Options) -> Result<Self, Failure> {
+    /// Starts it on the server's own schema, with devices in it.
+    async fn start(python: &PathBuf, server: &Path, options: &Options) -> Result<Self, Failure> {
         let installation = Installation::first().ok_or("the peer needs PostgreSQL")?;
         let database = Cluster::start(&installation);
-        database.execute(
-            "postgres",
-            &std::fs::read_to_string(options.peer.join("schema.sql"))?,
-        );
+        let url = database.url("postgres");
+        let mut migrate = Command::new(server);
+        migrate.arg("migrate").env("DATABASE_URL", &url);
+        if !migrate.status()?.success() {
+            return Err("the peer's database has no schema".into());
+        }
+        let devices = std::fs::read_to_string(options.peer.join("devices.sql"))?;
+        database.execute("postgres", &devices);
         let folder = tempfile::tempdir()?;
         let identity = ServerIdentity::generate()?;
         let (certificate, key) = (
@@ -148,7 +155,7 @@ impl Peer {
             .arg(key)
             .arg("--app-dir")
             .arg(&options.peer)
-            .env("DATABASE_URL", database.url("postgres"))
+            .env("DATABASE_URL", url)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         let mut process = Process::start(&mut command, &folder.path().join("peer.log"))?;
         until_it_listens(&mut process, address).await?;
