@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -48,7 +49,8 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     host: HeaderValue,
-    ended: JoinHandle<hyper::Result<()>>,
+    /// Until someone was told how it ended.
+    ended: Option<JoinHandle<hyper::Result<()>>>,
 }
 
 impl Prepared {
@@ -137,7 +139,7 @@ impl Connection {
     {
         let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // It ends with `requests`, or when the server closes it.
-        let ended = tokio::spawn(connection);
+        let ended = Some(tokio::spawn(connection));
         Ok(Self {
             requests,
             host,
@@ -150,17 +152,38 @@ impl Connection {
         let Self {
             requests, ended, ..
         } = self;
-        let _ = ended.await;
+        if let Some(ended) = ended {
+            let _ = ended.await;
+        }
         drop(requests);
     }
 
     pub(crate) async fn send(&mut self, prepared: &Prepared) -> Result<Answer, Failure> {
-        self.requests.ready().await?;
-        let request = prepared.request(&self.host);
-        let (parts, body) = self.requests.send_request(request).await?.into_parts();
+        let (parts, body) = match self.answer(prepared).await {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => return Err(self.cause(error).await),
+        };
         Ok(Answer {
             status: parts.status,
             body: body.collect().await?.to_bytes(),
         })
+    }
+
+    /// Where the connection ended before the request was sent, its own error says why.
+    async fn cause(&mut self, error: hyper::Error) -> Failure {
+        match self.ended.take_if(|_| error.is_closed()) {
+            None => error.into(),
+            Some(ended) => match ended.await {
+                Ok(Ok(())) => error.into(),
+                Ok(Err(cause)) => cause.into(),
+                Err(panicked) => panicked.into(),
+            },
+        }
+    }
+
+    async fn answer(&mut self, prepared: &Prepared) -> hyper::Result<Response<Incoming>> {
+        self.requests.ready().await?;
+        let request = prepared.request(&self.host);
+        self.requests.send_request(request).await
     }
 }
