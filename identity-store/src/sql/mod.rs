@@ -237,7 +237,7 @@ impl Store for SqlStore {
     }
 
     async fn check(&self) -> Result<()> {
-        self.read("check", async |conn| schema::check_version(conn).await)
+        self.read("check", async |conn| schema::refuse_older(conn).await)
             .await?;
         if self.shared.failed.load(Ordering::Relaxed) {
             self.check_write().await?;

@@ -75,14 +75,14 @@ pub trait Store:
     /// jobs, and keeps the buckets in memory, which costs no write to the disk.
     fn is_shared(&self) -> bool;
 
-    /// Whether the database answers and has the schema that this version knows; and, when it
-    /// failed in a change, whether it takes a write again.
+    /// Whether the database answers and has a schema that this version works with; and, when it
+    /// failed in a change, whether it takes a write again. A schema that became newer since the store
+    /// was opened is one: migrations run beside the processes of the release before.
     ///
     /// # Errors
     ///
-    /// [`Error::Backend`](crate::Error::Backend) when it does not answer,
-    /// [`Error::SchemaOlder`](crate::Error::SchemaOlder) or
-    /// [`Error::SchemaNewer`](crate::Error::SchemaNewer).
+    /// [`Error::Backend`](crate::Error::Backend) when it does not answer, and
+    /// [`Error::SchemaOlder`](crate::Error::SchemaOlder).
     async fn check(&self) -> Result<()>;
 
     /// Tells `observer` from now on what changes, here and in other processes that share the database,

@@ -67,7 +67,7 @@ async fn healthz() -> Json<Alive> {
 struct Readiness {
     /// Whether requests can be served.
     status: Status,
-    /// The database answers and has the schema of this version.
+    /// The database answers and has a schema that this version works with.
     database: Status,
     /// The server certificate is there. Without it the server is ready for its set-up.
     server_cert_configured: bool,

@@ -34,15 +34,37 @@ async fn pragma_value(pool: &sqlx::SqlitePool, pragma: &'static str) -> i64 {
     value.await.unwrap()
 }
 
+/// What a migration of a release to come leaves.
+const NEWER: &str = "
+    ALTER TABLE devices ADD COLUMN from_the_future TEXT;
+    INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+    VALUES (9000, 'from the future', 1, x'00', 0)";
+
+#[tokio::test]
+async fn a_store_that_is_open_works_on_when_a_later_release_migrates() {
+    let file = File::new();
+    let store = file.open().await;
+    let mut raw = file.raw().await;
+    sqlx::raw_sql(NEWER).execute(&mut raw).await.unwrap();
+    store.check().await.unwrap();
+    waiting_device(&store).await.unwrap();
+    // One that was put back to an older schema is none to work with.
+    let older = "DELETE FROM _sqlx_migrations WHERE version > 1";
+    sqlx::query(older).execute(&mut raw).await.unwrap();
+    let error = store.check().await.unwrap_err();
+    assert!(
+        matches!(error, Error::SchemaOlder { found: 1, .. }),
+        "{error:?}"
+    );
+    super::close(store, raw).await;
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let file = File::new();
     file.open().await.close().await;
     let mut raw = file.raw().await;
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum,
-                                               execution_time)
-                 VALUES (9000, 'from the future', 1, x'00', 0)";
-    sqlx::query(newer).execute(&mut raw).await.unwrap();
+    sqlx::raw_sql(NEWER).execute(&mut raw).await.unwrap();
     for migrate in [Migrate::Auto, Migrate::Off] {
         let opened = file.try_open(migrate).await;
         let error = opened.unwrap_err();
