@@ -104,6 +104,16 @@ impl LiveConnections {
         told.count()
     }
 
+    /// How many connections of the devices that `is_meant` picks are open and were not told to close.
+    ///
+    /// `is_meant` must not use the registry.
+    #[must_use]
+    pub fn count_where(&self, is_meant: impl Fn(&VerifiedDevice) -> bool) -> usize {
+        let open = lock(&self.open);
+        let meant = open.by_id.values().filter(|open| is_meant(&open.device));
+        meant.filter(|open| !*open.closing.borrow()).count()
+    }
+
     /// Tells the connections to close whose certificate, or whose CA, is expired at `now`, and returns
     /// how many those are. It looks at those alone, so it may be called often.
     pub fn close_expired(&self, now: OffsetDateTime) -> usize {

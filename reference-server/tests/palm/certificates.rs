@@ -1,6 +1,11 @@
-//! What the audit trail keeps of certificates that fail.
+//! What the audit trail keeps of certificates that fail, and what becomes of their connections.
 
-use identity_store::{AuditRow, Chain};
+use std::sync::Arc;
+
+use identity_mtls::LiveConnections;
+use identity_store::{
+    AuditRow, Chain, Notice, Origin, StoreObserver, Transaction, UnreadableValue,
+};
 use serde_json::json;
 
 use crate::world::{Device, Setting, World, world};
@@ -102,4 +107,32 @@ async fn a_certificate_that_expires_on_an_open_connection_is_refused_at_once() {
     if let Ok(answer) = device.caller.try_get("/v1/devices/self").await {
         assert_eq!(answer.status(), 401);
     }
+}
+
+/// The job that reads what other replicas denied, always faster than who denies here.
+#[derive(Debug)]
+struct FastJob(LiveConnections);
+
+impl StoreObserver for FastJob {
+    fn noticed(&self, notice: &Notice, _origin: Origin) {
+        if *notice == Notice::Denied {
+            assert_eq!(self.0.close_where(|_| true), 1);
+        }
+    }
+
+    fn transaction_ended(&self, _transaction: &Transaction) {}
+
+    fn unreadable(&self, _value: &UnreadableValue) {}
+}
+
+#[tokio::test]
+async fn a_connection_that_the_job_closed_first_counts_as_closed_by_the_revocation() {
+    let world = world().await;
+    let device = world.scanner("dev_1").await;
+    device.caller.get("/v1/devices/self").await.expect(200);
+    let job = FastJob(world.app.live.clone());
+    world.app.store.observe(Arc::new(job));
+    let path = format!("/v1/devices/{}", device.id());
+    let gone = world.integrator().delete(&path).await.expect(200);
+    assert_eq!(gone["connections_closed"], 1);
 }

@@ -40,12 +40,17 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, Problem> {
     let identity = super::identity(caller.tenant(Right::DevicesRevoke)?, &device_id)?;
     let change = context.change(caller.actor());
+    // Once it is committed the job that reads what others denied may be faster than this request.
+    let open = app
+        .live
+        .count_where(|device| *device.identity() == identity);
     let revocation = app
         .store
         .revoke_device(change, &identity)
         .await
         .map_err(super::refused)?;
-    let connections_closed = denials::publish(&app, &revocation.denied);
+    let closed = denials::publish(&app, &revocation.denied);
+    let connections_closed = closed.max(open);
     let device = revocation.device;
     Ok(Json(Revoked {
         device_id: device.identity.device_id().clone(),
