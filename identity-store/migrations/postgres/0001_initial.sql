@@ -85,6 +85,15 @@ CREATE INDEX revoked_cert_fingerprints_feed ON revoked_cert_fingerprints (xact, 
 
 CREATE INDEX revoked_cert_fingerprints_not_after ON revoked_cert_fingerprints (not_after);
 
+-- One row: the expiry up to which denials were purged; NULL before the first time. A clock that is ahead
+-- moves it on no faster than a few minutes in each.
+CREATE TABLE denial_purge (
+    one       BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    purged_to BIGINT
+);
+
+INSERT INTO denial_purge VALUES (1, NULL);
+
 CREATE TABLE users (
     tenant_id            TEXT COLLATE "C" NOT NULL REFERENCES tenants,
     user_id              TEXT COLLATE "C" NOT NULL,

@@ -78,3 +78,12 @@ CREATE TABLE audit_sealer (
 ) STRICT;
 
 INSERT INTO audit_sealer SELECT 1, coalesce(max(position), 0) FROM outbox;
+
+-- One row: the expiry up to which denials were purged; NULL before the first time. A clock that is ahead
+-- moves it on no faster than a few minutes in each.
+CREATE TABLE denial_purge (
+    one       INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    purged_to INTEGER
+) STRICT;
+
+INSERT INTO denial_purge VALUES (1, NULL);

@@ -2,13 +2,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use identity_pki::Fingerprint;
+use time::Duration;
 use tokio::task::JoinSet;
 
 use super::fixtures::{ENROLL_LEFT, VALIDITY, World, at};
 use super::witness::Told;
 use crate::{
     CertificateRecord, Conflict, DenialCursor, DenialReason, DeniedCertificate, Device,
-    DeviceStatus, IssuancePurpose, RenewDevice,
+    DeviceStatus, IssuancePurpose, PURGE_MARGIN, RenewDevice,
 };
 
 impl World {
@@ -316,19 +317,19 @@ pub async fn the_feed_of_denials_misses_nothing(world: World) {
     }
 }
 
-pub async fn a_denial_may_go_a_day_after_its_certificate_expired(world: World) {
+pub async fn a_denial_goes_when_its_certificate_expired_long_ago(world: World) {
     let tenant_id = world.tenant("acme").await;
     let device = world.paired_device(&tenant_id).await;
     let revoked = world.store.revoke_device(world.change(), &device.identity);
     revoked.await.unwrap();
-    let last_moment = VALIDITY + 86_400;
+    let last_moment = VALIDITY + PURGE_MARGIN.whole_seconds();
     for (seconds, purged) in [
         (0, 0),
         (last_moment, 0),
         (last_moment + 1, 1),
         (last_moment + 1, 0),
     ] {
-        let count = world.store.purge_denials(at(seconds)).await.unwrap();
+        let count = purge(&world, seconds, PURGE_MARGIN * 100).await;
         assert_eq!(count, purged, "{seconds}");
     }
     assert_eq!(world.denials().await, []);
@@ -336,4 +337,32 @@ pub async fn a_denial_may_go_a_day_after_its_certificate_expired(world: World) {
     let device = world.paired_device(&tenant_id).await;
     let revoked = world.store.revoke_device(world.change(), &device.identity);
     assert!(revoked.await.unwrap().denied[0].sequence > 1);
+}
+
+async fn purge(world: &World, seconds: i64, step: Duration) -> u64 {
+    let purged = world.store.purge_denials(at(seconds), step);
+    purged.await.unwrap()
+}
+
+pub async fn a_clock_that_is_ahead_for_a_week_forgets_no_live_denial(world: World) {
+    const DAY: i64 = 86_400;
+    let tenant_id = world.tenant("acme").await;
+    // Nobody was denied yet: a wrong clock has nothing to lose, and is forgotten when it is right.
+    for seconds in [400 * DAY, 0] {
+        assert_eq!(purge(&world, seconds, Duration::ZERO).await, 0);
+    }
+    let device = world.paired_device(&tenant_id).await;
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    revoked.await.unwrap();
+    let before = VALIDITY - 10 * DAY;
+    assert_eq!(purge(&world, before, Duration::seconds(before)).await, 0);
+    for _ in 0..7 {
+        let ahead = before + 400 * DAY;
+        assert_eq!(purge(&world, ahead, Duration::days(2)).await, 0);
+    }
+    // Put right, it takes up where time has come to.
+    assert_eq!(purge(&world, before + 7 * DAY, Duration::days(2)).await, 0);
+    assert_eq!(world.denials().await.len(), 1);
+    let gone = VALIDITY + 9 * DAY;
+    assert_eq!(purge(&world, gone, Duration::days(30)).await, 1);
 }

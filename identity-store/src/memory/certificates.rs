@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
 use super::transaction::{as_u64, as_usize};
+use crate::model::DenialPurge;
 use crate::{CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
 
 #[async_trait]
@@ -64,12 +65,12 @@ impl CertificateStore for MemoryStore {
         })
     }
 
-    async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64> {
+    async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64> {
         let mut state = self.state();
-        let before = state.denials.len();
-        state
-            .denials
-            .retain(|denied| denied.not_after + Duration::DAY >= now);
-        Ok(as_u64(before - state.denials.len()))
+        let denied = state.denials.len();
+        let turn = DenialPurge::turn(state.denials_purged, denied > 0, now, step);
+        state.denials_purged = Some(turn.place);
+        state.denials.retain(|row| row.not_after >= turn.before);
+        Ok(as_u64(denied - state.denials.len()))
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) ledger: Vec<Issuance>,
     pub(super) denials: Vec<DeniedCertificate>,
     pub(super) last_denial: i64,
+    /// How far denials were purged.
+    pub(super) denials_purged: Option<OffsetDateTime>,
     pub(super) users: BTreeMap<(TenantId, UserId), User>,
     pub(super) consents: BTreeMap<(TenantId, UserId), Vec<Consent>>,
     pub(super) erasures: Vec<ErasureRow>,

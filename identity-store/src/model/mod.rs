@@ -7,6 +7,7 @@ mod certificate;
 mod challenge;
 mod change;
 mod client;
+mod denial_purge;
 mod denied_page;
 mod device;
 mod event;
@@ -34,6 +35,8 @@ pub use challenge::{
 };
 pub use change::Change;
 pub use client::{ClientSecret, NewClient, OAuthClient, SecretHash};
+pub(crate) use denial_purge::DenialPurge;
+pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
 pub use device::{
     Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, NewDevice,

@@ -6,9 +6,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::column::{Columns, ms, word};
 use super::fault::{Step, taken};
-use super::query::query;
+use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, denied};
+use crate::model::DenialPurge;
 use crate::{
     CertificateRecord, CertificateStore, Conflict, DenialCursor, DenialReason, DeniedCertificate,
     DeniedPage, Issuance, IssuancePurpose, Notice, Result,
@@ -57,6 +58,15 @@ const DENIALS: &str = "
     SELECT sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, reason,
            revoked_at, revoked_by, not_after
     FROM revoked_cert_fingerprints WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+const PURGED: Sql = Sql {
+    sqlite: "
+        SELECT purged_to, EXISTS (SELECT 1 FROM revoked_cert_fingerprints) AS is_anything_denied
+        FROM denial_purge",
+    postgres: "
+        SELECT purged_to, EXISTS (SELECT 1 FROM revoked_cert_fingerprints) AS is_anything_denied
+        FROM denial_purge FOR UPDATE",
+};
+const PURGED_TO: &str = "UPDATE denial_purge SET purged_to = $1";
 const PURGE: &str = "DELETE FROM revoked_cert_fingerprints WHERE not_after < $1";
 
 fn read_certificate(columns: Columns<'_>, identity: DeviceIdentity) -> Result<CertificateRecord> {
@@ -195,6 +205,19 @@ pub(super) async fn deny(
     Ok(read_denial(&row)?)
 }
 
+/// One turn of the purge; turns follow one another.
+async fn purge(conn: &mut Connection, now: OffsetDateTime, step: Duration) -> Step<u64> {
+    let row = query(PURGED).fetch_one(conn).await?;
+    let columns = Columns::of(&row, "denial_purge");
+    let (place, denied) = (
+        columns.time_option("purged_to")?,
+        columns.get("is_anything_denied")?,
+    );
+    let turn = DenialPurge::turn(place, denied, now, step);
+    query(PURGED_TO).bind(ms(turn.place)).execute(conn).await?;
+    Ok(query(PURGE).bind(ms(turn.before)).execute(conn).await?)
+}
+
 #[async_trait]
 impl CertificateStore for SqlStore {
     async fn issuance(&self, serial: &SerialNumber) -> Result<Option<Issuance>> {
@@ -257,13 +280,9 @@ impl CertificateStore for SqlStore {
         .await
     }
 
-    async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64> {
-        let before = now.saturating_sub(Duration::DAY);
+    async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64> {
         self.run_tx("purge_denials", Isolation::ReadCommitted, move |tx| {
-            Box::pin(async move {
-                let purged = query(PURGE).bind(ms(before)).execute(tx.conn());
-                Ok(purged.await?)
-            })
+            Box::pin(purge(tx.conn(), now, step))
         })
         .await
     }

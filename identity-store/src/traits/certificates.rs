@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
 
@@ -31,6 +31,13 @@ pub trait CertificateStore: Send + Sync {
     /// digest may come again.
     async fn denied(&self, after: DenialCursor, limit: u32) -> Result<DeniedPage>;
 
-    /// Deletes denials whose certificate expired more than a day before `now`; returns how many.
-    async fn purge_denials(&self, now: OffsetDateTime) -> Result<u64>;
+    /// Deletes denials whose certificate expired long ago; returns how many.
+    ///
+    /// No clock decides that alone, since one that is ahead would have what is live forgotten for ever.
+    /// The database keeps how far it was purged, which a call moves on by at most `step`, and never
+    /// beyond [`PURGE_MARGIN`](crate::PURGE_MARGIN) before `now`: a denial goes when its certificate
+    /// expired before that. If calls move it on no faster than twice the time that passes, a clock that
+    /// is ahead, however far, has nothing live deleted before it was so for a week less a day. The place
+    /// is set to `now` less the margin, wherever it was, while nothing is denied.
+    async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64>;
 }

@@ -198,6 +198,7 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "audit_intake",
         "audit_rows",
         "audit_sealer",
+        "denial_purge",
         "outbox",
         "outbox_intake",
     ];

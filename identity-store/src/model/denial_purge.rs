@@ -1,0 +1,86 @@
+//! How far the denylist is purged, which no clock decides alone.
+
+use time::{Duration, OffsetDateTime};
+
+/// How long a denial stays behind the `not_after` of its certificate: the day for which it is promised
+/// to, and a week in which a clock may be wrong.
+pub const PURGE_MARGIN: Duration = Duration::days(8);
+
+/// A turn of the purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DenialPurge {
+    /// How far it has come; kept for the next turn.
+    pub(crate) place: OffsetDateTime,
+    /// Denials of certificates that expired before this may go.
+    pub(crate) before: OffsetDateTime,
+}
+
+impl DenialPurge {
+    /// The turn behind one that came to `place`, if there was one: at most `step` further, and not
+    /// back, so that a clock that was ahead leaves it where time catches up with it. While nothing is
+    /// denied there is nothing to lose, and the clock is believed.
+    pub(crate) fn turn(
+        place: Option<OffsetDateTime>,
+        is_anything_denied: bool,
+        now: OffsetDateTime,
+        step: Duration,
+    ) -> Self {
+        let aim = now.saturating_sub(PURGE_MARGIN);
+        let place = match place {
+            Some(place) if is_anything_denied => {
+                let furthest = place.saturating_add(step);
+                aim.min(furthest).max(place)
+            }
+            Some(_) | None => aim,
+        };
+        Self {
+            place,
+            before: place.min(aim),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop, proptest};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const START: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+
+    proptest! {
+        /// Let's Encrypt's early removals, by random clocks.
+        #[test]
+        fn a_clock_that_is_wrong_for_less_than_a_week_forgets_nothing_live(
+            clocks in prop::collection::vec((any::<bool>(), -40_000_i64..40_000), 1..200),
+        ) {
+            let turn = Duration::hours(1);
+            let mut now = START;
+            let mut purge = DenialPurge::turn(None, false, now, Duration::ZERO);
+            let mut wrong = Duration::ZERO;
+            for (is_right, hours) in clocks {
+                now += turn;
+                let off = if is_right || wrong + turn > Duration::WEEK {
+                    Duration::ZERO
+                } else {
+                    wrong += turn;
+                    Duration::hours(hours)
+                };
+                purge = DenialPurge::turn(Some(purge.place), true, now + off, turn * 2);
+                assert!(purge.before <= now - Duration::DAY, "{purge:?} at {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_missed_is_made_up_for() {
+        let mut purge = DenialPurge::turn(None, false, START, Duration::ZERO);
+        let back = START + Duration::days(30);
+        for day in 0..31 {
+            let now = back + Duration::days(day);
+            purge = DenialPurge::turn(Some(purge.place), true, now, Duration::days(2));
+        }
+        assert_eq!(purge.before, back + Duration::days(30) - PURGE_MARGIN);
+    }
+}
