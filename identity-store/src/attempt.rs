@@ -165,8 +165,19 @@ impl AttemptVerdict {
     /// Whether the palm server may have enrolled a palm without our knowing.
     pub(crate) fn may_have_happened(&self) -> bool {
         match self.vendor {
-            VendorState::Unknown | VendorState::Refused(_) => true,
+            VendorState::Unknown | VendorState::Refused(_) | VendorState::InTheWay => true,
             VendorState::Answered | VendorState::NotReached => false,
+        }
+    }
+
+    /// Whether the palm server has a template that has to go before the palm can be enrolled.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        match self.vendor {
+            VendorState::InTheWay => true,
+            VendorState::Answered
+            | VendorState::NotReached
+            | VendorState::Unknown
+            | VendorState::Refused(_) => false,
         }
     }
 

@@ -130,6 +130,38 @@ pub async fn an_enrolment_in_doubt_is_reconciled_first(world: World) {
     assert_eq!(scene.due().await, []);
 }
 
+pub async fn a_template_that_stands_in_the_way_is_due_for_erasure(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ENROLL_RIGHT).await;
+    let lost = undecided(VendorState::Unknown);
+    scene.world.attempt(&challenge, 0, lost).await;
+    assert_eq!(scene.due().await, []);
+    let (lease, reconcile) = scene.reconciles(&challenge, 1).await;
+    assert!(reconcile);
+    let verdict = undecided(VendorState::InTheWay);
+    scene.finishes(1, lease, verdict, Told::nothing()).await;
+    let due = scene.due().await;
+    assert_eq!(due.len(), 1, "{due:?}");
+    assert_eq!(
+        (due[0].palm_type, due[0].requested_at),
+        (PalmType::Right, at(1))
+    );
+    // While it is erased, and until nobody can be about to erase it any more, nothing is enrolled.
+    let (store, erasure) = (&scene.world.store, &due[0]);
+    let claimed = store.claim_palm_erasure(erasure, at(2), at(9)).await;
+    assert!(claimed.unwrap());
+    let start = scene.world.begin(&challenge, 8, scene.sample()).await;
+    assert!(
+        matches!(start, Ok(AttemptStart::Erasing { until, .. }) if until == at(9)),
+        "{start:?}"
+    );
+    let (lease, reconcile) = scene.reconciles(&challenge, 9).await;
+    assert!(reconcile, "nobody knows that it was erased");
+    let told = Told::tenant(&["palm_enrolled"], &["enrollment.complete"]);
+    scene.finishes(9, lease, added(5), told).await;
+    assert_eq!(scene.due().await, []);
+}
+
 pub async fn an_enrolment_that_ends_in_doubt_is_taken_back(world: World) {
     let scene = scene(world).await;
     let erasure = |seconds| PalmErasure {

@@ -228,6 +228,7 @@ macro_rules! conformance_tests {
                 an_enrolment_that_the_vendor_refuses_is_over,
                 an_enrolment_heeds_the_lock_alone,
                 an_enrolment_in_doubt_is_reconciled_first,
+                a_template_that_stands_in_the_way_is_due_for_erasure,
                 an_enrolment_that_ends_in_doubt_is_taken_back,
                 what_happened_is_noted_although_the_challenge_is_over,
                 a_verdict_of_another_kind_is_refused_and_not_noted,

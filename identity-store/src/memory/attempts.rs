@@ -145,6 +145,9 @@ impl Transaction<'_> {
         if let Some(palm) = conclusion.palm {
             self.enroll(&record, palm)?;
         }
+        if verdict.is_in_the_way() {
+            self.take_back(&record, verdict)?;
+        }
         self.put_challenge(&conclusion.record)?;
         for (chain, event) in &conclusion.events {
             self.post(chain, event);
@@ -175,7 +178,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// A template that the palm server added for a challenge that ended meanwhile belongs to nobody.
+    /// A template that the palm server added for a challenge that ended meanwhile belongs to nobody, and
+    /// so does one that a sample of the same palm does not match.
     fn take_back(&mut self, record: &StoredChallenge, verdict: &AttemptVerdict) -> Result<()> {
         let palm_type = record.challenge.kind().palm_type();
         let stray = verdict.added_palm().is_some() || verdict.may_have_happened();

@@ -189,6 +189,8 @@ pub enum VendorState {
     Unknown,
     /// It failed with this code: somebody has to act, and an enrolment may have happened.
     Refused(i64),
+    /// It has a template in the palm's place, of an earlier attempt, which the sample does not match.
+    InTheWay,
 }
 
 /// What came of finishing an attempt.

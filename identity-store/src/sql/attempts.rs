@@ -192,6 +192,9 @@ pub(super) async fn finish(
     if let Some(palm) = &conclusion.palm {
         user_rows::enroll(tx, &user, palm).await?;
     }
+    if verdict.is_in_the_way() {
+        take_back(tx, &record, verdict).await?;
+    }
     challenge_rows::update(tx, &conclusion.record).await?;
     for (chain, event) in &conclusion.events {
         tx.post(chain, event).await?;
@@ -202,7 +205,8 @@ pub(super) async fn finish(
     }))
 }
 
-/// A template that the palm server may have added for a challenge that ended meanwhile is nobody's.
+/// A template that the palm server may have added for a challenge that ended meanwhile is nobody's, and
+/// so is one that a sample of the same palm does not match.
 async fn take_back(
     tx: &mut ChangeTx<'_>,
     record: &StoredChallenge,

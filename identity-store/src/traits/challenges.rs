@@ -12,9 +12,12 @@ use crate::{
 ///
 /// An attempt at an enrolment is in doubt when it ended with [`VendorState::Unknown`] or never was
 /// finished: the palm server may have enrolled the palm. An enrolment that ends other than enrolled
-/// after such an attempt leaves its palm due for erasure, unless the user has that palm enrolled.
+/// after such an attempt leaves its palm due for erasure, unless the user has that palm enrolled. So
+/// does an attempt that ends with [`VendorState::InTheWay`], at once: the challenge stays open, and
+/// its palm can be enrolled when the erasure is over.
 ///
 /// [`VendorState::Unknown`]: crate::VendorState::Unknown
+/// [`VendorState::InTheWay`]: crate::VendorState::InTheWay
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
     /// Creates a challenge if [`identity_challenge::admit`] allows it for the user, the device and

@@ -32,9 +32,9 @@ use crate::http::Problem;
 use crate::start::StartError;
 use flights::Flights;
 
-/// The most calls that one attempt leads to: an enrolment that is reconciled looks its palm up, adds
-/// it, erases what stood in its way, and adds it again.
-const MOST_CALLS: u32 = 4;
+/// The most calls that one attempt leads to: an enrolment that is reconciled looks its palm up, and
+/// adds it.
+const MOST_CALLS: u32 = 2;
 /// What an attempt, or an erasure, may take beside its calls.
 const MARGIN: Duration = Duration::from_secs(5);
 

@@ -77,8 +77,9 @@ pub(super) async fn enroll(
 }
 
 /// As [`enroll`], after an addition whose answer was lost. The palm server may have the template,
-/// and our record says that the user has none: if the sample matches it, it is taken over, and if
-/// it stands in the way, it is replaced.
+/// and our record says that the user has none: if the sample matches it, it is taken over. If it
+/// stands in the way, it is erased, by the job that erases: a deletion from here, whose answer is lost,
+/// could be carried out behind the next attempt's addition.
 pub(super) async fn enroll_again(
     server: &BioWaveClient,
     sample: &Sample,
@@ -113,12 +114,12 @@ pub(super) async fn enroll_again(
         }
     }
     let asked = enroll(server, sample, claim, allowed).await;
-    if !asked.verdict.is_name_taken() {
-        return asked;
-    }
-    match erase(server, claim.tenant_id, claim.user_id, claim.palm_type).await {
-        Ok(()) => enroll(server, sample, claim, allowed).await,
-        Err(_) => asked,
+    match asked.verdict.is_name_taken() {
+        true => Asked {
+            verdict: Verdict::in_the_way(),
+            ..asked
+        },
+        false => asked,
     }
 }
 

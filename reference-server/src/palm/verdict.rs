@@ -35,6 +35,12 @@ impl Verdict {
         }
     }
 
+    /// A template of an earlier attempt has to go before the sample can be enrolled.
+    #[must_use]
+    pub(super) fn in_the_way() -> Self {
+        Self::undecided(VendorState::InTheWay)
+    }
+
     /// The palm is enrolled, under the palm server's number.
     #[must_use]
     pub(super) fn added(palm_id: i64) -> Self {

@@ -13,6 +13,12 @@ impl World {
     /// Takes the consent back, waits until the palm server was asked to forget, and consents again.
     async fn changes_their_mind(&self, user_id: &str) {
         self.consent(user_id, false).await.expect(201);
+        self.is_erasing().await;
+        self.consent(user_id, true).await.expect(201);
+    }
+
+    /// Waits until the palm server was asked to forget.
+    async fn is_erasing(&self) {
         let erasing = || {
             let calls = self.palms.calls();
             calls.iter().any(|call| call.operation == Operation::Delete)
@@ -20,7 +26,6 @@ impl World {
         while !erasing() {
             tokio::task::yield_now().await;
         }
-        self.consent(user_id, true).await.expect(201);
     }
 
     /// Whether our record and the palm server agree that the user has their left palm enrolled.
@@ -85,4 +90,42 @@ async fn a_palm_is_not_learnt_while_an_unanswered_erasure_may_still_happen() {
     let (_, outcome) = show_until_decided(&scanner, &challenge).await;
     assert_eq!(outcome["status"], "enrolled", "{outcome}");
     assert!(world.agrees_on("ada").await);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_an_enrolment_is_never_erased_behind_it() {
+    let setting = Setting {
+        palm_timeout_ms: Some(300),
+        ..Setting::default()
+    };
+    let world = World::start(setting).await;
+    let scanner = world.scanner("dev_1").await;
+    world.user("ada").await;
+    let challenge = world.enroll("ada", &scanner, "left").await;
+    let lost = Fault::Silence { carried_out: true };
+    world.palms.inject(Operation::Add, lost);
+    // Another palm by mistake: whose answer is lost, and whose template the right palm does not match.
+    for palm in [99, 7] {
+        let shown = scanner.complete(&challenge, capture(palm, 0)).await;
+        let outcome = shown.expect(200);
+        assert_eq!(outcome["reason_code"], "service_unavailable", "{outcome}");
+    }
+    // It is carried out long after the call was given up.
+    let slow = Fault::Slow(Duration::from_millis(1500));
+    world.palms.inject(Operation::Delete, slow);
+    world.is_erasing().await;
+    let mut noise = 100;
+    while world.palms.template_count() > 0 {
+        noise += 1;
+        let shown = scanner.complete(&challenge, capture(7, noise)).await;
+        let outcome = shown.expect(200);
+        assert_eq!(outcome["reason_code"], "service_unavailable", "{outcome}");
+    }
+    world.clock.advance(Duration::from_secs(6));
+    let (_, outcome) = show_until_decided(&scanner, &challenge).await;
+    assert_eq!(outcome["status"], "enrolled", "{outcome}");
+    assert!(world.agrees_on("ada").await);
+    let challenge = world.verify("ada", &scanner).await;
+    let shown = scanner.complete(&challenge, capture(7, 99)).await;
+    assert_eq!(shown.expect(200)["status"], "completed");
 }

@@ -407,41 +407,6 @@ async fn an_enrolment_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_lost_enrolment_that_does_not_match_is_replaced() {
-    let world = World::start(Setting {
-        palm_timeout_ms: Some(200),
-        ..Setting::default()
-    })
-    .await;
-    let scanner = world.scanner("dev_1").await;
-    world.user("ada").await;
-    let challenge = world.enroll("ada", &scanner, "left").await;
-    world
-        .palms
-        .inject(Operation::Add, Fault::Silence { carried_out: true });
-    scanner
-        .complete(&challenge, capture(99, 0))
-        .await
-        .expect(200);
-    let enrolled = scanner
-        .complete(&challenge, capture(PALM, 0))
-        .await
-        .expect(200);
-    assert_eq!(enrolled["status"], "enrolled", "{enrolled}");
-    assert_eq!(
-        world.palms.template_count(),
-        1,
-        "one template, and it is the one on record"
-    );
-    let challenge = world.verify("ada", &scanner).await;
-    let outcome = scanner
-        .complete(&challenge, capture(PALM, 1))
-        .await
-        .expect(200);
-    assert_eq!(outcome["status"], "completed");
-}
-
-#[tokio::test]
 async fn after_five_failed_tries_the_user_waits_at_every_device() {
     let world = world().await;
     let scanner = world.scanner("dev_1").await;
