@@ -74,6 +74,10 @@ impl Server {
         let first_admin = config.first_admin.take();
         let store = Arc::new(open_store(&config).await?);
         let app = App::load(config, address, store, Arc::new(SystemClock), metrics).await?;
+        if !app.store.is_shared() {
+            let given_back = app.store.release_all().await?;
+            tracing::debug!(given_back, "requests of an earlier run were never answered");
+        }
         if let Some(admin) = first_admin {
             http::seed(&app, admin).await?;
         }

@@ -5,10 +5,13 @@
 mod harness;
 
 use harness::{
-    ADMIN, Exit, FIRST_PASSWORD, Fresh, PASSWORD, Platform, ServerKey, sign_in_for_the_first_time,
+    ADMIN, Exit, FIRST_PASSWORD, Fresh, PASSWORD, Platform, Process, ServerKey,
+    sign_in_for_the_first_time,
 };
 use reqwest::Method;
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 #[tokio::test]
 async fn an_operator_sets_the_platform_up() {
@@ -346,4 +349,30 @@ async fn console_users_are_kept_by_platform_administrators() {
             "{id}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_request_that_died_with_the_server_is_carried_out_when_it_is_back() {
+    let mut platform = Platform::first_run().await;
+    let admin = platform.tenant("acme").await;
+    let register = || admin.post_once("/v1/devices", "key-1", json!({"device_name": "desk"}));
+    let died = register().await;
+    assert_eq!(died.status, 201, "{}", died.text);
+    platform.process.kill();
+    // As if it had been killed before it committed the answer, a moment ago.
+    let database = platform.directory.path().join("identity.db");
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut connection = options.connect().await.expect("the database opens");
+    let unanswered = "UPDATE idempotent_answers SET status = NULL, body = NULL";
+    let changed = sqlx::query(unanswered).execute(&mut connection).await;
+    assert_eq!(changed.expect("it takes the change").rows_affected(), 1);
+    connection.close().await.expect("it closes");
+    let address = platform.process.address.to_string();
+    platform.process = Process::start(platform.directory.path(), &address, &[]);
+    let made = register().await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_ne!(made.json["device_id"], died.json["device_id"]);
+    let again = register().await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.json, made.json);
 }

@@ -177,3 +177,19 @@ pub async fn a_run_whose_key_was_given_back_does_not_commit(world: World) {
     );
     assert_eq!(world.reserve_at(key, BODY, 1).await, Reservation::Fresh);
 }
+
+pub async fn keys_of_a_process_that_died_are_given_back_and_answers_stay(world: World) {
+    let (answered, unanswered) = (world.request_key(), world.request_key());
+    for key in [answered, unanswered] {
+        assert_eq!(world.reserve_at(key, BODY, 0).await, Reservation::Fresh);
+    }
+    let kept = answer(answered, 422);
+    world.store.keep_answer(kept.clone()).await.unwrap();
+    for given_back in [1, 0] {
+        assert_eq!(world.store.release_all().await.unwrap(), given_back);
+    }
+    let again = world.reserve_at(answered, BODY, 1).await;
+    assert_eq!(again, Reservation::Answered(kept));
+    let again = world.reserve_at(unanswered, BODY, 1).await;
+    assert_eq!(again, Reservation::Fresh);
+}

@@ -269,6 +269,7 @@ macro_rules! conformance_tests {
                 a_purge_takes_what_is_past_its_time,
                 of_two_runs_of_a_request_one_commits,
                 a_run_whose_key_was_given_back_does_not_commit,
+                keys_of_a_process_that_died_are_given_back_and_answers_stay,
             ];
             notices: [
                 who_observes_is_told_of_what_was_committed,

@@ -45,6 +45,13 @@ impl IdempotencyStore for MemoryStore {
         Ok(())
     }
 
+    async fn release_all(&self) -> Result<u64> {
+        let answers = &mut self.state().answers;
+        let before = answers.len();
+        answers.retain(|_, reserved| reserved.answer.is_some());
+        Ok(as_u64(before - answers.len()))
+    }
+
     async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64> {
         let answers = &mut self.state().answers;
         let before = answers.len();

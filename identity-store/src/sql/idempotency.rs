@@ -26,6 +26,7 @@ const ANSWER: &str = "
     WHERE request_key = $1 AND status IS NULL";
 const RELEASE: &str = "
     DELETE FROM idempotent_answers WHERE request_key = $1 AND status IS NULL";
+const RELEASE_ALL: &str = "DELETE FROM idempotent_answers WHERE status IS NULL";
 const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
 
 /// A key that was reserved before.
@@ -141,6 +142,13 @@ impl IdempotencyStore for SqlStore {
                 query.execute(tx.conn()).await?;
                 Ok(())
             })
+        })
+        .await
+    }
+
+    async fn release_all(&self) -> Result<u64> {
+        self.run_tx("release_all", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move { Ok(query(RELEASE_ALL).execute(tx.conn()).await?) })
         })
         .await
     }

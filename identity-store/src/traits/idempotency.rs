@@ -28,6 +28,10 @@ pub trait IdempotencyStore: Send + Sync {
     /// Gives a key back unanswered. One that was answered stays so.
     async fn release(&self, key: IdempotencyKey) -> Result<()>;
 
+    /// Gives every key back that is unanswered; returns how many. For a process that has the database
+    /// for itself and starts: who reserved them died.
+    async fn release_all(&self) -> Result<u64>;
+
     /// Deletes answers, and reservations never answered, that are past their `keep_until`; returns
     /// how many.
     async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64>;

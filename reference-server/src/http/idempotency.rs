@@ -15,7 +15,9 @@ use crate::App;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// How long a request that neither answered nor gave its key back holds the key.
+/// How long a request that neither answered nor gave its key back holds the key: longer than any takes.
+/// That of a process that died cannot be told from one that is slow, but by the next process on a
+/// database that it has for itself.
 const LEASE: Duration = Duration::seconds(60);
 const KEEP: Duration = Duration::hours(24);
 
