@@ -6,9 +6,12 @@
     reason = "a store that cannot be made is the report"
 )]
 
+mod tampering;
 mod together;
 
 use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 
 /// An empty store in a directory of its own, which goes with the test.
@@ -28,4 +31,18 @@ identity_store::conformance_tests!(store());
 async fn devices_are_paired_together_and_each_gets_its_own_answer() {
     let (store, _directory) = store().await;
     together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_done_to_the_rows_is_found_at_the_right_one() {
+    let (store, directory) = store().await;
+    let file = directory.path().join("identity.db");
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut raw = options.connect().await.unwrap();
+    let run = async |statement: &str| {
+        let run = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut raw);
+        run.await.unwrap();
+    };
+    tampering::whatever_is_done_to_the_rows_is_found_at_the_right_one(&store, run).await;
+    raw.close().await.unwrap();
 }

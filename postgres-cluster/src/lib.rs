@@ -43,6 +43,7 @@ mod port;
 mod random;
 mod server;
 mod sql;
+mod trials;
 
 pub use backup::Backup;
 pub use cluster::{Cluster, Stop};
@@ -50,3 +51,4 @@ pub use installation::Installation;
 pub use options::Options;
 pub use server::{Database, Server};
 pub use sql::{ask, execute, refusal};
+pub use trials::{InstallationTest, Place, on_each, on_installations};

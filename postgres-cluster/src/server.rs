@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 use url::Url;
 
 use crate::random::random_hex;
-use crate::{Cluster, Installation, sql};
+use crate::{Cluster, Installation, Place as _, sql};
 
 /// The variable that names a running server to use instead of clusters.
 const EXTERNAL: &str = "TEST_DATABASE_URL";
@@ -50,7 +50,7 @@ impl Server {
     pub fn name(&self) -> String {
         match &self.0 {
             Source::External(_) => EXTERNAL.to_ascii_lowercase(),
-            Source::Cluster(installation, _) => format!("postgresql_{}", installation.major()),
+            Source::Cluster(installation, _) => installation.name(),
         }
     }
 

@@ -11,8 +11,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use libtest_mimic::{Arguments, Trial};
-use postgres_cluster::{Cluster, Installation, Server, Stop};
+use libtest_mimic::Arguments;
+use postgres_cluster::{Cluster, Installation, InstallationTest, Server, Stop, on_installations};
 
 /// Has this program start a cluster, say where it is, and wait to be killed.
 const VICTIM: &str = "POSTGRES_CLUSTER_VICTIM";
@@ -21,9 +21,7 @@ macro_rules! tests {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
 }
 
-type Test = (&'static str, fn(&Installation));
-
-const TESTS: &[Test] = tests![
+const TESTS: &[InstallationTest] = tests![
     a_stopped_cluster_comes_back_at_its_port_with_what_was_committed,
     a_killed_server_recovers_what_was_committed,
     a_cluster_ends_with_the_test_that_panics,
@@ -36,7 +34,7 @@ const TESTS: &[Test] = tests![
 ];
 
 /// Tests that need `pg_basebackup`.
-const COPYING: &[Test] = tests![
+const COPYING: &[InstallationTest] = tests![
     a_standby_has_what_was_answered_and_becomes_the_primary,
     a_backup_goes_back_to_the_moment_that_was_asked_for,
 ];
@@ -46,34 +44,8 @@ fn main() -> ExitCode {
         return victim();
     }
     let arguments = Arguments::from_args();
-    let installations = Installation::all();
-    let (all, copying) = (TESTS.iter(), COPYING.iter());
-    let mut trials: Vec<Trial> = Vec::new();
-    for (tests, copy) in [(all, false), (copying, true)] {
-        let able: Vec<_> = installations
-            .iter()
-            .filter(|installation| !copy || installation.can_copy())
-            .collect();
-        trials.extend(tests.flat_map(|&test| on_each(&able, test)));
-    }
+    let trials = on_installations(TESTS, COPYING);
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// The test on each installation; ignored where there is none.
-fn on_each(installations: &[&Installation], (name, run): Test) -> Vec<Trial> {
-    let on = |installation: &&Installation| {
-        let installation = Installation::clone(installation);
-        let name = format!("{name}::postgresql_{}", installation.major());
-        Trial::test(name, move || {
-            run(&installation);
-            Ok(())
-        })
-    };
-    if installations.is_empty() {
-        vec![Trial::test(name, || Ok(())).with_ignored_flag(true)]
-    } else {
-        installations.iter().map(on).collect()
-    }
 }
 
 /// Starts a cluster with one committed row.

@@ -7,12 +7,19 @@
 )]
 
 mod harness;
+#[path = "audit/months.rs"]
+mod months;
+#[path = "audit/place.rs"]
+mod place;
 
 use std::process::{Command, ExitCode};
 
 use harness::{DeviceKey, Platform, program};
-use libtest_mimic::{Arguments, Trial};
-use postgres_cluster::{Cluster, Installation, Stop, execute, refusal};
+use libtest_mimic::Arguments;
+use place::Place;
+use postgres_cluster::{
+    Cluster, Installation, InstallationTest, Stop, execute, on_installations, refusal,
+};
 use serde_json::{Value, json};
 
 const ROLES: &str = include_str!("../../docs/postgres/roles.sql");
@@ -23,34 +30,23 @@ const KEYS: (&str, &str) = (
     "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 );
 
-type Test = (&'static str, fn(&Installation));
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+}
+
+const TESTS: &[InstallationTest] = tests![
+    a_server_needs_no_right_but_to_rows,
+    a_server_on_postgresql_needs_a_data_key,
+    replicas_serve_on_when_a_later_release_migrates_and_none_starts,
+    months_are_archived_verified_and_their_partitions_dropped,
+    the_row_that_was_edited_is_named,
+];
+
+/// Tests that need `pg_basebackup`.
+const COPYING: &[InstallationTest] = tests![a_platform_goes_back_to_a_moment];
 
 fn main() -> ExitCode {
-    let tests: [Test; 3] = [
-        (
-            "a_server_needs_no_right_but_to_rows",
-            a_server_needs_no_right_but_to_rows,
-        ),
-        (
-            "a_server_on_postgresql_needs_a_data_key",
-            a_server_on_postgresql_needs_a_data_key,
-        ),
-        (
-            "a_platform_goes_back_to_a_moment",
-            a_platform_goes_back_to_a_moment,
-        ),
-    ];
-    let installation = Installation::all().into_iter().find(Installation::can_copy);
-    let trial = |(name, run): Test| {
-        let lacking = installation.is_none();
-        let installation = installation.clone();
-        let test = move || {
-            installation.as_ref().map(run);
-            Ok(())
-        };
-        Trial::test(name, test).with_ignored_flag(lacking)
-    };
-    let trials = tests.into_iter().map(trial).collect();
+    let trials = on_installations(TESTS, COPYING);
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -160,6 +156,65 @@ fn a_server_on_postgresql_needs_a_data_key(_: &Installation) {
     assert_eq!(served.status.code(), Some(1));
     let named = said.starts_with("reference-server: IDENTITY_DATA_ENCRYPTION_KEYS must be set");
     assert!(named && !said.contains("canary"), "{said}");
+}
+
+fn replicas_serve_on_when_a_later_release_migrates_and_none_starts(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let database = cluster.database();
+    let variables = [("DATABASE_URL", database.url()), KEYS];
+    story(async {
+        let platform = Platform::first_run_with(&variables).await;
+        let admin = platform.tenant("acme").await;
+        pair(&platform, &admin).await;
+        execute(
+            database.url(),
+            "ALTER TABLE devices ADD COLUMN from_the_future TEXT;
+             INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9000, 'from the future', TRUE, '\\x00', 0)",
+        );
+        for path in ["/readyz", "/actuator/health"] {
+            let ready = platform.api().get(path).await;
+            assert_eq!(ready.status, 200, "{path}: {}", ready.text);
+        }
+        pair(&platform, &admin).await;
+        // One that is started now, or again, knows too little.
+        let directory = platform.directory.path();
+        let mut late = harness::command(directory, "127.0.0.1:0", &variables);
+        let refused = late.output().expect("it runs");
+        let said = String::from_utf8(refused.stderr).expect("text");
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("schema version 9000"), "{said}");
+    });
+}
+
+fn months_are_archived_verified_and_their_partitions_dropped(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let database = cluster.database();
+    let partitions = || {
+        let names = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
+                     WHERE relname IN ('audit_rows_2020_01', 'audit_rows_2020_02')";
+        cluster.ask(database.name(), names)
+    };
+    story(async {
+        let place = Place::new(Some(database.url())).await;
+        let made = partitions();
+        assert_eq!(
+            made.as_deref(),
+            Some("audit_rows_2020_01 audit_rows_2020_02")
+        );
+        place::months_are_archived_verified_and_dropped(&place).await;
+        assert_eq!(partitions(), None);
+    });
+}
+
+fn the_row_that_was_edited_is_named(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let database = cluster.database();
+    story(async {
+        let place = Place::new(Some(database.url())).await;
+        let run = async |statement: &str| execute(database.url(), statement);
+        place::the_row_that_was_edited_is_named(&place, run).await;
+    });
 }
 
 fn a_platform_goes_back_to_a_moment(installation: &Installation) {

@@ -62,6 +62,8 @@ pub mod users;
 
 pub use fixtures::World;
 
+use std::pin::Pin;
+
 /// Makes a test of every story, for a back end.
 ///
 /// `$make` is a future of an empty store and of whatever has to live as long as it.
@@ -78,7 +80,10 @@ pub use fixtures::World;
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
-        $crate::conformance_tests! { @topics $make;
+        $crate::conformance_tests! { @all tests($make) }
+    };
+    (@all $into:ident $($make:tt)?) => {
+        $crate::conformance_tests! { @$into $($make)?;
             tenants: [
                 a_tenant_is_made_active_with_default_settings,
                 a_tenant_id_is_taken_once,
@@ -299,7 +304,15 @@ macro_rules! conformance_tests {
             ];
         }
     };
-    (@topics $make:expr; $($topic:ident: [$($story:ident),* $(,)?];)*) => {
+    (@stories; $($topic:ident: [$($story:ident),* $(,)?];)*) => {
+        vec![$($(
+            $crate::conformance::Story {
+                name: concat!(stringify!($topic), "::", stringify!($story)),
+                tell: |world| Box::pin($crate::conformance::$topic::$story(world)),
+            },
+        )*)*]
+    };
+    (@tests ($make:expr); $($topic:ident: [$($story:ident),* $(,)?];)*) => {
         $(
             mod $topic {
                 #[allow(unused_imports, reason = "the store may be made without them")]
@@ -316,6 +329,21 @@ macro_rules! conformance_tests {
             }
         )*
     };
+}
+
+/// What one story tells, of a world around an empty store.
+#[derive(Debug, Clone, Copy)]
+pub struct Story {
+    /// Its topic and what it says: `devices::a_device_needs_a_tenant`.
+    pub name: &'static str,
+    /// Tells it; it panics when something is not as it says.
+    pub tell: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// Every story, for a back end whose tests are made while they run, one for each server that there is.
+#[must_use]
+pub fn stories() -> Vec<Story> {
+    conformance_tests! { @all stories }
 }
 
 #[cfg(test)]

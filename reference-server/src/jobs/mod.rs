@@ -2,7 +2,9 @@
 //! it takes a last turn, where it has something to take up.
 //!
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
-//! lease. The jobs of a process, which keep its own memory in step with the database, run in each.
+//! lease. A holder that was stopped may go on after another took over: its changes are fenced by the
+//! lease, the sealer's and the purge's turns follow one another in the database, and whatever is over is
+//! over for both. The jobs of a process, which keep its own memory in step with the database, run in each.
 
 mod audit_months;
 mod certificates;

@@ -8,7 +8,8 @@ use reference_server::audit::verify::VerifyError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::world::{FEBRUARY, JANUARY, MARCH, World, acme, record};
+use crate::months::{FEBRUARY, JANUARY, acme, record};
+use crate::world::{MARCH, World};
 
 #[tokio::test]
 async fn a_month_is_archived_chain_by_chain_and_once() {

@@ -1,189 +1,36 @@
-//! The commands and the job of the real binary.
+//! The commands and the job of the real binary, on an embedded database.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-use identity_store::{AuditStore as _, Chain, Crypter, Migrate, PoolOptions, SqlStore, Store as _};
-use reference_server::clock::entropy;
+use identity_store::Store as _;
 use serde_json::Value;
-use tempfile::TempDir;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use time::OffsetDateTime;
 
-use crate::harness::{Process, program};
-use crate::world::{acme, record, two_months};
+use crate::harness::Process;
+use crate::months::{acme, record};
+use crate::place::{self, KEY, Place};
 
-const KEY: &str = "test:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
-const JANUARYS_FILE: &str = "audit-tenant-acme-2020-01.ndjson";
-
-/// A database with two months, and a folder for their archives.
-struct Place {
-    folder: TempDir,
-}
-
-impl Place {
-    async fn new() -> Self {
-        let place = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let store = place.open().await;
-        two_months(&store).await;
-        store.close().await;
-        place
-    }
-
-    async fn open(&self) -> SqlStore {
-        let (url, pool) = (self.url(), PoolOptions::default());
-        let crypter = Crypter::parse(KEY).unwrap();
-        let store = SqlStore::open(&url, &pool, crypter, entropy(), Migrate::Auto);
-        store.await.unwrap()
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.path().join("identity.db").display())
-    }
-
-    fn archives(&self) -> String {
-        self.path().join("archives").display().to_string()
-    }
-
-    /// Runs a command to its end.
-    fn run(&self, arguments: &[&str]) -> Ended {
-        let run = program()
-            .args(arguments)
-            .env("DATABASE_URL", self.url())
-            .env("IDENTITY_DATA_ENCRYPTION_KEYS", KEY)
-            .current_dir(self.path())
-            .output();
-        Ended::from(run.unwrap())
-    }
-
-    /// Starts a server that keeps one month, waits until its log says `text`, and stops it. The job
-    /// may be done before the server listens.
-    fn serve_until(&self, text: &str) -> Value {
-        let mut server = program()
-            .env("DATABASE_URL", self.url())
-            .env("IDENTITY_DATA_ENCRYPTION_KEYS", KEY)
-            .env("IDENTITY_AUDIT_RETENTION_MONTHS", "1")
-            .env("IDENTITY_AUDIT_ARCHIVES", self.archives())
-            .env("IDENTITY_LISTEN", "127.0.0.1:0")
-            .env("IDENTITY_METRICS_LISTEN", "127.0.0.1:0")
-            .env("IDENTITY_LOG_FORMAT", "json")
-            .current_dir(self.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
-        let (mut line, mut listens) = (None, false);
-        while line.is_none() || !listens {
-            let next = log.next().unwrap().unwrap();
-            listens |= next.contains("\"listening\"");
-            line = line.or_else(|| next.contains(text).then_some(next));
-        }
-        let ended = Command::new("kill").arg(server.id().to_string()).status();
-        assert!(ended.unwrap().success());
-        log.for_each(drop);
-        assert!(server.wait().unwrap().success());
-        serde_json::from_str(&line.unwrap()).unwrap()
-    }
-}
-
-#[derive(Debug)]
-struct Ended {
-    is_success: bool,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            is_success: output.status.success(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ended {
-    #[track_caller]
-    fn well(self) -> String {
-        assert!(self.is_success && self.stderr.is_empty(), "{self:?}");
-        self.stdout
-    }
-
-    #[track_caller]
-    fn badly(self) -> Self {
-        assert!(!self.is_success, "{self:?}");
-        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
-        self
-    }
+#[tokio::test]
+async fn months_are_archived_verified_and_dropped() {
+    place::months_are_archived_verified_and_dropped(&Place::new(None).await).await;
 }
 
 #[tokio::test]
-async fn months_are_archived_verified_and_dropped_by_the_real_binary() {
-    let place = Place::new().await;
-    let archives = place.archives();
-    let archive = ["audit", "archive", "--month", "2020-01", "--to", &archives];
-    let told = place.run(&archive).well();
-    assert!(
-        told.contains("tenant acme: 10 rows in audit-tenant-acme-2020-01.ndjson"),
-        "{told}"
-    );
-    let again = place.run(&archive).well();
-    assert_eq!(again, "0 chains archived for 2020-01\n");
-    let february = ["audit", "archive", "--month", "2020-02", "--to", &archives];
-    place.run(&february).well();
-    let verify = ["audit", "verify", "--archives", &archives];
-    let told = place.run(&verify).well();
-    assert!(
-        told.contains("ok      the chain of tenant acme: 20 rows, 20 archived"),
-        "{told}"
-    );
-    assert!(told.ends_with("unsealed rows: 0\n"), "{told}");
-
-    let file = place.path().join("archives").join(JANUARYS_FILE);
-    let whole = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, whole.replace("req-2020-01-6", "req-2020-01-x")).unwrap();
-    let ended = place.run(&verify).badly();
-    let named = "BROKEN  audit-tenant-acme-2020-01.ndjson: the chain of tenant acme: the row at \
-                 place 7 (aud_";
-    assert!(ended.stdout.contains(named), "{ended:?}");
-
-    let refusal = place.serve_until("audit rows were not dropped");
-    assert!(
-        refusal["error"].as_str().unwrap().contains("place 7"),
-        "{refusal}"
-    );
-    let store = place.open().await;
-    let live = store.sealed_audit(&acme(), 0, 100).await.unwrap();
-    assert_eq!(live.len(), 20, "nothing went");
-    let platform = store.sealed_audit(&Chain::Platform, 0, 100).await.unwrap();
-    let alerts = platform
-        .iter()
-        .filter(|sealed| sealed.row.action == "ops_alert");
-    let alerts: Vec<_> = alerts.map(|sealed| &sealed.row.metadata["kind"]).collect();
-    assert_eq!(alerts, ["audit_chain_broken"]);
-    store.close().await;
-
-    std::fs::write(&file, whole).unwrap();
-    place.serve_until("archived audit rows were dropped");
-    let store = place.open().await;
-    assert_eq!(store.sealed_audit(&acme(), 0, 100).await.unwrap(), []);
-    record(&store, &acme(), OffsetDateTime::UNIX_EPOCH, "req-late").await;
-    store.seal_audit(9).await.unwrap();
-    store.close().await;
-    let told = place.run(&verify).well();
-    assert!(told.contains("tenant acme: 21 rows, 20 archived"), "{told}");
+async fn the_row_that_was_edited_is_named() {
+    let place = Place::new(None).await;
+    let options = SqliteConnectOptions::new().filename(place.path().join("identity.db"));
+    let run = async |statement: &str| {
+        let mut raw = options.connect().await.unwrap();
+        let run = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut raw);
+        run.await.unwrap();
+        sqlx::Connection::close(raw).await.unwrap();
+    };
+    place::the_row_that_was_edited_is_named(&place, run).await;
 }
 
 #[tokio::test]
 async fn a_month_that_is_not_over_or_none_is_refused() {
-    let place = Place::new().await;
+    let place = Place::new(None).await;
     let archives = place.archives();
     let run = |month| place.run(&["audit", "archive", "--month", month, "--to", &archives]);
     let ended = run("9999-01").badly();
@@ -196,7 +43,7 @@ async fn a_month_that_is_not_over_or_none_is_refused() {
 
 #[tokio::test]
 async fn a_byte_that_was_changed_in_the_database_is_found() {
-    let place = Place::new().await;
+    let place = Place::new(None).await;
     place.run(&["audit", "verify"]).well();
     let path = place.path().join("identity.db");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -218,7 +65,7 @@ async fn a_byte_that_was_changed_in_the_database_is_found() {
 
 #[tokio::test]
 async fn a_database_that_was_put_back_misses_the_head_in_the_log() {
-    let place = Place::new().await;
+    let place = Place::new(None).await;
     let path = place.path().join("identity.db");
     // The first command that needs the signing key makes it.
     place.run(&["audit", "verify"]).well();

@@ -7,5 +7,7 @@ mod harness;
 
 mod archives;
 mod binary;
+mod months;
+mod place;
 mod retention;
 mod world;

@@ -2,7 +2,8 @@ use identity_store::{AuditStore as _, Month, Retired};
 use reference_server::audit::retention::retire;
 use reference_server::audit::verify::VerifyError;
 
-use crate::world::{FEBRUARY, JANUARY, MARCH, World, acme, record};
+use crate::months::{FEBRUARY, JANUARY, acme, record};
+use crate::world::{MARCH, World};
 
 impl World {
     async fn retire(&self, last: time::OffsetDateTime) -> Result<Retired, VerifyError> {

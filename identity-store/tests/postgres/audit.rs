@@ -1,56 +1,28 @@
-//! The audit trail on PostgreSQL: what several writers, a sealer and partitions do to one another.
-
-#![cfg(feature = "postgres")]
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-use std::sync::LazyLock;
+//! What several writers, a sealer and partitions do to one another.
 
 use identity_store::{
-    Actor, AuditArchiveStore as _, AuditStore as _, Chain, ChainFault, ChainWalk, Change, Crypter,
-    DataKey, Event, Migrate, Month, PoolOptions, Sealed, SqlStore, Store as _,
+    Actor, AuditArchiveStore as _, AuditStore as _, Chain, ChainFault, ChainWalk, Change, Event,
+    Month, Sealed, SqlStore, Store as _,
 };
-use postgres_cluster::{Database, Server};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use postgres_cluster::Database;
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::first);
+use crate::sql::{raw, run};
+use crate::{open, tampering};
 
-const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
-
-fn database() -> Database {
-    SERVER.as_ref().unwrap().database()
-}
-
-async fn open(database: &Database) -> SqlStore {
-    let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
-    let entropy = rand_core::UnwrapErr(getrandom::SysRng);
-    let pool = PoolOptions {
-        max_connections: 3,
-        ..PoolOptions::default()
-    };
-    let store = SqlStore::open(database.url(), &pool, crypter, entropy, Migrate::Auto);
-    store.await.unwrap()
-}
-
-async fn raw(database: &Database) -> PgConnection {
-    PgConnection::connect(database.url()).await.unwrap()
-}
-
-async fn run(conn: &mut PgConnection, statement: &str) {
-    let run = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(conn);
-    run.await.unwrap();
-}
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 
 /// Raises an alert: an audit row and an event.
-async fn alert(store: &SqlStore, kind: &'static str, moment: OffsetDateTime) {
+pub(crate) async fn alert(store: &SqlStore, kind: &'static str, moment: OffsetDateTime) {
     let change = Change::new(moment, Actor::System("test"), "req-test");
     let event = vec![Event::OpsAlert { kind }];
     let recorded = store.record(change, Chain::Platform, event);
     recorded.await.unwrap();
 }
 
-async fn verify(store: &SqlStore) -> Result<u64, (u64, ChainFault)> {
+pub(crate) async fn verify(store: &SqlStore) -> Result<u64, (u64, ChainFault)> {
     let mut walk = ChainWalk::of(Chain::Platform);
     let mut after = 0;
     loop {
@@ -69,9 +41,7 @@ async fn verify(store: &SqlStore) -> Result<u64, (u64, ChainFault)> {
         .map_err(|broken| (broken.position, broken.fault))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_never_wait_for_a_sealer_in_the_middle_of_its_turn() {
-    let database = database();
+pub(crate) async fn writers_never_wait_for_a_sealer_in_the_middle_of_its_turn(database: Database) {
     let stores = [open(&database).await, open(&database).await];
     for store in &stores {
         alert(store, "license_capacity", NOW).await;
@@ -111,9 +81,7 @@ async fn writers_never_wait_for_a_sealer_in_the_middle_of_its_turn() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_becomes_visible_late_is_skipped_by_no_reader() {
-    let database = database();
+pub(crate) async fn a_change_that_becomes_visible_late_is_skipped_by_no_reader(database: Database) {
     let store = open(&database).await;
     // A change that took its number first and commits last.
     let mut late = raw(&database).await;
@@ -144,9 +112,7 @@ async fn a_change_that_becomes_visible_late_is_skipped_by_no_reader() {
     store.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn months_are_partitions_and_a_clock_that_is_off_finds_one() {
-    let database = database();
+pub(crate) async fn months_are_partitions_and_a_clock_that_is_off_finds_one(database: Database) {
     let store = open(&database).await;
     let november = Month::of(NOW);
     let months = [november, november.next(), november.next().next()];
@@ -190,9 +156,9 @@ async fn months_are_partitions_and_a_clock_that_is_off_finds_one() {
     other.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page() {
-    let database = database();
+pub(crate) async fn rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page(
+    database: Database,
+) {
     let store = open(&database).await;
     for _ in 0..6 {
         alert(&store, "license_capacity", NOW).await;
@@ -210,6 +176,17 @@ async fn rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page() {
     let (position, fault) = verify(&store).await.unwrap_err();
     assert!((2..=3).contains(&position), "{position}");
     assert_eq!(fault, ChainFault::Edited);
+    conn.close().await.unwrap();
+    store.close().await;
+}
+
+pub(crate) async fn whatever_is_done_to_the_rows_is_found_at_the_right_one(database: Database) {
+    let store = open(&database).await;
+    let november = [Month::of(NOW)];
+    store.prepare_audit_months(&november).await.unwrap();
+    let mut conn = raw(&database).await;
+    let tamper = async |statement: &str| run(&mut conn, statement).await;
+    tampering::whatever_is_done_to_the_rows_is_found_at_the_right_one(&store, tamper).await;
     conn.close().await.unwrap();
     store.close().await;
 }

@@ -1,52 +1,16 @@
-//! PostgreSQL keeps the traits' contract. `IDENTITY_POSTGRES` and `TEST_DATABASE_URL` say where.
-
-#![cfg(feature = "postgres")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a store that cannot be made is the report"
-)]
-
-mod together;
-
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity_pki::Fingerprint;
 use identity_store::{
-    Actor, Change, Crypter, DataKey, Migrate, Notice, Origin, PoolOptions, PrivateKeyPem,
-    SecretStore as _, ServerCertRecord, SqlStore, Store as _, StoreObserver, Transaction,
-    UnreadableValue,
+    Actor, Change, Notice, Origin, PrivateKeyPem, SecretStore as _, ServerCertRecord, Store as _,
+    StoreObserver, Transaction, UnreadableValue,
 };
-use postgres_cluster::{Database, Server};
+use postgres_cluster::Database;
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::first);
-
-/// An empty store in a database of its own.
-async fn store() -> (SqlStore, Database) {
-    let database = SERVER.as_ref().unwrap().database();
-    (open(&database).await, database)
-}
-
-async fn open(database: &Database) -> SqlStore {
-    let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
-    let entropy = rand_core::UnwrapErr(getrandom::SysRng);
-    let pool = PoolOptions {
-        max_connections: 4,
-        ..PoolOptions::default()
-    };
-    let store = SqlStore::open(database.url(), &pool, crypter, entropy, Migrate::Auto);
-    store.await.unwrap()
-}
-
-identity_store::conformance_tests!(store());
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn devices_are_paired_together_and_each_gets_its_own_answer() {
-    let (store, _database) = store().await;
-    together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
-}
+use crate::open;
 
 /// Passes on what it is told.
 #[derive(Debug)]
@@ -62,9 +26,8 @@ impl StoreObserver for Heard {
     fn unreadable(&self, _value: &UnreadableValue) {}
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_is_heard_in_another_process_and_in_its_own_once() {
-    let (here, database) = store().await;
+pub(crate) async fn a_change_is_heard_in_another_process_and_in_its_own_once(database: Database) {
+    let here = open(&database).await;
     let elsewhere = open(&database).await;
     let ((own, mut told), (other, mut heard)) = (unbounded_channel(), unbounded_channel());
     here.observe(Arc::new(Heard(own)));

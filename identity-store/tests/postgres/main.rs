@@ -1,0 +1,121 @@
+//! PostgreSQL keeps the traits' contract, and what is its own: several stores on one database.
+//!
+//! Each test is run on each server that `IDENTITY_POSTGRES` or `TEST_DATABASE_URL` name, and reports
+//! itself as ignored where there is none.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a store that cannot be made is the report"
+)]
+
+mod audit;
+mod notices;
+#[path = "../operations/mod.rs"]
+mod operations;
+mod sql;
+mod stalled;
+#[path = "../tampering/mod.rs"]
+mod tampering;
+#[path = "../together/mod.rs"]
+mod together;
+
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use identity_store::conformance::{World, stories};
+use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
+use libtest_mimic::{Arguments, Trial};
+use postgres_cluster::{Database, Server, on_each};
+use proptest::test_runner::TestRunner;
+use rand_core::CryptoRng;
+
+/// What a test does with a database of its own.
+type Test = fn(Database) -> Pin<Box<dyn Future<Output = ()>>>;
+
+macro_rules! tests {
+    ($($topic:ident::$name:ident),* $(,)?) => {
+        &[$((stringify!($name), |database| Box::pin($topic::$name(database)))),*]
+    };
+}
+
+const TESTS: &[(&str, Test)] = tests![
+    audit::writers_never_wait_for_a_sealer_in_the_middle_of_its_turn,
+    audit::a_change_that_becomes_visible_late_is_skipped_by_no_reader,
+    audit::months_are_partitions_and_a_clock_that_is_off_finds_one,
+    audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
+    audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
+    stalled::a_sealer_that_goes_on_late_gives_no_place_twice,
+    stalled::a_sealer_whose_session_ended_while_it_slept_leaves_all_to_the_next,
+    stalled::a_purge_that_goes_on_late_forgets_nothing_live,
+    notices::a_change_is_heard_in_another_process_and_in_its_own_once,
+    pairings::devices_are_paired_together_and_each_gets_its_own_answer,
+];
+
+mod pairings {
+    use super::{Database, open, together};
+
+    pub(super) async fn devices_are_paired_together_and_each_gets_its_own_answer(
+        database: Database,
+    ) {
+        let store = open(&database).await;
+        together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+    }
+}
+
+fn main() -> ExitCode {
+    let servers: Vec<_> = Server::all().into_iter().map(Arc::new).collect();
+    let mut trials: Vec<Trial> = Vec::new();
+    for story in stories() {
+        trials.extend(on_each(&servers, story.name, move |server| {
+            let database = server.database();
+            wait(async { (story.tell)(World::new(open(&database).await)).await });
+        }));
+    }
+    for &(name, test) in TESTS {
+        trials.extend(on_each(&servers, name, move |server| {
+            wait(test(server.database()));
+        }));
+    }
+    trials.extend(on_each(
+        &servers,
+        "answers_as_the_model_does",
+        answers_as_the_model_does,
+    ));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn wait(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(test);
+}
+
+fn answers_as_the_model_does(server: &Server) {
+    let mut runner = TestRunner::new(operations::config(12));
+    let held = runner.run(&operations::operations(), |list| {
+        operations::answers_as_the_model_does(server.database().url(), &list);
+        Ok(())
+    });
+    held.unwrap();
+}
+
+async fn open(database: &Database) -> SqlStore {
+    let pool = PoolOptions {
+        max_connections: 4,
+        ..PoolOptions::default()
+    };
+    open_with(database, &pool).await
+}
+
+async fn open_with(database: &Database, pool: &PoolOptions) -> SqlStore {
+    let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
+    let store = SqlStore::open(database.url(), pool, crypter, entropy(), Migrate::Auto);
+    store.await.unwrap()
+}
+
+fn entropy() -> impl CryptoRng + Send + 'static {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}
