@@ -142,6 +142,7 @@ pub(crate) async fn open_store(config: &Config) -> Result<SqlStore, StartError> 
     let (crypter, url) = (crypter(config)?, config.database.url());
     let pool = PoolOptions {
         max_connections: config.pool.max_open,
+        max_idle: config.pool.max_idle,
         max_lifetime: config.pool.max_lifetime,
         idle_timeout: config.pool.max_idle_time,
         ..PoolOptions::default()

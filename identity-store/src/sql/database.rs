@@ -18,6 +18,8 @@ use crate::{Notice, Result};
 pub struct PoolOptions {
     /// The most connections, at least 2; a listener for notices is beside them.
     pub max_connections: u32,
+    /// How many may lie unused for longer than two seconds.
+    pub max_idle: u32,
     /// How long a caller waits for one before the database counts as busy.
     pub acquire_timeout: Duration,
     /// How old a connection gets; `None` is any age.
@@ -30,6 +32,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             max_connections: 16,
+            max_idle: 16,
             acquire_timeout: Duration::from_secs(5),
             max_lifetime: Some(Duration::from_secs(60 * 60)),
             idle_timeout: Some(Duration::from_secs(5 * 60)),

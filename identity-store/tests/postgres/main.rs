@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod connections;
 mod notices;
 #[path = "../operations/mod.rs"]
 mod operations;
@@ -45,6 +46,7 @@ const TESTS: &[(&str, Test)] = tests![
     audit::months_are_partitions_and_a_clock_that_is_off_finds_one,
     audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
+    connections::connections_that_a_rush_left_behind_are_closed,
     stalled::a_sealer_that_goes_on_late_gives_no_place_twice,
     stalled::a_sealer_whose_session_ended_while_it_slept_leaves_all_to_the_next,
     stalled::a_purge_that_goes_on_late_forgets_nothing_live,

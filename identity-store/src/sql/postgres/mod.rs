@@ -2,8 +2,10 @@
 
 mod connect;
 mod notices;
+mod spare;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
+use tokio_util::sync::DropGuard;
 
 use super::connection::{Connection, Held};
 use super::database::PoolOptions;
@@ -31,6 +33,8 @@ const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"identity");
 pub(super) struct PostgresDatabase {
     pool: PgPool,
     notices: Notices,
+    /// Ends what closes spare connections.
+    _spare: DropGuard,
 }
 
 impl PostgresDatabase {
@@ -43,9 +47,14 @@ impl PostgresDatabase {
     ) -> Result<Self> {
         let options = connect::options(database_url)?;
         bring_up(&options, migrate, Some(sealer)).await?;
+        let max_idle = pool.max_idle;
         let pool = connect::pool(options.clone(), pool);
         let notices = Notices::start(options, pool.clone(), observed);
-        Ok(Self { pool, notices })
+        Ok(Self {
+            _spare: spare::close_beyond(max_idle, &pool),
+            pool,
+            notices,
+        })
     }
 
     pub(super) async fn migrate(database_url: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
