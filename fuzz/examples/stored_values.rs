@@ -42,6 +42,14 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
             value(("lost", 3), HERE, b"ada@example.org"),
         ),
         (
+            "under_an_unknown_key_whose_id_is_as_long",
+            value(("abc", 3), HERE, b"ada@example.org"),
+        ),
+        (
+            "under_an_unknown_key_whose_id_is_long",
+            value(("a-key-of-twenty-byte", 3), HERE, b"ada@example.org"),
+        ),
+        (
             "under_another_key_of_that_id",
             value(("new", 3), HERE, b"ada@example.org"),
         ),
@@ -71,6 +79,7 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
         ("id_cut_off", good[..id_end - 1].to_vec()),
         ("nonce_cut_off", good[..id_end + 11].to_vec()),
         ("no_ciphertext", good[..id_end + 12].to_vec()),
+        ("ciphertext_of_one_octet", good[..id_end + 13].to_vec()),
         ("tag_cut_off", good[..good.len() - 1].to_vec()),
         ("trailing_octet", [&good[..], &[0]].concat()),
         ("version_alone", vec![1]),

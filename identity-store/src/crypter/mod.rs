@@ -1,5 +1,6 @@
 //! Encryption of single columns, so that a copied database file shows no key and no secret.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod digest;
 mod key;
 mod stored;
@@ -7,6 +8,7 @@ mod stored;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use digest::LookupKey;
 pub use key::DataKey;
 pub(crate) use stored::Stored;
