@@ -1,5 +1,7 @@
 //! What goes wrong inside a transaction or a read, before it knows the name of either.
 
+use std::io::ErrorKind;
+
 use sqlx::error::DatabaseError;
 
 use crate::{Conflict, Entity, Error};
@@ -37,10 +39,7 @@ impl Fault {
     pub(super) fn named(self, operation: &'static str) -> Error {
         match self {
             Self::Refused(error) => error,
-            // Every connection is in use: the wait was long enough already.
-            Self::Database(source)
-                if is_transient(&source) || matches!(source, sqlx::Error::PoolTimedOut) =>
-            {
+            Self::Database(source) if is_transient(&source) || was_waited_for(&source) => {
                 Error::Busy {
                     transaction: operation,
                     tries: 1,
@@ -82,8 +81,20 @@ impl From<sqlx::Error> for Fault {
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         // A connection that the database closed while it lay in the pool is known by its first use.
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(failed) => failed.kind() != ErrorKind::TimedOut,
         sqlx::Error::Database(said) => said_try_again(&**said),
+        _ => false,
+    }
+}
+
+/// Whether every connection is in use, the database is silent, or a lock is held: the wait was long
+/// enough already.
+fn was_waited_for(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(failed) => failed.kind() == ErrorKind::TimedOut,
+        // PostgreSQL: lock not available.
+        sqlx::Error::Database(said) => said.code().as_deref() == Some("55P03"),
         _ => false,
     }
 }
@@ -93,9 +104,9 @@ fn said_try_again(said: &dyn DatabaseError) -> bool {
         return false;
     };
     match &*code {
-        // PostgreSQL, appendix A: serialization failure, deadlock, lock not available; what races past
-        // a look-up meets the unique index; the server shuts down, or starts.
-        "40001" | "40P01" | "55P03" | "23505" | "57P01" | "57P02" | "57P03" => true,
+        // PostgreSQL, appendix A: serialization failure, deadlock; what races past a look-up meets the
+        // unique index; the server shuts down, or starts.
+        "40001" | "40P01" | "23505" | "57P01" | "57P02" | "57P03" => true,
         sqlite => is_sqlite_busy(sqlite),
     }
 }

@@ -116,7 +116,8 @@ impl<'q> Query<'q> {
             }
             #[cfg(feature = "postgres")]
             Connection::Postgres(held) => {
-                let done = prepared!(self, postgres).execute(&mut **held).await?;
+                let statement = prepared!(self, postgres);
+                let done = held.ask(|connection| statement.execute(connection)).await?;
                 done.rows_affected()
             }
         })
@@ -131,9 +132,9 @@ impl<'q> Query<'q> {
             }
             #[cfg(feature = "postgres")]
             Connection::Postgres(held) => {
-                let row = prepared!(self, postgres)
-                    .fetch_optional(&mut **held)
-                    .await?;
+                let statement = prepared!(self, postgres);
+                let row = held.ask(|connection| statement.fetch_optional(connection));
+                let row = row.await?;
                 row.map(Row::Postgres)
             }
         })
@@ -153,7 +154,9 @@ impl<'q> Query<'q> {
             }
             #[cfg(feature = "postgres")]
             Connection::Postgres(held) => {
-                let rows = prepared!(self, postgres).fetch_all(&mut **held).await?;
+                let statement = prepared!(self, postgres);
+                let rows = held.ask(|connection| statement.fetch_all(connection));
+                let rows = rows.await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })

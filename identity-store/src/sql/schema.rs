@@ -106,7 +106,7 @@ pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> 
         #[cfg(feature = "sqlite")]
         Connection::Sqlite(held) => migrator.run_direct(target, &mut **held, false).await,
         #[cfg(feature = "postgres")]
-        Connection::Postgres(held) => migrator.run_direct(target, &mut **held, false).await,
+        Connection::Postgres(held) => migrator.run_direct(target, held.unwatched(), false).await,
     };
     ran.map_err(|source| {
         Error::Backend {

@@ -20,7 +20,7 @@ const RESTED: Duration = Duration::from_secs(1);
 const LIMITS: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "10s"),
     ("lock_timeout", "5s"),
-    ("statement_timeout", "60s"),
+    ("statement_timeout", "10s"),
 ];
 
 /// Whether a database URL names PostgreSQL.

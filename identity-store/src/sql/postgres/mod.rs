@@ -1,13 +1,14 @@
 //! PostgreSQL: one database, shared by any number of processes.
 
 mod connect;
+mod held;
 mod notices;
 mod spare;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio_util::sync::DropGuard;
 
-use super::connection::{Connection, Held};
+use super::connection::Connection;
 use super::database::PoolOptions;
 use super::encrypted::Sealer;
 use super::fault::{Fault, Step};
@@ -19,6 +20,7 @@ use crate::{Error, Notice, Result};
 use notices::Notices;
 
 pub(super) use connect::is_url;
+pub(super) use held::Held;
 
 pub(super) const MIGRATIONS: Migrations = &[(
     "initial",
@@ -66,13 +68,13 @@ impl PostgresDatabase {
             Isolation::ReadCommitted => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
         };
-        let begun = self.pool.begin_with(begin).await?;
-        Ok(Connection::Postgres(Held::Transaction(begun)))
+        let begun = Held::transaction(&self.pool, begin).await?;
+        Ok(Connection::Postgres(begun))
     }
 
     pub(super) async fn reader(&self) -> sqlx::Result<Connection> {
-        let reader = self.pool.acquire().await?;
-        Ok(Connection::Postgres(Held::Reader(reader)))
+        let reader = Held::reader(&self.pool).await?;
+        Ok(Connection::Postgres(reader))
     }
 
     pub(super) fn announce(&self, notices: Vec<Notice>) {
@@ -94,7 +96,7 @@ async fn bring_up(
 ) -> Result<()> {
     let run = async {
         let pool = connect::single(options.clone());
-        let mut connection = Connection::Postgres(Held::Reader(pool.acquire().await?));
+        let mut connection = Connection::Postgres(Held::reader(&pool).await?);
         // Whose schema is right needs no lock, and no right to change it.
         let found = schema::bring_up(&mut connection, Migrate::Off, sealer).await;
         // Back to the pool: the lock needs it, and so does the pool's end.
@@ -113,12 +115,14 @@ async fn bring_up(
 
 async fn locked(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
-    let begun = pool.begin_with("BEGIN").await?;
-    let mut connection = Connection::Postgres(Held::Transaction(begun));
+    // What a migration does to a large table takes its time.
+    const PATIENCE: &str = "SET LOCAL statement_timeout = 0";
+    let mut connection = Connection::Postgres(Held::transaction(pool, "BEGIN").await?);
     query(LOCK)
         .bind(MIGRATION_LOCK)
         .execute(&mut connection)
         .await?;
+    query(PATIENCE).execute(&mut connection).await?;
     schema::bring_up(&mut connection, Migrate::Auto, sealer).await?;
     Ok(connection.commit().await?)
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connect;
+use super::{Held, connect};
 use crate::observer::Observed;
 use crate::{Notice, Origin};
 
@@ -38,7 +38,7 @@ impl Notices {
         let (outgoing, queue) = unbounded_channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let process = observed.process;
-        let listening = listen(connect::single(options), observed);
+        let listening = listen(options, observed);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(listening).await });
         tasks.spawn(send(pool, process, queue, stop.clone()));
@@ -87,17 +87,24 @@ async fn send(
         batch.dedup();
         let told = |notice| serde_json::to_string(&Told { process, notice }).ok();
         let payloads: Vec<String> = batch.into_iter().filter_map(told).collect();
-        let sent = sqlx::query(NOTIFY).bind(CHANNEL).bind(payloads);
-        if let Err(error) = sent.execute(&pool).await {
+        if let Err(error) = notify(&pool, payloads).await {
             tracing::warn!(%error, "other processes were not notified; they will read");
         }
     }
 }
 
+async fn notify(pool: &PgPool, payloads: Vec<String>) -> sqlx::Result<()> {
+    let sent = sqlx::query(NOTIFY).bind(CHANNEL).bind(payloads);
+    let mut held = Held::reader(pool).await?;
+    held.ask(|connection| sent.execute(connection)).await?;
+    Ok(())
+}
+
 /// Tells what is heard. A connection that was lost may have lost notices.
-async fn listen(pool: PgPool, observed: Observed) {
+async fn listen(options: PgConnectOptions, observed: Observed) {
     loop {
-        let heard = hear(&pool, &observed).await;
+        // A listener gives its connection back when it ends, and waits for a silent one.
+        let heard = hear(&connect::single(options.clone()), &observed).await;
         observed.observers.noticed(&Notice::Deaf, Origin::Elsewhere);
         match heard {
             Ok(()) => tracing::warn!("the listener for notices lost its connection"),

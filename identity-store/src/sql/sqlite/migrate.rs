@@ -2,8 +2,9 @@
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
+use super::Held;
 use super::{connect, seal};
-use crate::sql::connection::{Connection, Held};
+use crate::sql::connection::Connection;
 use crate::sql::encrypted::Sealer;
 use crate::sql::fault::Fault;
 use crate::sql::schema::{self, Migrate};

@@ -4,18 +4,20 @@
 //! lock; a pool of readers sees what was committed last.
 
 mod connect;
+mod held;
 mod migrate;
 mod seal;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-use super::connection::{Connection, Held};
+use super::connection::Connection;
 use super::encrypted::Sealer;
 use super::fault::Fault;
 use super::schema::{Migrate, Migrations};
 use crate::Result;
 
 pub(super) use connect::{file, writer_options};
+pub(super) use held::Held;
 pub(super) use seal::seal;
 
 /// The migration after which the program encrypts what was stored in the open, before the next.

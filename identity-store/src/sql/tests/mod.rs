@@ -26,10 +26,11 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::connection::{Connection, Held};
+use super::connection::Connection;
 use super::database::Database;
 use super::encrypted::Sealer;
 use super::schema as schema_of;
+use super::sqlite::Held;
 use super::sqlite::{self, SqliteDatabase};
 use super::{Migrate, PoolOptions, SqlStore};
 use crate::posting::Entropy;
