@@ -62,7 +62,7 @@ impl Server {
     #[must_use]
     pub fn database(&self) -> Database {
         match &self.0 {
-            Source::External(url) => Database::create(url.clone()),
+            Source::External(url) => Database::create(url.clone(), None),
             Source::Cluster(installation, cluster) => {
                 let start = || Cluster::options(installation).throw_away().start();
                 cluster.get_or_init(start).database()
@@ -79,7 +79,7 @@ impl Cluster {
     /// When the server does not run, or refuses.
     #[must_use]
     pub fn database(&self) -> Database {
-        Database::create(parsed("the cluster's URL", &self.url("postgres")))
+        Database::create(parsed("the cluster's URL", &self.url("postgres")), None)
     }
 }
 
@@ -93,9 +93,11 @@ pub struct Database {
 }
 
 impl Database {
-    fn create(maintenance: Url) -> Self {
+    fn create(maintenance: Url, template: Option<&str>) -> Self {
         let name = format!("test_{}", random_hex());
-        sql::try_execute(maintenance.as_str(), &format!("CREATE DATABASE {name}"))
+        let template = template.unwrap_or("template1");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        sql::try_execute(maintenance.as_str(), &create)
             .unwrap_or_else(|error| panic!("no database can be made: {error}"));
         let mut url = maintenance.clone();
         url.set_path(&name);
@@ -104,6 +106,16 @@ impl Database {
             url: url.into(),
             maintenance,
         }
+    }
+
+    /// A database of its own that holds what this one does. Nobody may be connected to this one.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not run, or refuses.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::create(self.maintenance.clone(), Some(&self.name))
     }
 
     /// Its URL, with the password of the one who may do everything in it.

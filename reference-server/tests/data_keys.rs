@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use harness::{ADMIN, Api, PASSWORD, Platform, Process, embedded_store, program};
-use identity_store::{Actor, Change, Crypter, InternalUserId, NewUser, Store as _, UserStore as _};
+use identity_store::{Crypter, Store as _};
 use serde_json::json;
-use time::OffsetDateTime;
 
 const VARIABLE: &str = "IDENTITY_DATA_ENCRYPTION_KEYS";
 const OLD: &str = "old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -62,20 +61,7 @@ fn command(directory: &Path, keys: &str, arguments: &[&str]) -> Command {
 async fn add_users(directory: &Path) {
     let crypter = Crypter::parse(OLD).expect("a key");
     let store = embedded_store(&directory.join("identity.db"), crypter).await;
-    let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-    for number in 0..USERS {
-        let now = OffsetDateTime::UNIX_EPOCH;
-        let user = NewUser {
-            tenant_id: "acme".parse().expect("an id"),
-            user_id: format!("user{number}").parse().expect("an id"),
-            internal_id: InternalUserId::generate(now, &mut rng),
-            display_name: Some(format!("Name {number}")),
-            email: Some(format!("user{number}@example.org")),
-            mobile: None,
-        };
-        let change = Change::new(now, Actor::System("test"), "req");
-        store.create_user(change, user).await.expect("a user");
-    }
+    harness::add_users(&store, USERS).await;
     store.close().await;
 }
 

@@ -30,6 +30,35 @@ fn named_tests(page: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
+/// Whether a test of that name is run: a function with an attribute, or a story that a list of
+/// `stories!` has.
+fn is_run(test: &str, sources: &str) -> bool {
+    let mut lists = sources.split("stories![").skip(1);
+    let story = format!("::{test}");
+    let is_listed = lists.any(|list| {
+        let list = list.split(']').next().unwrap_or_default();
+        list.split(',').any(|entry| entry.trim().ends_with(&story))
+    });
+    let functions = ["async fn", "fn"].map(|function| format!("]\n{function} {test}()"));
+    is_listed || functions.iter().any(|function| sources.contains(function))
+}
+
+#[test]
+fn a_story_counts_when_it_is_listed() {
+    let sources = "let all = stories![\n    one::it_is_told,\n    two::so_is_it,\n];";
+    let told = "#[test]\nfn it_is_a_test() {}\npub(crate) async fn nobody_calls_it() {}";
+    let sources = [sources, told].concat();
+    for (test, expected) in [
+        ("it_is_told", true),
+        ("so_is_it", true),
+        ("it_is_a_test", true),
+        ("is_told", false),
+        ("nobody_calls_it", false),
+    ] {
+        assert_eq!(is_run(test, &sources), expected, "{test}");
+    }
+}
+
 fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -51,10 +80,7 @@ fn each_incident_of_the_threat_model_has_its_test() {
     for row in rows {
         assert!(!row.is_empty(), "an incident without a test");
         for test in row {
-            let function = format!("]\nasync fn {test}()");
-            let plain = format!("]\nfn {test}()");
-            let exists = sources.contains(&function) || sources.contains(&plain);
-            assert!(exists, "{test} is no test");
+            assert!(is_run(test, &sources), "{test} is no test");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::harness::{Api, DeviceKey, Reply};
 use crate::journal::{Holding, Journal, Told};
 
 /// So long one request may take.
-const REQUEST_TIME: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(20);
 /// So long a client goes on asking before the story has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The pause before asking again.
@@ -108,6 +108,23 @@ impl Clients {
                 None
             }
         }
+    }
+
+    /// What becomes of requests that are sent at the same time, each tried once, in their order.
+    pub(crate) async fn at_once(
+        self: &Arc<Self>,
+        requests: impl Iterator<Item = RequestBuilder>,
+    ) -> Vec<Option<Reply>> {
+        let send = |request| {
+            let clients = Arc::clone(self);
+            tokio::spawn(async move { clients.try_once(clients.nobody(), request).await })
+        };
+        let sent: Vec<_> = requests.map(send).collect();
+        let mut replies = Vec::new();
+        for reply in sent {
+            replies.push(reply.await.expect("no panic"));
+        }
+        replies
     }
 
     /// Asks until there is an answer other than 503, each time at the next replica.
@@ -311,8 +328,7 @@ impl Clients {
 
     /// The user's palm is enrolled at the device.
     pub(crate) async fn enrol(&self, device: &Device, user: &str, palm: u64) {
-        let body = json!({"user_id": user, "device_id": device.id, "type": "left"});
-        let challenge = self.ask("/v1/enroll", &body).await;
+        let challenge = self.ask_to_enrol(device, user).await;
         let outcome = self.complete(device, &challenge, palm, 0).await;
         assert_eq!(outcome, "enrolled");
         self.journal.note(Told::Enrolled {
@@ -329,6 +345,12 @@ impl Clients {
         self.journal.note(Told::Verified { challenge, receipt });
     }
 
+    /// A challenge that enrols the user's palm at the device.
+    pub(crate) async fn ask_to_enrol(&self, device: &Device, user: &str) -> String {
+        let body = json!({"user_id": user, "device_id": device.id, "type": "left"});
+        self.ask("/v1/enroll", &body).await
+    }
+
     async fn ask(&self, path: &str, body: &Value) -> String {
         let asked = self.create(path, body).await.expect(201);
         let challenge = text(&asked["challenge_id"]);
@@ -340,7 +362,13 @@ impl Clients {
 
     /// Sends a sample until the challenge has ended well: the receipt, or `enrolled`. When the
     /// answer that ended it was lost, the integrator's view tells.
-    async fn complete(&self, device: &Device, challenge: &str, palm: u64, noise: u64) -> String {
+    pub(crate) async fn complete(
+        &self,
+        device: &Device,
+        challenge: &str,
+        palm: u64,
+        noise: u64,
+    ) -> String {
         let image = |palm| STANDARD.encode(palm_png(palm, noise));
         let (rgb, ir) = (image(palm), image(!palm));
         // The middle of a picture, where the palm is.

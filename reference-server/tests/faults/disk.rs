@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::DeviceKey;
 use crate::invariants::Invariants;
-use crate::retry::until;
+use crate::outage::{health_is_down, recovers, requests_are_refused};
 use crate::stage::{Setting, Stage};
 use crate::strace::Strace;
 use crate::workload::Workload;
@@ -35,30 +35,8 @@ async fn while_failing(what: &str) {
 
 /// The clients are told to come again, and health says why.
 async fn refuses(stage: &Stage) {
-    let enough = stage.clients.journal.book().unavailable + 20;
-    until("requests are refused", async || {
-        stage.clients.journal.book().unavailable >= enough
-    })
-    .await;
-    for path in ["/readyz", "/actuator/health"] {
-        until("health says so", async || {
-            let reply = stage.clients.nobody().get(path).await;
-            reply.status == 503 && reply.json["status"] == "DOWN"
-        })
-        .await;
-    }
-}
-
-/// The same process serves again, by itself.
-async fn recovers(stage: &Stage, workload: Workload) {
-    until("health says so", async || {
-        let reply = stage.clients.nobody().get("/actuator/health").await;
-        reply.status == 200 && reply.json["status"] == "UP"
-    })
-    .await;
-    let done = workload.lives();
-    until("every client goes on", async || workload.all_beyond(&done)).await;
-    workload.finish().await;
+    requests_are_refused(stage, 20).await;
+    health_is_down(stage).await;
 }
 
 /// A file system of 32 MiB in a mount namespace of its own, which ends with this.
@@ -144,11 +122,7 @@ pub(crate) async fn a_full_disk_is_answered_503_until_there_is_space_again() {
     })
     .await;
     let workload = Workload::start(&stage, 2, 2);
-    let done = workload.lives();
-    until("every client has begun", async || {
-        workload.all_beyond(&done)
-    })
-    .await;
+    workload.goes_on().await;
     disk.fill();
     refuses(&stage).await;
     disk.clear();

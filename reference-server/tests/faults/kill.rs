@@ -4,27 +4,44 @@ use std::time::Duration;
 
 use crate::harness::Random;
 use crate::invariants::Invariants;
-use crate::retry::until;
 use crate::stage::Stage;
+use crate::template::Backend;
 use crate::workload::Workload;
 use crate::{rounds, seed};
 
 /// The latest moment of a kill after the server listens, in milliseconds.
 const LATEST_MS: u64 = 600;
 
+/// Time passes until the dead process has lost its leases, so that its jobs are under way again when
+/// the next one is killed.
+const LEASES_END: &str = "UPDATE leases SET lease_until = 0";
+
 /// Pairing, renewal, enrolment, completion and revocation are under way whenever it comes.
 pub(crate) async fn a_server_that_is_killed_at_any_moment_loses_nothing() {
+    killed_again_and_again(Stage::open().await).await;
+}
+
+pub(crate) async fn a_server_on_postgresql_that_is_killed_at_any_moment_loses_nothing() {
+    killed_again_and_again(Stage::on(Backend::Postgres, 1).await).await;
+}
+
+/// The jobs that it did pass on to the other, which serves on, and come back.
+pub(crate) async fn of_two_replicas_one_is_killed_at_any_moment_and_nothing_is_lost() {
+    killed_again_and_again(Stage::on(Backend::Postgres, 2).await).await;
+}
+
+/// Kills the first replica at random moments.
+async fn killed_again_and_again(mut stage: Stage) {
     let mut random = Random::seeded(seed());
-    let mut stage = Stage::open().await;
     let workload = Workload::start(&stage, 3, 2);
     for _ in 0..rounds(12) {
         tokio::time::sleep(Duration::from_millis(random.below(LATEST_MS))).await;
         stage.kill(0);
+        stage.database.tamper(LEASES_END).await;
         stage.start(0);
     }
     // Each client gets through at least once when nothing goes wrong any more.
-    let done = workload.lives();
-    until("every client goes on", async || workload.all_beyond(&done)).await;
+    workload.goes_on().await;
     workload.finish().await;
     let extent = Invariants::check(&mut stage).await;
     assert!(extent.certificates > 0 && extent.palms > 0, "{extent:?}");

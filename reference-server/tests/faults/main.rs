@@ -18,22 +18,31 @@ mod crash_at_write;
 mod data_key;
 mod database;
 mod disk;
+mod failover;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod invariants;
 mod journal;
 mod kill;
 mod lost_answers;
+mod outage;
+mod postgres;
 mod records;
+mod replicas;
 mod retry;
+mod rotation;
 mod stage;
 mod strace;
+mod template;
 mod workload;
 
 use std::pin::Pin;
 
 use libtest_mimic::{Arguments, Trial};
 use strace::Strace;
+
+/// As many stories are told at once.
+const AT_ONCE: usize = 4;
 
 type Story = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
@@ -62,7 +71,38 @@ fn main() {
     ];
     let in_namespaces = stories![disk::a_full_disk_is_answered_503_until_there_is_space_again];
     let by_faketime = stories![clock::a_clock_that_steps_back_brings_nobody_back];
+    let on_postgresql = stories![
+        data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
+        kill::a_server_on_postgresql_that_is_killed_at_any_moment_loses_nothing,
+        kill::of_two_replicas_one_is_killed_at_any_moment_and_nothing_is_lost,
+        postgres::a_client_that_leaves_during_begin_takes_nobodys_write_with_it,
+        postgres::a_commit_whose_answer_is_lost_is_not_lost,
+        postgres::a_database_that_is_silent_is_answered_503_until_it_speaks,
+        postgres::a_full_pool_is_answered_503_until_it_has_room,
+        postgres::a_slow_database_is_waited_for,
+        postgres::connections_to_the_database_that_are_cut_cost_nothing,
+        replicas::a_poll_at_one_replica_wakes_for_a_challenge_made_at_the_other,
+        replicas::a_revocation_arrives_without_the_listener,
+        replicas::a_revocation_at_one_replica_closes_connections_at_the_other,
+        replicas::limits_hold_over_two_replicas_together,
+        replicas::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
+        replicas::of_those_who_redeem_one_code_at_two_replicas_one_wins,
+        replicas::of_those_who_renew_one_certificate_at_two_replicas_one_wins,
+        replicas::replicas_that_are_stopped_in_turn_lose_nothing,
+        replicas::the_jobs_of_a_dead_replica_pass_on,
+        rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
+    ];
+    let with_a_cluster =
+        stories![postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back];
+    let with_a_standby = stories![failover::a_failover_loses_nothing_that_was_answered];
     let trials = [
+        trials(on_postgresql, postgres::is_there(), "no PostgreSQL"),
+        trials(with_a_cluster, postgres::can_be_started(), "no PostgreSQL"),
+        trials(
+            with_a_standby,
+            failover::can_be_copied(),
+            "no pg_basebackup",
+        ),
         trials(anywhere, true, ""),
         trials(by_strace, Strace::is_there(), "strace is not there"),
         trials(
@@ -76,11 +116,10 @@ fn main() {
             "libfaketime is not installed",
         ),
     ];
-    libtest_mimic::run(
-        &Arguments::from_args(),
-        trials.into_iter().flatten().collect(),
-    )
-    .exit();
+    let mut arguments = Arguments::from_args();
+    // Most of a story is waiting.
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 
 /// The trials of stories; they report themselves as ignored where the machine lacks something.

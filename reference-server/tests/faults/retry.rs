@@ -1,17 +1,17 @@
 //! Certificates, tried again: 9, and the other half of 2.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use identity_store::Store;
 
-use crate::clients::{Clients, fingerprint};
+use crate::clients::{Clients, REQUEST_TIME, fingerprint};
 use crate::harness::Api;
 use crate::invariants::Violation;
 use crate::journal::Holding;
 
 /// So long what is to come about may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries every certificate on every replica, over a new connection and over the one that was kept:
 /// those that were superseded or revoked are refused, and the active ones are served.
@@ -55,7 +55,7 @@ fn wrong(holding: &Holding, connection: &str, is_active: bool) -> Violation {
 async fn is_served(api: &Api, expected: bool) -> bool {
     for _ in 0..=usize::from(expected) {
         let request = api.request(Method::GET, "/v1/devices/self");
-        if let Ok(reply) = api.try_send(request).await
+        if let Ok(reply) = api.try_send(request.timeout(REQUEST_TIME)).await
             && reply.status == 200
         {
             return true;
@@ -79,12 +79,11 @@ pub(crate) async fn erasures_are_done(store: &dyn Store) {
 
 /// Waits until something is so.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let so = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, so).await;
+    assert!(in_time.is_ok(), "not within {PATIENCE:?}: {what}");
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 
 use crate::clients::Clients;
+use crate::retry::{PATIENCE, until};
 use crate::stage::Stage;
 
 /// Running clients.
 pub(crate) struct Workload {
+    clients: Arc<Clients>,
     stop: Arc<AtomicBool>,
     /// How often each client went through its life.
     lives: Vec<Arc<AtomicUsize>>,
@@ -21,6 +23,7 @@ impl Workload {
     /// and verify people.
     pub(crate) fn start(stage: &Stage, scanners: usize, counters: usize) -> Self {
         let mut workload = Self {
+            clients: Arc::clone(&stage.clients),
             stop: Arc::new(AtomicBool::new(false)),
             lives: Vec::new(),
             tasks: JoinSet::new(),
@@ -43,8 +46,14 @@ impl Workload {
         workload
     }
 
+    /// Waits until each client has gone through its life again.
+    pub(crate) async fn goes_on(&self) {
+        let done = self.lives();
+        until("every client goes on", async || self.all_beyond(&done)).await;
+    }
+
     /// How often each client went through its life.
-    pub(crate) fn lives(&self) -> Vec<usize> {
+    fn lives(&self) -> Vec<usize> {
         self.lives
             .iter()
             .map(|n| n.load(Ordering::Relaxed))
@@ -53,7 +62,7 @@ impl Workload {
 
     /// Whether each client went through its life again since it had gone through so many; a client
     /// that has failed fails the story.
-    pub(crate) fn all_beyond(&self, earlier: &[usize]) -> bool {
+    fn all_beyond(&self, earlier: &[usize]) -> bool {
         let lives = self.lives();
         let mut each = lives.iter().zip(earlier);
         assert!(self.tasks.len() == lives.len(), "a client has failed");
@@ -63,9 +72,15 @@ impl Workload {
     /// Lets each client end the life that it is in.
     pub(crate) async fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.expect("a client's story");
-        }
+        let end = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.expect("a client's story");
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, end).await;
+        let refusals = &self.clients.journal.book().refusals;
+        let last = &refusals[refusals.len().saturating_sub(3)..];
+        assert!(in_time.is_ok(), "clients that do not end: {last:?}");
     }
 }
 

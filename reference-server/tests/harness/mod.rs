@@ -28,7 +28,7 @@ pub use keys::{DeviceKey, ServerKey};
 pub use process::{Exit, Logged, Process, command, program};
 pub use proxy::{Flow, Held, Proxy};
 pub use random::Random;
-pub use store::{embedded_store, key_beside};
+pub use store::{add_users, embedded_store, key_beside, store_at};
 
 use serde_json::json;
 use tempfile::TempDir;

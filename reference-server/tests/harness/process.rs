@@ -2,7 +2,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -137,7 +137,13 @@ impl Process {
 
     fn ended(&mut self) -> Exit {
         // The log ends when the process does.
-        while self.log.recv_timeout(PATIENCE).is_ok() {}
+        loop {
+            match self.log.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not end"),
+            }
+        }
         Exit {
             code: self.child.wait().expect("the server ends").code(),
         }

@@ -1,0 +1,45 @@
+//! A standby that takes the place of the primary.
+
+use std::sync::Arc;
+
+use postgres_cluster::{Cluster, Installation};
+
+use crate::invariants::Invariants;
+use crate::outage::{recovers, requests_are_refused};
+use crate::stage::Stage;
+use crate::template::Backend;
+use crate::workload::Workload;
+
+/// One that can be copied.
+fn installation() -> Option<Installation> {
+    Installation::all().into_iter().find(Installation::can_copy)
+}
+
+/// Whether a standby can be made.
+pub(crate) fn can_be_copied() -> bool {
+    installation().is_some()
+}
+
+/// With `remote_apply`, what the primary answered is on the standby.
+pub(crate) async fn a_failover_loses_nothing_that_was_answered() {
+    let installation = installation().unwrap();
+    let primary = Arc::new(Cluster::options(&installation).throw_away().start());
+    let mut stage = Stage::on(Backend::Cluster(Arc::clone(&primary)), 2).await;
+    let standby = primary.standby("standby");
+    primary.set(&[
+        ("synchronous_standby_names", "standby"),
+        ("synchronous_commit", "remote_apply"),
+    ]);
+    // Backends take the parameters over between two statements of theirs; new ones have them.
+    for replica in 0..2 {
+        stage.link(replica).cut_all();
+    }
+    let workload = Workload::start(&stage, 2, 2);
+    workload.goes_on().await;
+    primary.kill();
+    requests_are_refused(&stage, 4).await;
+    standby.promote();
+    stage.lead_to(&standby);
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}

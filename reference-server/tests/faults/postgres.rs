@@ -1,0 +1,157 @@
+//! PostgreSQL that stops, is slow, loses connections and answers, and has no room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use postgres_cluster::{Cluster, Installation, Server, Stop};
+use serde_json::json;
+
+use crate::harness::{Flow, Random};
+use crate::invariants::Invariants;
+use crate::outage::{health_is_down, recovers, requests_are_refused};
+use crate::retry::until;
+use crate::stage::{Setting, Stage};
+use crate::template::Backend;
+use crate::workload::Workload;
+use crate::{rounds, seed};
+
+/// Whether there is a PostgreSQL.
+pub(crate) fn is_there() -> bool {
+    Server::first().is_some()
+}
+
+/// Whether there is one to start and stop.
+pub(crate) fn can_be_started() -> bool {
+    Installation::first().is_some()
+}
+
+pub(crate) async fn a_database_that_stops_under_load_is_answered_503_until_it_is_back() {
+    let installation = Installation::first().unwrap();
+    let cluster = Arc::new(Cluster::options(&installation).throw_away().start());
+    let mut stage = Stage::on(Backend::Cluster(Arc::clone(&cluster)), 1).await;
+    for how in [Some(Stop::Fast), Some(Stop::Immediate), None] {
+        let workload = Workload::start(&stage, 2, 2);
+        workload.goes_on().await;
+        match how {
+            Some(how) => cluster.stop(how),
+            None => cluster.kill(),
+        }
+        requests_are_refused(&stage, 4).await;
+        health_is_down(&stage).await;
+        cluster.resume();
+        recovers(&stage, workload).await;
+    }
+    Invariants::check(&mut stage).await;
+}
+
+pub(crate) async fn connections_to_the_database_that_are_cut_cost_nothing() {
+    const ALL_OF_THEM: &str = "
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE pid <> pg_backend_pid() AND datname = current_database()";
+    /// The longest time between two cuts, in milliseconds.
+    const PAUSE_MS: u64 = 100;
+    let mut random = Random::seeded(seed());
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let workload = Workload::start(&stage, 2, 2);
+    for round in 0..rounds(30) {
+        if round % 6 == 5 {
+            stage.database.tamper(ALL_OF_THEM).await;
+        } else {
+            until("a connection is open", async || stage.link(0).cut_one()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(random.below(PAUSE_MS))).await;
+    }
+    workload.goes_on().await;
+    workload.finish().await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Whether a transaction happened whose `COMMIT` was not answered, nobody in the server knows.
+pub(crate) async fn a_commit_whose_answer_is_lost_is_not_lost() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let workload = Workload::start(&stage, 2, 2);
+    for _ in 0..rounds(8) {
+        stage.link(0).lose_answers_to(Some(b"COMMIT"));
+        requests_are_refused(&stage, 2).await;
+        stage.link(0).lose_answers_to(None);
+        workload.goes_on().await;
+    }
+    workload.finish().await;
+    Invariants::check(&mut stage).await;
+}
+
+/// sqlx issues 4385 and 4393: a future that is dropped while PostgreSQL answers `BEGIN` hands a
+/// connection with an open transaction to the next borrower, whose write is acknowledged and never
+/// committed.
+pub(crate) async fn a_client_that_leaves_during_begin_takes_nobodys_write_with_it() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    for _ in 0..rounds(5) {
+        let held = stage.link(0).hold(b"BEGIN");
+        let clients = &stage.clients;
+        let leaving: Vec<_> = (0..8)
+            .map(|n| {
+                let operator = clients.operator();
+                let body = json!({"device_name": format!("Left behind {n}")});
+                let request = operator.request(Method::POST, "/v1/devices").json(&body);
+                tokio::spawn(async move { operator.try_send(request).await })
+            })
+            .collect();
+        until("transactions begin", async || held.hits() >= 4).await;
+        for leaving in leaving {
+            leaving.abort();
+        }
+        stage.replicas[0].front.cut_all();
+        drop(held);
+        // The next borrowers of the same connections.
+        for _ in 0..8 {
+            stage.clients.register().await;
+        }
+    }
+    Invariants::check(&mut stage).await;
+}
+
+pub(crate) async fn a_slow_database_is_waited_for() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    stage.link(0).delay(Duration::from_millis(20));
+    let workload = Workload::start(&stage, 2, 1);
+    workload.goes_on().await;
+    workload.finish().await;
+    stage.link(0).delay(Duration::ZERO);
+    let extent = Invariants::check(&mut stage).await;
+    assert_eq!(extent.unavailable, 0, "{extent:?}");
+}
+
+/// A machine that is gone refuses nothing: no byte comes back, on connections old and new.
+pub(crate) async fn a_database_that_is_silent_is_answered_503_until_it_speaks() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let workload = Workload::start(&stage, 2, 2);
+    workload.goes_on().await;
+    stage.link(0).set_flow(Flow::BlackHole);
+    requests_are_refused(&stage, 4).await;
+    health_is_down(&stage).await;
+    // What was sent meanwhile is lost: the connections from before stay silent.
+    stage.link(0).set_flow(Flow::Pass);
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Two connections, and both wait for a lock that somebody else holds.
+pub(crate) async fn a_full_pool_is_answered_503_until_it_has_room() {
+    use sqlx::{Connection as _, Executor as _};
+    let mut stage = Stage::with(Setting {
+        backend: Backend::Postgres,
+        variables: vec![("DB_MAX_OPEN_CONNS", "2".to_owned())],
+        ..Setting::default()
+    })
+    .await;
+    let workload = Workload::start(&stage, 2, 2);
+    let url = stage.database.url();
+    let mut stuck = sqlx::PgConnection::connect(&url).await.unwrap();
+    let lock = "BEGIN; LOCK TABLE devices, users IN EXCLUSIVE MODE";
+    stuck.execute(lock).await.unwrap();
+    requests_are_refused(&stage, 4).await;
+    stuck.execute("ROLLBACK").await.unwrap();
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}

@@ -1,0 +1,299 @@
+//! Two server processes on one PostgreSQL.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use biowave_client::simulator::palm_png;
+use http::Method;
+use identity_store::LeaseName;
+use serde_json::json;
+
+use crate::clients::{Clients, Device};
+use crate::harness::{Api, DeviceKey, Flow};
+use crate::invariants::Invariants;
+use crate::journal::Told;
+use crate::outage::recovers;
+use crate::retry::until;
+use crate::rounds;
+use crate::stage::{Setting, Stage};
+use crate::template::Backend;
+use crate::workload::Workload;
+
+/// So many requests reach the two replicas at the same time.
+const RIVALS: usize = 8;
+
+/// As many as that for one pairing code.
+const CODE_RIVALS: usize = 64;
+
+async fn two() -> Stage {
+    Stage::on(Backend::Postgres, 2).await
+}
+
+pub(crate) async fn of_those_who_redeem_one_code_at_two_replicas_one_wins() {
+    let mut stage = two().await;
+    for _ in 0..rounds(5) {
+        let clients = &stage.clients;
+        let (id, code) = clients.register().await;
+        let keys = [(); CODE_RIVALS].map(|()| Arc::new(DeviceKey::generate()));
+        let pair = |key: &Arc<DeviceKey>| {
+            let body = json!({"pairing_code": code, "csr": key.csr(), "device_info": {}});
+            let pairing = clients.nobody().request(Method::POST, "/v1/devices/pair");
+            pairing.json(&body)
+        };
+        let replies = clients.at_once(keys.iter().map(pair)).await;
+        let mut winners = Vec::new();
+        for (key, reply) in keys.iter().zip(replies) {
+            let reply = reply.expect("an answer");
+            match reply.status {
+                200 => winners.push(key),
+                _ => assert_eq!((reply.status, reply.error()), (401, "pairing_code_invalid")),
+            }
+        }
+        assert_eq!(winners.len(), 1);
+        // The same key gets the same certificate at either.
+        for _ in 0..2 {
+            clients.pair_with(&id, &code, Arc::clone(winners[0])).await;
+        }
+    }
+    Invariants::check(&mut stage).await;
+}
+
+pub(crate) async fn of_those_who_renew_one_certificate_at_two_replicas_one_wins() {
+    let mut stage = two().await;
+    for _ in 0..rounds(5) {
+        let clients = &stage.clients;
+        let mut device = clients.paired().await;
+        let renew = |_| {
+            let body = json!({"csr": DeviceKey::generate().csr()});
+            let renewal = clients
+                .device(&device)
+                .request(Method::POST, "/v1/devices/renew");
+            renewal.json(&body)
+        };
+        let replies = clients.at_once((0..RIVALS).map(renew)).await;
+        let mut won = 0;
+        // The others' connections may be closed already.
+        for reply in replies.into_iter().flatten() {
+            match reply.status {
+                200 => won += 1,
+                _ => assert_eq!((reply.status, reply.error()), (409, "renewal_conflict")),
+            }
+        }
+        assert_eq!(won, 1);
+        clients.pair_anew(&mut device).await;
+    }
+    Invariants::check(&mut stage).await;
+}
+
+pub(crate) async fn of_those_who_complete_one_challenge_at_two_replicas_one_ends_it() {
+    let mut stage = two().await;
+    for _ in 0..rounds(5) {
+        let clients = &stage.clients;
+        let device = clients.paired().await;
+        let user = clients.user().await;
+        let palm = clients.number();
+        let challenge = clients.ask_to_enrol(&device, &user).await;
+        let path = format!("/v1/challenges/{challenge}/complete");
+        let complete = |noise| {
+            let image = |palm| STANDARD.encode(palm_png(palm, noise));
+            let body =
+                json!({"palm_template": {"image_rgb": image(palm), "image_ir": image(!palm)}});
+            clients
+                .device(&device)
+                .request(Method::POST, &path)
+                .json(&body)
+        };
+        let replies = clients.at_once((0..RIVALS as u64).map(complete)).await;
+        for reply in replies.into_iter().flatten() {
+            let error = reply.json["error"].as_str();
+            let is_beaten = matches!(error, Some("conflict" | "challenge_terminal"));
+            match reply.status {
+                200 => {}
+                _ => assert!(reply.status == 409 && is_beaten, "{}", reply.text),
+            }
+        }
+        // Ended already, unless the palm server was too slow for all of them.
+        assert_eq!(
+            clients.complete(&device, &challenge, palm, 0).await,
+            "enrolled"
+        );
+        clients.journal.note(Told::Enrolled { challenge, user });
+    }
+    Invariants::check(&mut stage).await;
+}
+
+/// Whether a replica holds a lease, by its own metrics.
+async fn holds(stage: &Stage, replica: usize, lease: LeaseName) -> bool {
+    let held = format!("leases_held{{lease=\"{}\"}} 1", lease.as_str());
+    stage.metrics_of(replica).await.contains(&held)
+}
+
+pub(crate) async fn the_jobs_of_a_dead_replica_pass_on() {
+    let mut stage = two().await;
+    // The first to start has them all.
+    for lease in LeaseName::ALL {
+        until("it is held", async || holds(&stage, 0, lease).await).await;
+    }
+    let workload = Workload::start(&stage, 2, 2);
+    workload.goes_on().await;
+    stage.kill(0);
+    for lease in LeaseName::ALL {
+        until("it passes on", async || holds(&stage, 1, lease).await).await;
+    }
+    let (device, _) = stage.clients.register().await;
+    let store = stage.database.store().await;
+    until("its event has its place", async || {
+        let events = store.outbox(0, u32::MAX).await.unwrap();
+        events.iter().any(|event| event.subject == device)
+    })
+    .await;
+    store.close().await;
+    stage.start(0);
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Ten renewals an hour, five at either.
+pub(crate) async fn limits_hold_over_two_replicas_together() {
+    let mut stage = Stage::with(Setting {
+        backend: Backend::Postgres,
+        replicas: 2,
+        variables: vec![("IDENTITY_RATE_LIMITS", "on".to_owned())],
+        ..Setting::default()
+    })
+    .await;
+    let clients = &stage.clients;
+    let mut device = clients.paired().await;
+    for _ in 0..10 {
+        clients.renew(&mut device).await;
+    }
+    for own in &device.holding.connections {
+        let csr = json!({"csr": DeviceKey::generate().csr()});
+        let renewal = own.request(Method::POST, "/v1/devices/renew").json(&csr);
+        let reply = own.send(renewal).await;
+        assert_eq!(reply.status, 429, "{}", reply.text);
+        assert!(reply.header("retry-after").is_some());
+    }
+    Invariants::check(&mut stage).await;
+}
+
+pub(crate) async fn a_revocation_at_one_replica_closes_connections_at_the_other() {
+    let mut stage = two().await;
+    for _ in 0..rounds(3) {
+        let device = stage.clients.paired().await;
+        closes_at_the_other(&stage, &device).await;
+    }
+    Invariants::check(&mut stage).await;
+}
+
+/// The other replica finds it by its own look: its listener is cut off, and does not come back.
+pub(crate) async fn a_revocation_arrives_without_the_listener() {
+    const LISTENERS: &str = "
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
+    const BOTH_LISTEN: &str = "
+        SELECT (count(*) = 2)::text FROM pg_stat_activity
+        WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
+    let mut stage = two().await;
+    for round in 1..=rounds(3) {
+        until("both listen", async || {
+            postgres_cluster::ask(&stage.database.url(), BOTH_LISTEN).as_deref() == Some("true")
+        })
+        .await;
+        let device = stage.clients.paired().await;
+        stage.link(1).set_flow(Flow::Refuse);
+        stage.database.tamper(LISTENERS).await;
+        until("the other is deaf", async || {
+            let logs = stage.replicas[1].logs[0].lines();
+            let lost = logs
+                .iter()
+                .filter(|line| line.contains("lost its connection"));
+            lost.count() >= round
+        })
+        .await;
+        closes_at_the_other(&stage, &device).await;
+        stage.link(1).set_flow(Flow::Pass);
+    }
+    Invariants::check(&mut stage).await;
+}
+
+/// A device waits for work at the second replica, and is revoked at the first.
+async fn closes_at_the_other(stage: &Stage, device: &Device) {
+    let clients = &stage.clients;
+    let own = device.holding.connections[1].clone();
+    let connections = async || {
+        let metrics = stage.metrics_of(1).await;
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("device_connections "));
+        line.expect("a gauge").to_owned()
+    };
+    let poll = own.clone();
+    let poll = tokio::spawn(async move {
+        let request = poll.request(Method::GET, "/v1/challenges/pending?wait=25");
+        poll.try_send(request)
+            .await
+            .is_ok_and(|reply| reply.status == 200)
+    });
+    until("it is connected", async || connections().await == "1").await;
+    let path = format!("/v1/devices/{}", device.id);
+    let revoked = first(clients).delete(&path).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+    clients.journal.revoked(&device.id);
+    assert!(!poll.await.unwrap(), "a revoked device is served");
+    until("its connections are closed", async || {
+        connections().await == "0"
+    })
+    .await;
+    assert!(own.try_get("/v1/devices/self").await.is_err());
+}
+
+/// The administrator, at the first replica.
+fn first(clients: &Clients) -> Api {
+    clients.replicas[0].with_bearer(&clients.token)
+}
+
+pub(crate) async fn a_poll_at_one_replica_wakes_for_a_challenge_made_at_the_other() {
+    let mut stage = two().await;
+    let clients = stage.clients.clone();
+    for _ in 0..rounds(2) {
+        let (device, other) = (clients.paired().await, clients.paired().await);
+        let user = clients.user().await;
+        let poll = |device: &Device, wait: u8| {
+            let own = device.holding.connections[1].clone();
+            let path = format!("/v1/challenges/pending?wait={wait}");
+            tokio::spawn(async move { own.get(&path).await })
+        };
+        // A poll reads again by itself after ten seconds: this one is answered before that.
+        let mut earlier = poll(&other, 9);
+        let woken = poll(&device, 25);
+        let body = json!({"user_id": user, "device_id": device.id, "type": "left"});
+        let asked = first(&clients).post("/v1/enroll", body).await;
+        assert_eq!(asked.status, 201, "{}", asked.text);
+        let reply = tokio::select! {
+            reply = woken => reply.unwrap(),
+            _ = &mut earlier => panic!("it read again, and was not woken"),
+        };
+        let challenges = &reply.json["challenges"];
+        assert_eq!(challenges[0]["challenge_id"], asked.json["challenge_id"]);
+        earlier.abort();
+    }
+    Invariants::check(&mut stage).await;
+}
+
+/// As an upgrade does, one after the other.
+pub(crate) async fn replicas_that_are_stopped_in_turn_lose_nothing() {
+    let mut stage = two().await;
+    let workload = Workload::start(&stage, 2, 2);
+    for round in 0..rounds(4) {
+        workload.goes_on().await;
+        let stopped = round % 2;
+        stage.stop_one(stopped);
+        workload.goes_on().await;
+        stage.start(stopped);
+    }
+    workload.finish().await;
+    let extent = Invariants::check(&mut stage).await;
+    assert_eq!(extent.unavailable, 0, "{extent:?}");
+}
