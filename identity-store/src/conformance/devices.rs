@@ -226,6 +226,10 @@ pub async fn the_latest_sight_of_a_device_stays(world: World) {
         let device = world.device(&identity).await;
         assert_eq!(device.last_seen_at, Some(at(latest)));
     }
+    let twice = [at(50), at(40)].map(|moment| (identity.clone(), moment));
+    world.store.touch_devices(twice.to_vec()).await.unwrap();
+    let device = world.device(&identity).await;
+    assert_eq!(device.last_seen_at, Some(at(50)), "of two in one list");
     assert_eq!(world.trail().await, before);
     assert_eq!(world.store.device(&unknown, at(0)).await.unwrap(), None);
 }

@@ -34,7 +34,7 @@ macro_rules! select {
 const ONE: &str = select!("WHERE tenant_id = $1 AND challenge_id = $2");
 const LIST: &str = select!(
     "WHERE tenant_id = $1
-       AND ($2 IS NULL OR (created_at, challenge_id) < ($2, $3))
+       AND (created_at, challenge_id) < ($2, $3)
        AND ($4 IS NULL OR user_id = $4)
        AND ($5 IS NULL OR device_id = $5)
        AND ($6 IS NULL OR status = $6)

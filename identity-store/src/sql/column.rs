@@ -141,10 +141,11 @@ impl<'r> Columns<'r> {
 /// Where a page starts, and how many rows to read to know whether there is another.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// The moment that the page before ended with; `None` for the first page.
-    pub(super) at: Option<i64>,
+    /// The moment that the page before ended with; for the first page one that is later than all, so
+    /// that an index is entered where the page begins.
+    pub(super) at: i64,
     /// The id that the page before ended with.
-    pub(super) id: Option<String>,
+    pub(super) id: String,
     /// One more than the page holds.
     pub(super) rows: i64,
 }
@@ -154,15 +155,15 @@ impl Window {
         let rows = i64::from(page.limit).saturating_add(1);
         let Some(after) = page.after.as_ref().map(Cursor::key) else {
             return Ok(Self {
-                at: None,
-                id: None,
+                at: i64::MAX,
+                id: String::new(),
                 rows,
             });
         };
         let (at, id) = after.split_once(' ').ok_or(Error::Cursor)?;
         Ok(Self {
-            at: Some(at.parse().map_err(|_| Error::Cursor)?),
-            id: Some(id.to_owned()),
+            at: at.parse().map_err(|_| Error::Cursor)?,
+            id: id.to_owned(),
             rows,
         })
     }
@@ -205,7 +206,7 @@ mod tests {
             after: Some(Cursor::after(key)),
         };
         let window = Window::of(&page(&place(at, "dev_1"))).unwrap();
-        assert_eq!((window.at, window.id.as_deref()), (Some(5), Some("dev_1")));
+        assert_eq!((window.at, window.id.as_str()), (5, "dev_1"));
         assert_eq!(window.rows, 11);
         for key in ["", "5", "x dev_1", "dev_1 5"] {
             assert!(

@@ -45,7 +45,7 @@ macro_rules! list {
         concat!(
             select!(
                 "WHERE d.tenant_id = $1
-                   AND ($2 IS NULL OR (d.created_at, d.device_id) < ($2, $3))
+                   AND (d.created_at, d.device_id) < ($2, $3)
                    AND ($5 IS NULL OR $5 = CASE
                         WHEN d.status = 'pending_pairing' AND d.pairing_expires_at <= $4 THEN 'expired'
                         ELSE d.status END)
@@ -91,10 +91,6 @@ pub(super) const STANDING: &str = "
            t.status AS tenant_status
     FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
     WHERE d.tenant_id = $1 AND d.device_id = $2";
-
-const SEEN: &str = "
-    UPDATE devices SET last_seen_at = $3
-    WHERE tenant_id = $1 AND device_id = $2 AND (last_seen_at IS NULL OR last_seen_at < $3)";
 
 fn status(columns: Columns<'_>, now: OffsetDateTime) -> Result<DeviceStatus> {
     let stored: DeviceStatus = columns.word("status")?;
@@ -252,19 +248,4 @@ pub(super) async fn standing(
         class: columns.parse("device_class")?,
         tenant_status,
     }))
-}
-
-/// Notes when a device was last seen; a later moment stays.
-pub(super) async fn touch(
-    conn: &mut Connection,
-    identity: &DeviceIdentity,
-    at: OffsetDateTime,
-) -> Step<()> {
-    query(SEEN)
-        .bind(identity.tenant_id().as_str())
-        .bind(identity.device_id().as_str())
-        .bind(ms(at))
-        .execute(conn)
-        .await?;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::column::{Window, place};
 use super::fault::Step;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, device_rows, pairing, tenants};
+use super::{SqlStore, device_rows, pairing, seen, tenants};
 use crate::{
     Chain, Change, Conflict, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceStore, Event,
     NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice,
@@ -187,14 +187,13 @@ impl DeviceStore for SqlStore {
     }
 
     async fn touch_devices(&self, seen: Vec<(DeviceIdentity, OffsetDateTime)>) -> Result<()> {
-        self.run_tx("touch_devices", Isolation::ReadCommitted, move |tx| {
-            Box::pin(async move {
-                for (identity, at) in &seen {
-                    device_rows::touch(tx.conn(), identity, *at).await?;
-                }
-                Ok(())
+        for seen in seen.chunks(seen::AT_ONCE) {
+            let seen = seen.to_vec();
+            self.run_tx("touch_devices", Isolation::ReadCommitted, move |tx| {
+                Box::pin(async move { seen::note(tx.conn(), &seen).await })
             })
-        })
-        .await
+            .await?;
+        }
+        Ok(())
     }
 }

@@ -44,6 +44,7 @@ mod row;
 mod schema;
 mod seal;
 mod secrets;
+mod seen;
 mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;

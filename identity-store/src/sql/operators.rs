@@ -33,7 +33,7 @@ macro_rules! select {
 const ONE: &str = select!("WHERE operator_id = $1");
 pub(super) const BY_EMAIL: &str = select!("WHERE email_digest = $1");
 const LIST: &str = select!(
-    "WHERE ($1 IS NULL OR (created_at, operator_id) < ($1, $2))
+    "WHERE (created_at, operator_id) < ($1, $2)
      ORDER BY created_at DESC, operator_id DESC LIMIT $3"
 );
 const COUNT: &str = "SELECT count(*) AS count FROM console_users";

@@ -24,7 +24,7 @@ macro_rules! select {
 
 const ONE: &str = select!("WHERE tenant_id = $1");
 const LIST: &str = select!(
-    "WHERE ($1 IS NULL OR (created_at, tenant_id) < ($1, $2))
+    "WHERE (created_at, tenant_id) < ($1, $2)
      ORDER BY created_at DESC, tenant_id DESC LIMIT $3"
 );
 const INSERT: &str = "

@@ -52,7 +52,7 @@ macro_rules! select {
 
 const ONE: Sql = select!("WHERE u.tenant_id = $1 AND u.user_id = $2");
 pub(super) const LIST: Sql = select!(
-    "WHERE u.tenant_id = $1 AND ($2 IS NULL OR (u.created_at, u.internal_id) < ($2, $3))
+    "WHERE u.tenant_id = $1 AND (u.created_at, u.internal_id) < ($2, $3)
      ORDER BY u.created_at DESC, u.internal_id DESC LIMIT $4"
 );
 const INSERT: &str = "
