@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
 use identity_pki::{Fingerprint, PairingPepper};
-use identity_store::{CaRecord, NamedSecret, ReplicaId, SecretBytes, Store};
+use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, SecretBytes, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub struct App {
     pub capture_slots: CaptureSlots,
     /// Which device certificates are denied, as handshakes see it.
     pub denylist: Arc<Denylist>,
+    /// Where the list of denied certificates ended when it was read at the start.
+    pub denied_at_start: Option<DenialCursor>,
     /// The open connections of devices.
     pub live: LiveConnections,
     /// The CA that issues device certificates.
@@ -121,7 +123,8 @@ impl App {
         let key = store
             .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
             .await?;
-        let app = Self {
+        let mut app = Self {
+            denied_at_start: None,
             tokens: Tokens::load(issuer(&config, address, &tls), &key)?,
             pairing_pepper: pairing_pepper(&*store).await?,
             sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
@@ -147,7 +150,7 @@ impl App {
             store,
             clock,
         };
-        crate::denials::reload(&app).await?;
+        app.denied_at_start = crate::denials::reload(&app).await?;
         Ok(Arc::new(app))
     }
 

@@ -1,9 +1,12 @@
 //! The denylist of handshakes, copied from the store.
 
+use std::sync::Arc;
+
 use identity_mtls::AgeLimit;
 use identity_pki::TbsSha256;
-use identity_store::{DenialCursor, DeniedCertificate, Result};
+use identity_store::{DenialCursor, DeniedCertificate, Error, Result, Store};
 use time::Duration;
+use tokio::runtime::Handle;
 
 use crate::App;
 
@@ -16,17 +19,25 @@ const BATCH: u32 = 50_000;
 pub const AGE_LIMIT: AgeLimit = AgeLimit::serve_beyond(Duration::MINUTE);
 
 /// Reads the whole list, publishes it, and returns where it ends; `None` when another reload was
-/// published meanwhile.
+/// published meanwhile. The table of very many is made where no other task waits for its thread.
 ///
 /// # Errors
 ///
 /// As the store's; what was published before stays.
 pub async fn reload(app: &App) -> Result<Option<DenialCursor>> {
-    let reload = app.denylist.begin_reload(app.clock.now());
-    let (denied, end) = read_after(app, DenialCursor::default()).await?;
-    let is_published = reload.publish(denied);
+    let (store, denylist) = (Arc::clone(&app.store), Arc::clone(&app.denylist));
+    let (now, runtime) = (app.clock.now(), Handle::current());
+    let reloaded = tokio::task::spawn_blocking(move || -> Result<_> {
+        let reload = denylist.begin_reload(now);
+        let (denied, end) = runtime.block_on(read_after(&*store, DenialCursor::default()))?;
+        Ok(reload.publish(denied).then_some(end))
+    });
+    let end = reloaded.await.map_err(|ended| Error::Backend {
+        operation: "denied",
+        source: Box::new(ended),
+    })??;
     re_decide(app);
-    Ok(is_published.then_some(end))
+    Ok(end)
 }
 
 /// Denies certificates at once that this process just had denied in the store, and closes the
@@ -47,7 +58,7 @@ pub async fn catch_up(app: &App, after: DenialCursor) -> Result<Option<DenialCur
     let Some(catch_up) = app.denylist.begin_catch_up(app.clock.now()) else {
         return reload(app).await;
     };
-    let (denied, end) = read_after(app, after).await?;
+    let (denied, end) = read_after(&*app.store, after).await?;
     let is_news = !denied.is_empty();
     catch_up.publish(denied);
     if is_news {
@@ -63,10 +74,13 @@ pub fn re_decide(app: &App) -> usize {
 }
 
 /// What was denied beyond `after`, and where that ends.
-async fn read_after(app: &App, after: DenialCursor) -> Result<(Vec<TbsSha256>, DenialCursor)> {
+async fn read_after(
+    store: &dyn Store,
+    after: DenialCursor,
+) -> Result<(Vec<TbsSha256>, DenialCursor)> {
     let (mut denied, mut end) = (Vec::new(), after);
     loop {
-        let page = app.store.denied(end, BATCH).await?;
+        let page = store.denied(end, BATCH).await?;
         end = page.next;
         denied.extend(page.digests);
         if page.is_last {

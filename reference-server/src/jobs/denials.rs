@@ -13,8 +13,8 @@ const RELOAD: Duration = Duration::from_secs(10 * 60);
 /// connections of devices whose certificates expired.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_secs(1));
-    // Where the list ended when it was last read and published, and when it was read whole.
-    let (mut end, mut reloaded) = (None, Instant::now());
+    // Where the list ended when it was last read and published, and when it was read whole: at the start.
+    let (mut end, mut reloaded) = (app.denied_at_start, Instant::now());
     while pace.turn_or(&app.notices.denied).await {
         let read = match end {
             Some(after) if reloaded.elapsed() < RELOAD => denials::catch_up(&app, after).await,
