@@ -20,7 +20,7 @@ use crate::process::{self, LOOK_AGAIN, PATIENCE, Process};
 pub(crate) const TENANT: &str = "load";
 
 /// How servers are run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// The server's binary.
     pub(crate) binary: PathBuf,

@@ -18,6 +18,11 @@ use crate::turn::percentile;
 /// A replica that takes longer than this has not heard of the revocation at all.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// From here on replicas are not told what others changed.
+const SILENCE: &str = "
+    CREATE OR REPLACE FUNCTION silence.pg_notify(channel TEXT, payload TEXT) RETURNS VOID
+    LANGUAGE sql AS ''";
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Devices, which are revoked one after the other.
@@ -29,6 +34,9 @@ pub(crate) struct Options {
     /// Devices that are paired and connected ahead of their revocation.
     #[arg(long, default_value_t = 500)]
     ahead: usize,
+    /// Replicas are not told what others changed: no notification of the database goes out.
+    #[arg(long)]
+    deaf: bool,
     /// Within this time the device is refused everywhere, in milliseconds: of 99 in 100.
     #[arg(long, default_value_t = 200.0)]
     p99: f64,
@@ -49,7 +57,17 @@ struct Seen {
 }
 
 pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>, Failure> {
+    let deafened = settings.database_url.clone().filter(|_| options.deaf);
+    if options.deaf && deafened.is_none() {
+        return Err("an embedded database has no notifications".into());
+    }
+    if let Some(database) = &deafened {
+        postgres_cluster::execute(database, include_str!("silence.sql"));
+    }
     let platform = Platform::first_run(settings, options.replicas).await?;
+    if let Some(database) = &deafened {
+        postgres_cluster::execute(database, SILENCE);
+    }
     // The replicas revoke in turn.
     let administrators: Result<Vec<_>, Failure> = platform
         .replicas
@@ -72,8 +90,10 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
     let refused = sorted(seen.iter().map(|seen| seen.refused));
     let closed = sorted(seen.iter().map(|seen| seen.closed));
     let what = format!(
-        "{} revocations, {} replicas",
-        options.devices, options.replicas
+        "{} revocations, {} replicas{}",
+        options.devices,
+        options.replicas,
+        if options.deaf { ", deaf" } else { "" }
     );
     let mut rows = vec![Row::measured(
         format!("{what}: later requests that succeeded"),

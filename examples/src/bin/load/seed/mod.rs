@@ -1,9 +1,12 @@
 //! Rows that would take hours to make over the interface, written into the database while no server
-//! runs on it. Every statement is a file; how many rows it writes is a parameter.
+//! runs on it. Every statement is a file that both databases read; how many rows it writes is put
+//! into it.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod postgres;
+mod sqlite;
+
+use std::path::Path;
+use std::process::Command;
 
 use crate::Failure;
 
@@ -19,12 +22,13 @@ pub(crate) enum Seed {
 }
 
 impl Seed {
-    fn sqlite(self) -> &'static str {
-        match self {
-            Self::Devices => include_str!("sqlite/devices.sql"),
-            Self::AuditRows => include_str!("sqlite/audit.sql"),
-            Self::Revocations => include_str!("sqlite/revocations.sql"),
-        }
+    fn statements(self, count: u64) -> String {
+        let statements = match self {
+            Self::Devices => include_str!("devices.sql"),
+            Self::AuditRows => include_str!("audit.sql"),
+            Self::Revocations => include_str!("revocations.sql"),
+        };
+        statements.replace(":count", &count.to_string())
     }
 
     /// What one row with its indexes takes on the disk at most, in bytes.
@@ -38,39 +42,16 @@ impl Seed {
 
     /// Writes `count` rows into the database at `url`.
     pub(crate) fn write(self, url: &str, count: u64) -> Result<(), Failure> {
-        let file = url.strip_prefix("sqlite://").map(PathBuf::from);
-        let file = file.ok_or("only an embedded database can be seeded")?;
-        require_space(&file, count * self.bytes())?;
-        // The database is the load's own: what a power cut would leave of it does not matter, and
-        // without a write-ahead log a large transaction is not written twice.
-        let before = "PRAGMA journal_mode = DELETE;\nPRAGMA synchronous = OFF;\nBEGIN;\n";
-        let after = "COMMIT;\nPRAGMA journal_mode = WAL;\n";
-        let parameter = format!(".parameter set :count {count}\n");
-        let mut shell = Command::new("sqlite3")
-            .args(["-batch", "-bail"])
-            .arg(&file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("sqlite3 does not start: {error}"))?;
-        let mut input = shell.stdin.take().ok_or("sqlite3 takes no input")?;
-        for text in [before, &parameter, self.sqlite(), after] {
-            input.write_all(text.as_bytes())?;
+        let (statements, bytes) = (self.statements(count), count * self.bytes());
+        match url.strip_prefix("sqlite://") {
+            Some(file) => sqlite::write(file.as_ref(), &statements, bytes),
+            None => postgres::write(url, &statements, bytes),
         }
-        drop(input);
-        let ended = shell.wait_with_output()?;
-        if ended.status.success() {
-            return Ok(());
-        }
-        let complaint = String::from_utf8_lossy(&ended.stderr);
-        Err(format!("sqlite3 failed: {complaint}").into())
     }
 }
 
 /// Refuses to fill a disk.
-fn require_space(file: &Path, bytes: u64) -> Result<(), Failure> {
-    let folder = file.parent().ok_or("the database is in no folder")?;
+fn require_space(folder: &Path, bytes: u64) -> Result<(), Failure> {
     let said = Command::new("df")
         .args(["--output=avail", "--block-size=1"])
         .arg(folder)
@@ -90,8 +71,8 @@ mod tests {
 
     #[test]
     fn a_disk_is_not_filled() {
-        let file = std::env::temp_dir().join("identity.db");
-        assert!(require_space(&file, 1).is_ok());
-        assert!(require_space(&file, 1 << 60).is_err());
+        let folder = std::env::temp_dir();
+        assert!(require_space(&folder, 1).is_ok());
+        assert!(require_space(&folder, 1 << 60).is_err());
     }
 }

@@ -7,7 +7,7 @@ WITH RECURSIVE
                         WHERE device_id BETWEEN 'dev_seed' AND 'dev_seee'),
     number (n) AS (SELECT before + 1 FROM seeded
                    UNION ALL SELECT n + 1 FROM number, seeded WHERE n < before + :count)
-SELECT 'load', printf('dev_seed%010d', n), 'Load', 'personal_scanner', '{}', 'paired',
+SELECT 'load', 'dev_seed' || (10000000000 + n), 'Load', 'personal_scanner', '{}', 'paired',
        '{"model":"load"}', randomblob(20), unixepoch() * 1000, unixepoch() * 1000,
        unixepoch() * 1000 - n
 FROM number;
