@@ -40,6 +40,7 @@ const TESTS: &[InstallationTest] = tests![
     replicas_serve_on_when_a_later_release_migrates_and_none_starts,
     months_are_archived_verified_and_their_partitions_dropped,
     the_row_that_was_edited_is_named,
+    what_shards_by_tenant_is_what_the_page_about_scale_says,
 ];
 
 /// Tests that need `pg_basebackup`.
@@ -258,4 +259,46 @@ fn a_platform_goes_back_to_a_moment(installation: &Installation) {
             assert_eq!(found.status, status, "{}", found.text);
         }
     });
+}
+
+/// Each table, whether every row has a tenant, and the columns that are unique over all tenants.
+const TABLES: &str = "
+    WITH own AS (
+        SELECT oid, relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+          AND NOT relispartition AND NOT starts_with(relname::text, '_sqlx')
+    ), key AS (
+        SELECT i.indrelid, string_agg(a.attname, ', ' ORDER BY a.attname) AS columns,
+               bool_or(a.attname = 'tenant_id') AS is_tenants
+        FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+        WHERE i.indisunique GROUP BY i.indexrelid, i.indrelid
+    ), line AS (
+        SELECT concat_ws(' | ', relname,
+            CASE WHEN EXISTS (SELECT 1 FROM pg_attribute
+                              WHERE attrelid = own.oid AND attname = 'tenant_id' AND attnotnull)
+                 THEN 'yes' ELSE 'no' END,
+            (SELECT coalesce(string_agg(DISTINCT columns, '; ' ORDER BY columns), '–') FROM key
+             WHERE indrelid = own.oid AND NOT is_tenants)) AS said
+        FROM own
+    )
+    SELECT string_agg(said, chr(10) ORDER BY said COLLATE \"C\") FROM line";
+
+fn what_shards_by_tenant_is_what_the_page_about_scale_says(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let migrated = command("migrate", &cluster.url("postgres")).status();
+    assert!(migrated.expect("it runs").success());
+    let page = include_str!("../../docs/SCALING.md");
+    let mut said: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let line = line.replace('`', "");
+            let columns: Vec<_> = line.split('|').map(str::trim).skip(1).take(3).collect();
+            columns.join(" | ")
+        })
+        .collect();
+    said.sort_unstable();
+    let tables = cluster.ask("postgres", TABLES).expect("tables");
+    assert_eq!(said, tables.lines().collect::<Vec<_>>());
 }
