@@ -21,6 +21,8 @@ pub struct Notices {
     pub certificates: Notify,
     /// Whether other replicas are not heard.
     is_deaf: AtomicBool,
+    /// Whether the database may be another than before.
+    restarted: AtomicBool,
 }
 
 impl Notices {
@@ -28,6 +30,14 @@ impl Notices {
     #[must_use]
     pub fn is_deaf(&self) -> bool {
         self.is_deaf.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection to the database was lost since this was asked last. One that crashed, or
+    /// a standby in its place, counts its transactions on from those that it had written down: a place
+    /// in their order that was read before means another one now.
+    #[must_use]
+    pub fn take_restarted(&self) -> bool {
+        self.restarted.swap(false, Ordering::Relaxed)
     }
 
     fn everything(&self) {
@@ -56,6 +66,7 @@ impl StoreObserver for Notices {
             Notice::Deaf => self.is_deaf.store(true, Ordering::Relaxed),
             Notice::Lost => {
                 self.is_deaf.store(false, Ordering::Relaxed);
+                self.restarted.store(true, Ordering::Relaxed);
                 self.everything();
             }
             _ => self.everything(),

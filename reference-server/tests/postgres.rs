@@ -13,13 +13,18 @@ mod months;
 mod place;
 
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
 
 use harness::{DeviceKey, Platform, program};
+use identity_pki::TbsSha256;
 use libtest_mimic::Arguments;
 use place::Place;
 use postgres_cluster::{
     Cluster, Installation, InstallationTest, Stop, execute, on_installations, refusal,
 };
+use reference_server::config::Config;
+use reference_server::serve::Server;
 use serde_json::{Value, json};
 
 const ROLES: &str = include_str!("../../docs/postgres/roles.sql");
@@ -38,6 +43,7 @@ const TESTS: &[InstallationTest] = tests![
     a_server_needs_no_right_but_to_rows,
     a_server_on_postgresql_needs_a_data_key,
     replicas_serve_on_when_a_later_release_migrates_and_none_starts,
+    a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up,
     months_are_archived_verified_and_their_partitions_dropped,
     the_row_that_was_edited_is_named,
     what_shards_by_tenant_is_what_the_page_about_scale_says,
@@ -186,6 +192,61 @@ fn replicas_serve_on_when_a_later_release_migrates_and_none_starts(installation:
         assert_eq!(refused.status.code(), Some(1), "{said}");
         assert!(said.contains("schema version 9000"), "{said}");
     });
+}
+
+fn a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let database = cluster.database();
+    let variable = |name: &str| match name {
+        "DATABASE_URL" => Some(database.url().into()),
+        "IDENTITY_LISTEN" | "IDENTITY_METRICS_LISTEN" => Some("127.0.0.1:0".into()),
+        name => (name == KEYS.0).then(|| KEYS.1.into()),
+    };
+    let config = Config::from_lookup(variable, false).expect("a configuration");
+    story(async {
+        let server = Server::start(config, None).await.expect("a server");
+        let app = Arc::clone(&server.app);
+        let follows = async || {
+            let since = app.clock.now();
+            wait_until(|| app.denylist.age(app.clock.now()) < Some(app.clock.now() - since)).await;
+        };
+        let is_denied = || {
+            app.denylist
+                .denies(&TbsSha256::from_bytes([1; 32]), app.clock.now())
+        };
+        follows().await;
+        // Of the transactions that the server counted, a database that crashed knows those that were
+        // written down, and gives the numbers of the others once more.
+        execute(
+            database.url(),
+            "INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256,
+                 reason, revoked_at, revoked_by, not_after, serial, ca_fingerprint, xact)
+             SELECT 'acme', 'dev_1', digest, digest, 'revoked', 0, 'test', 4102444800000,
+                 substr(digest, 1, 20), digest, 3
+             FROM decode(repeat('01', 32), 'hex') AS digest",
+        );
+        follows().await;
+        assert!(
+            !is_denied(),
+            "its number lies behind where the list was read"
+        );
+        cluster.kill();
+        cluster.resume();
+        wait_until(is_denied).await;
+        app.shutdown.cancel();
+        server.join().await;
+    });
+}
+
+/// Waits until something holds, for a minute.
+async fn wait_until(mut holds: impl FnMut() -> bool) {
+    let held = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(60), held).await;
+    held.expect("it never holds");
 }
 
 fn months_are_archived_verified_and_their_partitions_dropped(installation: &Installation) {

@@ -10,15 +10,19 @@ use crate::{App, denials};
 const RELOAD: Duration = Duration::from_secs(10 * 60);
 
 /// Takes up what other replicas denied, when it hears of it and once a second, and closes the
-/// connections of devices whose certificates expired.
+/// connections of devices whose certificates expired. Where the list ended means nothing to a database
+/// that restarted: it is read whole.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, Duration::from_secs(1));
     // Where the list ended when it was last read and published, and when it was read whole: at the start.
     let (mut end, mut reloaded) = (app.denied_at_start, Instant::now());
     while pace.turn_or(&app.notices.denied).await {
+        if app.notices.take_restarted() || reloaded.elapsed() >= RELOAD {
+            end = None;
+        }
         let read = match end {
-            Some(after) if reloaded.elapsed() < RELOAD => denials::catch_up(&app, after).await,
-            _ => {
+            Some(after) => denials::catch_up(&app, after).await,
+            None => {
                 reloaded = Instant::now();
                 denials::reload(&app).await
             }
