@@ -51,9 +51,11 @@ impl Cursor {
             return Err(Error::Cursor);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Cursor)?;
-        String::from_utf8(bytes)
-            .map(Self)
-            .map_err(|_| Error::Cursor)
+        let key = String::from_utf8(bytes).map_err(|_| Error::Cursor)?;
+        if key.contains(char::is_control) {
+            return Err(Error::Cursor);
+        }
+        Ok(Self(key))
     }
 }
 

@@ -71,7 +71,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     }
 }
 
-/// A query string, decoded into `T`, which refuses parameters it does not know.
+/// A query string, decoded into `T`, which refuses parameters it does not know. No value holds control
+/// characters: nothing that is looked for does, and PostgreSQL has no text with NUL.
 ///
 /// Refusal: 422 `validation_failed` with the parameter's name.
 #[derive(Debug)]
@@ -83,6 +84,10 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let mut unprintable = pairs.filter(|(_, value)| value.contains(char::is_control));
+        if let Some((name, _)) = unprintable.next() {
+            return Err(Problem::invalid(name, "must not have control characters"));
+        }
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
             .map(Self)
             .map_err(|error| invalid_member(error.path(), &error.inner().to_string()))

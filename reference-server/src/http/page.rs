@@ -61,6 +61,8 @@ mod tests {
 
     #[test]
     fn a_cursor_that_no_page_gave_is_refused() {
-        assert!(page_request(None, Some("!")).is_err());
+        for cursor in ["!", "NyBhAA"] {
+            assert!(page_request(None, Some(cursor)).is_err(), "{cursor}");
+        }
     }
 }

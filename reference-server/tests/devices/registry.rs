@@ -94,6 +94,21 @@ async fn devices_are_listed_by_what_they_are() {
 }
 
 #[tokio::test]
+async fn nothing_is_looked_for_that_has_control_characters() {
+    let platform = Platform::start().await;
+    for query in [
+        "devices?q=a%00",
+        "devices?tag=site:%00",
+        "challenges?client_reference=a%0A",
+        // What `7 a` and NUL are in base64url.
+        "users?cursor=NyBhAA",
+    ] {
+        let refused = platform.admin.get(&format!("/v1/{query}")).await;
+        refused.refused(422, "validation_failed");
+    }
+}
+
+#[tokio::test]
 async fn a_repeated_registration_is_the_same_one() {
     let platform = Platform::start().await;
     let register = |name: &str| {
