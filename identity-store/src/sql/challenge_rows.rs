@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::column::{Columns, Window, json, ms};
 use super::fault::{Step, taken};
-use super::query::query;
+use super::query::{Sql, query};
 use super::tx::ChangeTx;
 use super::user_rows;
 use crate::{
@@ -51,10 +51,23 @@ const OPEN_OF_USER: &str = select!(
        AND expires_at > $3
      ORDER BY created_at, challenge_id"
 );
-pub(super) const OVERDUE: &str = select!(
-    "WHERE status IN ('pending', 'in_progress') AND expires_at <= $1
-     ORDER BY expires_at, challenge_id LIMIT $2"
-);
+macro_rules! overdue {
+    ($lock:literal) => {
+        concat!(
+            select!(
+                "WHERE status IN ('pending', 'in_progress') AND expires_at <= $1
+                 ORDER BY expires_at, challenge_id LIMIT $2"
+            ),
+            $lock
+        )
+    };
+}
+
+/// One statement reads and locks: what ends while it waits for a lock is not among its rows.
+pub(super) const OVERDUE: Sql = Sql {
+    sqlite: overdue!(""),
+    postgres: overdue!(" FOR NO KEY UPDATE"),
+};
 
 const INSERT: &str = "
     INSERT INTO challenges (tenant_id, challenge_id, kind, palm_type, status, attempts_used,
@@ -185,7 +198,8 @@ pub(super) async fn open_of_user(
     read_all(&rows)
 }
 
-/// Open challenges that are overdue at `now`, those overdue longest first.
+/// Open challenges that are overdue at `now`, those overdue longest first, which are held until the
+/// transaction's end.
 pub(super) async fn overdue(
     conn: &mut Connection,
     now: OffsetDateTime,

@@ -68,7 +68,6 @@ async fn transition(
 
 async fn expire(tx: &mut ChangeTx<'_>, limit: u32) -> Step<Vec<StoredChallenge>> {
     let at = tx.at();
-    tx.lock_overdue(at, limit).await?;
     let mut overdue = challenge_rows::overdue(tx.conn(), at, limit).await?;
     for record in &mut overdue {
         record.challenge = record

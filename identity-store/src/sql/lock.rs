@@ -4,9 +4,7 @@
 //! reads them. On SQLite, whose one writer holds everything, there is nothing to take.
 
 use identity_pki::{DeviceIdentity, TenantId};
-use time::OffsetDateTime;
 
-use super::column::ms;
 use super::connection::Connection;
 use super::fault::Step;
 use super::query::query;
@@ -31,10 +29,6 @@ const OPEN_OF_USER: &str = "
     SELECT 1 FROM challenges
     WHERE tenant_id = $1 AND user_id = $2 AND status IN ('pending', 'in_progress')
     ORDER BY challenge_id FOR NO KEY UPDATE";
-const OVERDUE: &str = "
-    SELECT 1 FROM challenges
-    WHERE status IN ('pending', 'in_progress') AND expires_at <= $1
-    ORDER BY expires_at, challenge_id LIMIT $2 FOR NO KEY UPDATE";
 
 impl Tx {
     pub(super) async fn lock_user(&mut self, tenant_id: &TenantId, user_id: &UserId) -> Step<()> {
@@ -107,18 +101,6 @@ impl ChangeTx<'_> {
     ) -> Step<()> {
         self.lock(OPEN_OF_USER, tenant_id.as_str(), user_id.as_str())
             .await
-    }
-
-    /// The challenges that are overdue longest.
-    pub(super) async fn lock_overdue(&mut self, now: OffsetDateTime, limit: u32) -> Step<()> {
-        if self.tx.is_shared() {
-            query(OVERDUE)
-                .bind(ms(now))
-                .bind(i64::from(limit))
-                .fetch_all(self.conn())
-                .await?;
-        }
-        Ok(())
     }
 
     async fn lock(&mut self, rows: &'static str, tenant_id: &str, id: &str) -> Step<()> {

@@ -157,7 +157,7 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         audit::SEALED,
         certificates::KEY,
         challenge_rows::OPEN_AT_DEVICE,
-        challenge_rows::OVERDUE,
+        challenge_rows::OVERDUE.sqlite,
         denied::PAGE.sqlite,
         clients::ONE.sqlite,
         device_rows::STANDING,
