@@ -155,6 +155,9 @@ pub enum Conflict {
     /// The console user's address is taken.
     #[error("a console user of that address exists")]
     OperatorExists,
+    /// The console user's password was changed since it was verified.
+    #[error("the password was changed since it was verified")]
+    PasswordChanged,
     /// The operation would leave the platform without an administrator.
     #[error("the last platform administrator stays")]
     LastPlatformAdmin,

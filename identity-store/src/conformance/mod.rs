@@ -182,10 +182,13 @@ macro_rules! conformance_tests {
                 sessions_are_listed_newest_first_while_they_live,
                 a_session_is_ended_by_its_owner_alone,
                 a_new_password_ends_the_other_sessions,
+                whoever_knew_the_password_before_can_neither_sign_in_nor_change_it,
+                no_session_opened_by_a_password_outlives_its_change,
                 a_deleted_operator_has_no_sessions,
                 failed_sign_ins_count_within_a_window,
                 a_failed_sign_in_is_told_without_the_address,
                 a_success_forgets_the_failures_before_it,
+                what_is_over_of_sign_ins_is_purged,
             ];
             secrets: [
                 the_server_certificate_is_replaced,

@@ -1,8 +1,8 @@
 use super::fixtures::{World, at};
 use super::witness::{Told, walk};
 use crate::{
-    Conflict, Entity, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role,
-    SessionTokenHash,
+    Conflict, Entity, NewOperator, NewPassword, NewSession, Operator, OperatorEdit, PasswordHash,
+    Role, SessionTokenHash,
 };
 
 impl World {
@@ -22,7 +22,7 @@ impl World {
         made.unwrap()
     }
 
-    async fn operator(&self, operator: &Operator) -> Operator {
+    pub(super) async fn operator(&self, operator: &Operator) -> Operator {
         let read = self.store.operator(&operator.operator_id).await.unwrap();
         read.unwrap()
     }
@@ -157,6 +157,7 @@ pub async fn a_new_role_ends_the_sessions_and_a_new_address_does_not(world: Worl
     let session = NewSession {
         session_id: world.id("ses_"),
         operator_id: before.operator_id.clone(),
+        password: before.password.clone(),
         token_hash: SessionTokenHash(world.digest()),
         expires_at: at(1000),
     };
@@ -302,9 +303,13 @@ pub async fn an_unknown_operator_is_not_changed(world: World) {
         .await;
     world
         .misses(world.change(), missing, async |change| {
-            let password = PasswordHash("$argon2id$x".to_owned());
-            let keep = world.id("ses_");
-            store.set_password(change, &unknown, password, &keep).await
+            let new = NewPassword {
+                operator_id: unknown.clone(),
+                verified: admin.password.clone(),
+                password: PasswordHash("$argon2id$x".to_owned()),
+                keep: world.id("ses_"),
+            };
+            store.set_password(change, new).await
         })
         .await;
     world
@@ -312,6 +317,7 @@ pub async fn an_unknown_operator_is_not_changed(world: World) {
             let session = NewSession {
                 session_id: world.id("ses_"),
                 operator_id: unknown.clone(),
+                password: admin.password.clone(),
                 token_hash: SessionTokenHash(world.digest()),
                 expires_at: at(9),
             };

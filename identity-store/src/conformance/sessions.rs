@@ -1,8 +1,8 @@
 use super::fixtures::{World, at};
 use super::witness::Told;
 use crate::{
-    Chain, Conflict, Entity, LoginFailures, NewSession, Operator, Outcome, PasswordHash, Session,
-    SessionTokenHash,
+    Chain, Conflict, Entity, Error, LoginFailures, NewPassword, NewSession, Operator, Outcome,
+    PasswordHash, Session, SessionTokenHash,
 };
 
 impl World {
@@ -10,6 +10,7 @@ impl World {
         NewSession {
             session_id: self.id("ses_"),
             operator_id: operator.operator_id.clone(),
+            password: operator.password.clone(),
             token_hash: SessionTokenHash(self.digest()),
             expires_at: at(1000),
         }
@@ -163,6 +164,15 @@ pub async fn a_session_is_ended_by_its_owner_alone(world: World) {
         .await;
 }
 
+fn new_password(operator: &Operator, keep: &Session, password: &PasswordHash) -> NewPassword {
+    NewPassword {
+        operator_id: operator.operator_id.clone(),
+        verified: operator.password.clone(),
+        password: password.clone(),
+        keep: keep.session_id.clone(),
+    }
+}
+
 pub async fn a_new_password_ends_the_other_sessions(world: World) {
     let operator = world.admin("root@example.org").await;
     let other = world.admin("other@example.org").await;
@@ -173,12 +183,8 @@ pub async fn a_new_password_ends_the_other_sessions(world: World) {
     let told = Told::platform(&["console_user_password_changed"]);
     world
         .commits(world.change(), told, async |change| {
-            let operator_id = &operator.operator_id;
-            let password = password.clone();
-            world
-                .store
-                .set_password(change, operator_id, password, &kept.session_id)
-                .await
+            let new = new_password(&operator, &kept, &password);
+            world.store.set_password(change, new).await
         })
         .await;
     assert!(world.opens(&kept_token, 1, 0).await);
@@ -188,6 +194,66 @@ pub async fn a_new_password_ends_the_other_sessions(world: World) {
     let read = read.unwrap();
     assert_eq!(read.password, password);
     assert!(!read.must_change_password);
+}
+
+pub async fn whoever_knew_the_password_before_can_neither_sign_in_nor_change_it(world: World) {
+    let before = world.admin("root@example.org").await;
+    let (kept, _) = world.session(&before, 0).await;
+    let (ended, _) = world.session(&before, 0).await;
+    let second = PasswordHash("$argon2id$v=19$second".to_owned());
+    let new = new_password(&before, &kept, &second);
+    let set = world.store.set_password(world.change(), new);
+    set.await.unwrap();
+    // Both were verified before that, and come after it.
+    let changed = Conflict::PasswordChanged;
+    world
+        .conflicts(world.change(), changed, async |change| {
+            let session = world.new_session(&before);
+            world.store.create_session(change, session).await
+        })
+        .await;
+    let third = PasswordHash("$argon2id$v=19$third".to_owned());
+    world
+        .conflicts(world.change(), changed, async |change| {
+            let new = new_password(&before, &ended, &third);
+            world.store.set_password(change, new).await
+        })
+        .await;
+    let listed = world.store.sessions(&before.operator_id, at(1)).await;
+    assert_eq!(
+        listed.unwrap(),
+        [Session {
+            operator: world.operator(&before).await,
+            ..kept
+        }]
+    );
+    assert_eq!(world.operator(&before).await.password, second);
+}
+
+pub async fn no_session_opened_by_a_password_outlives_its_change(world: World) {
+    for round in 0..20 {
+        let operator = world.admin(&format!("{round}@example.org")).await;
+        let (kept, _) = world.session(&operator, 0).await;
+        let password = PasswordHash("$argon2id$v=19$second".to_owned());
+        let new = new_password(&operator, &kept, &password);
+        let mut sign_ins = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let (store, change) = (std::sync::Arc::clone(&world.store), world.change());
+            let session = world.new_session(&operator);
+            sign_ins.spawn(async move { store.create_session(change, session).await });
+        }
+        let set = world.store.set_password(world.change(), new);
+        set.await.unwrap();
+        for opened in sign_ins.join_all().await {
+            assert!(matches!(
+                opened,
+                Ok(_) | Err(Error::Conflict(Conflict::PasswordChanged))
+            ));
+        }
+        let left = world.store.sessions(&operator.operator_id, at(1)).await;
+        let left: Vec<_> = left.unwrap().into_iter().map(|s| s.session_id).collect();
+        assert_eq!(left, [kept.session_id]);
+    }
 }
 
 pub async fn a_deleted_operator_has_no_sessions(world: World) {
@@ -252,4 +318,20 @@ pub async fn a_success_forgets_the_failures_before_it(world: World) {
     assert_eq!(world.failures("other@example.org", 0).await.count, 1);
     world.fail("root@example.org", 3).await;
     assert_eq!(world.failures("root@example.org", 0).await.count, 1);
+}
+
+pub async fn what_is_over_of_sign_ins_is_purged(world: World) {
+    let operator = world.admin("root@example.org").await;
+    let (session, token) = world.session(&operator, 0).await;
+    for seconds in [10, 20] {
+        world.fail("root@example.org", seconds).await;
+    }
+    for (now, failed_before, purged) in [(999, 10, 0), (999, 11, 1), (1000, 11, 1), (2000, 20, 0)] {
+        let purge = world.store.purge_sign_ins(at(now), at(failed_before));
+        assert_eq!(purge.await.unwrap(), purged, "{now}");
+        assert_eq!(world.opens(&token, 1, 0).await, now < 1000);
+    }
+    assert_eq!(world.failures("root@example.org", 0).await.count, 1);
+    let operator_id = &session.operator.operator_id;
+    assert_eq!(world.store.sessions(operator_id, at(1)).await.unwrap(), []);
 }

@@ -4,11 +4,11 @@ use time::OffsetDateTime;
 use super::MemoryStore;
 use super::listing::page;
 use super::state::{SessionRow, State};
-use super::transaction::Transaction;
+use super::transaction::{Transaction, as_u64};
 use crate::{
-    Change, Conflict, Entity, Error, Event, LoginFailures, NewOperator, NewSession, Operator,
-    OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
-    SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
+    Change, Conflict, Entity, Error, Event, LoginFailures, NewOperator, NewPassword, NewSession,
+    Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result,
+    Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 #[async_trait]
@@ -71,19 +71,13 @@ impl OperatorStore for MemoryStore {
         })
     }
 
-    async fn set_password(
-        &self,
-        change: Change,
-        operator_id: &OperatorId,
-        password: PasswordHash,
-        keep: &SessionId,
-    ) -> Result<()> {
+    async fn set_password(&self, change: Change, new: NewPassword) -> Result<()> {
         self.commit(change, |tx| {
-            let operator = tx.operator_mut(operator_id)?;
-            operator.password = password;
+            let operator = tx.still_has(&new.operator_id, &new.verified)?;
+            operator.password = new.password;
             operator.must_change_password = false;
-            tx.state.end_sessions(operator_id, Some(keep));
-            let operator_id = operator_id.clone();
+            tx.state.end_sessions(&new.operator_id, Some(&new.keep));
+            let operator_id = new.operator_id;
             tx.tell_platform(&Event::ConsoleUserPasswordChanged { operator_id });
             Ok(())
         })
@@ -177,6 +171,20 @@ impl OperatorStore for MemoryStore {
             Ok(())
         })
     }
+
+    async fn purge_sign_ins(
+        &self,
+        now: OffsetDateTime,
+        failed_before: OffsetDateTime,
+    ) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.sessions.len() + state.login_failures.len();
+        state.sessions.retain(|_, row| now < row.expires_at);
+        let failures = &mut state.login_failures;
+        failures.retain(|(_, failed_at)| *failed_at >= failed_before);
+        let after = state.sessions.len() + state.login_failures.len();
+        Ok(as_u64(before - after))
+    }
 }
 
 impl State {
@@ -215,6 +223,19 @@ impl Transaction<'_> {
     fn operator_mut(&mut self, operator_id: &OperatorId) -> Result<&mut Operator> {
         let operator = self.state.operators.get_mut(operator_id);
         operator.ok_or(Error::NotFound(Entity::Operator))
+    }
+
+    /// The console user, if `verified` is their password still.
+    fn still_has(
+        &mut self,
+        operator_id: &OperatorId,
+        verified: &PasswordHash,
+    ) -> Result<&mut Operator> {
+        let operator = self.operator_mut(operator_id)?;
+        if operator.password != *verified {
+            return Err(Error::Conflict(Conflict::PasswordChanged));
+        }
+        Ok(operator)
     }
 
     fn create_operator(&mut self, new: NewOperator) -> Result<Operator> {
@@ -285,7 +306,7 @@ impl Transaction<'_> {
 
     fn create_session(&mut self, new: NewSession) -> Result<Session> {
         let at = self.at();
-        let operator = self.operator_mut(&new.operator_id)?.clone();
+        let operator = self.still_has(&new.operator_id, &new.password)?.clone();
         let mut rows = self.state.sessions.values();
         if self.state.sessions.contains_key(&new.session_id)
             || rows.any(|row| row.token_hash == new.token_hash)

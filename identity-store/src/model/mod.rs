@@ -48,8 +48,8 @@ pub use identity_pki::CaState;
 pub use lease::{Lease, LeaseName};
 pub use month::Month;
 pub use operator::{
-    LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, PasswordHash, Role,
-    SESSION_USE_RESOLUTION, Session, SessionTokenHash,
+    LoginFailures, NewOperator, NewPassword, NewSession, Operator, OperatorEdit, PasswordHash,
+    Role, SESSION_USE_RESOLUTION, Session, SessionTokenHash,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use rate_limit::{BucketKey, RateDecision, RateLimit};

@@ -92,10 +92,25 @@ pub struct NewSession {
     pub session_id: SessionId,
     /// Whose it is.
     pub operator_id: OperatorId,
+    /// The hash that the password was verified against. It must be theirs still.
+    pub password: PasswordHash,
     /// Its token, hashed.
     pub token_hash: SessionTokenHash,
     /// When it ends, whatever happens.
     pub expires_at: OffsetDateTime,
+}
+
+/// A password to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPassword {
+    /// Whose it is.
+    pub operator_id: OperatorId,
+    /// The hash that the password before was verified against. It must be theirs still.
+    pub verified: PasswordHash,
+    /// The new one, hashed.
+    pub password: PasswordHash,
+    /// The session that asks, which goes on.
+    pub keep: SessionId,
 }
 
 /// A console session.

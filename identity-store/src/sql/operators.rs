@@ -11,9 +11,9 @@ use super::query::query;
 use super::tx::{ChangeTx, Isolation};
 use super::{Shared, SqlStore, sessions, tenants};
 use crate::{
-    Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewSession, Operator,
-    OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
-    SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
+    Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewPassword, NewSession,
+    Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result,
+    Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 /// The keyed digest of an address in canonical form.
@@ -46,6 +46,10 @@ const INSERT: &str = "
 const SET_ROLE: &str = "UPDATE console_users SET role = $2 WHERE operator_id = $1";
 const SET_EMAIL: &str = "
     UPDATE console_users SET email = $2, email_digest = $3 WHERE operator_id = $1";
+/// It writes the row: of two transactions that do, the second reads what the first one left, or is run
+/// again.
+const IS_PASSWORD_OF: &str = "
+    UPDATE console_users SET password_hash = $2 WHERE operator_id = $1 AND password_hash = $2";
 const SET_PASSWORD: &str = "
     UPDATE console_users SET password_hash = $2, must_change_password = false
     WHERE operator_id = $1";
@@ -195,23 +199,34 @@ async fn delete(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
     tx.post(&Chain::Platform, &event).await
 }
 
-async fn set_password(
+/// Refuses what rests on a password that is no longer the user's, and keeps it theirs until the end.
+pub(super) async fn still_has(
     tx: &mut ChangeTx<'_>,
     operator_id: &OperatorId,
-    password: &PasswordHash,
-    keep: &SessionId,
+    verified: &PasswordHash,
 ) -> Step<()> {
-    let set = query(SET_PASSWORD)
+    let has = query(IS_PASSWORD_OF)
         .bind(operator_id.as_str())
-        .bind(&password.0)
+        .bind(&verified.0)
         .execute(tx.conn())
         .await?;
-    if set == 0 {
-        return Err(Entity::Operator.into());
+    if has == 0 {
+        must_find(tx, operator_id).await?;
+        return Err(Conflict::PasswordChanged.into());
     }
-    sessions::end_all_but(tx, operator_id, Some(keep)).await?;
+    Ok(())
+}
+
+async fn set_password(tx: &mut ChangeTx<'_>, new: NewPassword) -> Step<()> {
+    still_has(tx, &new.operator_id, &new.verified).await?;
+    query(SET_PASSWORD)
+        .bind(new.operator_id.as_str())
+        .bind(&new.password.0)
+        .execute(tx.conn())
+        .await?;
+    sessions::end_all_but(tx, &new.operator_id, Some(&new.keep)).await?;
     let event = Event::ConsoleUserPasswordChanged {
-        operator_id: operator_id.clone(),
+        operator_id: new.operator_id,
     };
     tx.post(&Chain::Platform, &event).await
 }
@@ -307,16 +322,9 @@ impl OperatorStore for SqlStore {
         .await
     }
 
-    async fn set_password(
-        &self,
-        change: Change,
-        operator_id: &OperatorId,
-        password: PasswordHash,
-        keep: &SessionId,
-    ) -> Result<()> {
-        let (operator_id, keep) = (operator_id.clone(), keep.clone());
+    async fn set_password(&self, change: Change, new: NewPassword) -> Result<()> {
         self.run_change("set_password", Isolation::Serializable, change, move |tx| {
-            Box::pin(async move { set_password(tx, &operator_id, &password, &keep).await })
+            Box::pin(set_password(tx, new))
         })
         .await
     }
@@ -399,6 +407,17 @@ impl OperatorStore for SqlStore {
         let (operator_id, session_id) = (operator_id.clone(), session_id.clone());
         self.run_change("end_session", Isolation::ReadCommitted, change, move |tx| {
             Box::pin(async move { sessions::end(tx, &operator_id, &session_id).await })
+        })
+        .await
+    }
+
+    async fn purge_sign_ins(
+        &self,
+        now: OffsetDateTime,
+        failed_before: OffsetDateTime,
+    ) -> Result<u64> {
+        self.run_tx("purge_sign_ins", Isolation::ReadCommitted, move |tx| {
+            Box::pin(sessions::purge(tx, now, failed_before))
         })
         .await
     }

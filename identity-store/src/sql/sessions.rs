@@ -54,6 +54,8 @@ const FAILURES: &str = "
 const FORGET_FAILURES: &str = "
     DELETE FROM login_failures
     WHERE email_digest = (SELECT email_digest FROM console_users WHERE operator_id = $1)";
+const PURGE: &str = "DELETE FROM console_sessions WHERE expires_at <= $1";
+const PURGE_FAILURES: &str = "DELETE FROM login_failures WHERE failed_at < $1";
 
 fn read(row: &Row, shared: &Shared) -> Result<Session> {
     let columns = Columns::of(row, "console_sessions");
@@ -74,7 +76,7 @@ async fn must_find(tx: &mut Tx, session_id: &str) -> Step<Session> {
 
 pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Session> {
     let at = tx.at();
-    operators::must_find(tx, &new.operator_id).await?;
+    operators::still_has(tx, &new.operator_id, &new.password).await?;
     query(INSERT)
         .bind(new.session_id.as_str())
         .bind(new.operator_id.as_str())
@@ -212,4 +214,18 @@ pub(super) async fn failures(
         count: columns.number("count")?,
         oldest: columns.time_option("oldest")?,
     })
+}
+
+/// Deletes sessions that are over at `now`, and failed sign-ins before `failed_before`.
+pub(super) async fn purge(
+    tx: &mut Tx,
+    now: OffsetDateTime,
+    failed_before: OffsetDateTime,
+) -> Step<u64> {
+    let mut purged = 0;
+    for (statement, before) in [(PURGE, now), (PURGE_FAILURES, failed_before)] {
+        let purge = query(statement).bind(ms(before));
+        purged += purge.execute(tx.conn()).await?;
+    }
+    Ok(purged)
 }

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::{
-    Change, LoginFailures, NewOperator, NewSession, Operator, OperatorEdit, OperatorId, Page,
-    PageRequest, PasswordHash, Result, Session, SessionId, SessionTokenHash,
+    Change, LoginFailures, NewOperator, NewPassword, NewSession, Operator, OperatorEdit,
+    OperatorId, Page, PageRequest, Result, Session, SessionId, SessionTokenHash,
 };
 
 /// Console users and their sessions. Their events go to the platform's audit chain.
@@ -60,19 +60,14 @@ pub trait OperatorStore: Send + Sync {
     /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin).
     async fn delete_operator(&self, change: Change, operator_id: &OperatorId) -> Result<()>;
 
-    /// Sets a password that need not be changed, and ends the user's sessions but `keep`.
+    /// Sets a password that need not be changed, and ends the user's sessions but the one that asks.
     /// Event: `console_user_password_changed`.
     ///
     /// # Errors
     ///
-    /// [`Entity::Operator`](crate::Entity::Operator) is not found.
-    async fn set_password(
-        &self,
-        change: Change,
-        operator_id: &OperatorId,
-        password: PasswordHash,
-        keep: &SessionId,
-    ) -> Result<()>;
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found;
+    /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged).
+    async fn set_password(&self, change: Change, new: NewPassword) -> Result<()>;
 
     /// Notes a failed sign-in under an address in canonical form, known or not.
     /// Event: `login_attempt` with reason `invalid_credentials`, and `operator_id` when the address
@@ -87,12 +82,14 @@ pub trait OperatorStore: Send + Sync {
     /// The failed sign-ins under an address at or after `since`, that no success followed.
     async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures>;
 
-    /// Opens a session after a sign-in, and forgets the failed ones before it.
+    /// Opens a session after a sign-in, and forgets the failed ones before it. A sign-in with a password
+    /// that is changed meanwhile opens none.
     /// Event: `login_attempt`.
     ///
     /// # Errors
     ///
-    /// [`Entity::Operator`](crate::Entity::Operator) is not found.
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found;
+    /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged).
     async fn create_session(&self, change: Change, session: NewSession) -> Result<Session>;
 
     /// Finds the session of a token that is in its life at `now` and was used at or after
@@ -121,4 +118,12 @@ pub trait OperatorStore: Send + Sync {
         operator_id: &OperatorId,
         session_id: &SessionId,
     ) -> Result<()>;
+
+    /// Deletes sessions whose life is over at `now`, and failed sign-ins before `failed_before`; returns
+    /// how many of both.
+    async fn purge_sign_ins(
+        &self,
+        now: OffsetDateTime,
+        failed_before: OffsetDateTime,
+    ) -> Result<u64>;
 }

@@ -53,6 +53,7 @@ fn conflict(conflict: Conflict) -> Problem {
         | Conflict::AttemptInProgress
         | Conflict::AttemptEnded => ErrorCode::Conflict,
         Conflict::RoleScope => ErrorCode::ValidationFailed,
+        Conflict::PasswordChanged => ErrorCode::InvalidCredentials,
         Conflict::RequestAnswered => ErrorCode::IdempotencyInProgress,
         Conflict::IdTaken => return Problem::internal(conflict),
         Conflict::LastPlatformAdmin => ErrorCode::LastPlatformAdmin,

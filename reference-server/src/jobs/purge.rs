@@ -7,9 +7,11 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// How much a turn moves the purge of denials on: twice the time since the turn before, so that what
 /// nobody did for a while is made up for, and a clock that is ahead does no harm for a week.
 const STEP: time::Duration = time::Duration::minutes(2);
+/// How long failed sign-ins are kept: far longer than they count, whatever the clocks of replicas say.
+const FAILURES_KEPT: time::Duration = time::Duration::DAY;
 
-/// Deletes kept answers whose time is over, denials of certificates that expired by themselves, and
-/// rate limits' buckets that are full.
+/// Deletes kept answers whose time is over, denials of certificates that expired by themselves, rate
+/// limits' buckets that are full, and what is over of sign-ins.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, PERIOD);
     // The first turn follows no other: a process may start often.
@@ -19,6 +21,8 @@ pub(super) async fn run(app: &App) {
         log_failure("purge_answers", app.store.purge_answers(now).await);
         log_failure("purge_denials", app.store.purge_denials(now, step).await);
         log_failure("purge_buckets", app.store.purge_buckets(now).await);
+        let purged = app.store.purge_sign_ins(now, now - FAILURES_KEPT).await;
+        log_failure("purge_sign_ins", purged);
         step = STEP;
     }
 }

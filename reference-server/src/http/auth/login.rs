@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::SET_COOKIE;
 use http::{HeaderValue, StatusCode};
-use identity_store::{Actor, NewSession, Operator, OperatorId, Session, SessionId, rfc3339};
+use identity_store::{Actor, NewSession, Operator, Session, SessionId, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 use utoipa::ToSchema;
@@ -104,7 +104,7 @@ pub(super) async fn login(
     if let Some(tenant_id) = &operator.tenant_id {
         require_active(&app, tenant_id).await?;
     }
-    let (session, token) = open_session(&app, &request, &operator.operator_id).await?;
+    let (session, token) = open_session(&app, &request, &operator).await?;
     answer(&app, &session, &token)
 }
 
@@ -157,16 +157,17 @@ fn invalid_credentials() -> Problem {
 async fn open_session(
     app: &App,
     request: &RequestContext,
-    operator_id: &OperatorId,
+    operator: &Operator,
 ) -> Result<(Session, Zeroizing<String>), Problem> {
     let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(clock::random_bytes::<32>()));
     let session = NewSession {
         session_id: SessionId::generate(request.now, &mut clock::entropy()),
-        operator_id: operator_id.clone(),
+        operator_id: operator.operator_id.clone(),
+        password: operator.password.clone(),
         token_hash: session_token_hash(&token),
         expires_at: request.now + SESSION_LIFE,
     };
-    let change = request.change(Actor::Operator(operator_id.clone()));
+    let change = request.change(Actor::Operator(operator.operator_id.clone()));
     Ok((app.store.create_session(change, session).await?, token))
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use identity_store::NewPassword;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -70,9 +71,13 @@ pub(super) async fn change_password(
     let hash = turn.hash(new_password).await.map_err(Problem::internal)?;
     drop(turn);
     let change = request.change(session.actor());
-    app.store
-        .set_password(change, &operator.operator_id, hash, &session.0.session_id)
-        .await?;
+    let new = NewPassword {
+        operator_id: operator.operator_id.clone(),
+        verified: operator.password.clone(),
+        password: hash,
+        keep: session.0.session_id.clone(),
+    };
+    app.store.set_password(change, new).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
