@@ -35,16 +35,23 @@ impl Fault {
         }
     }
 
+    /// Whether nothing was changed, and the same transaction may well succeed for one who has the time to
+    /// wait on.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::InDoubt(_) => false,
+            Self::Database(error) => is_busy(error),
+        }
+    }
+
     /// The failure as callers see it, under the name of what failed.
     pub(super) fn named(self, operation: &'static str) -> Error {
         match self {
             Self::Refused(error) => error,
-            Self::Database(source) if is_transient(&source) || was_waited_for(&source) => {
-                Error::Busy {
-                    transaction: operation,
-                    tries: 1,
-                }
-            }
+            Self::Database(source) if is_busy(&source) => Error::Busy {
+                transaction: operation,
+                tries: 1,
+            },
             Self::Database(source) | Self::InDoubt(source) => Error::Backend {
                 operation,
                 source: Box::new(source),
@@ -75,6 +82,11 @@ impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
+}
+
+/// Whether the database had no time for it, however long that was waited for.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    is_transient(error) || was_waited_for(error)
 }
 
 /// Whether the database was busy, met another transaction, or lost the connection.

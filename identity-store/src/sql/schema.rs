@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use sqlx::SqlSafeStr as _;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::connection::Connection;
 use super::data_keys;
 use super::encrypted::Sealer;
-use super::fault::{Fault, Step};
+use super::fault::{self, Fault, Step};
 use super::query::{Sql, query};
 use crate::Error;
 
@@ -108,12 +108,16 @@ pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> 
         #[cfg(feature = "postgres")]
         Connection::Postgres(held) => migrator.run_direct(target, held.unwatched(), false).await,
     };
-    ran.map_err(|source| {
-        Error::Backend {
+    ran.map_err(|failed| match failed {
+        MigrateError::Execute(busy) | MigrateError::ExecuteMigration(busy, _)
+            if fault::is_busy(&busy) =>
+        {
+            busy.into()
+        }
+        source => Fault::Refused(Error::Backend {
             operation: "migrate",
             source: Box::new(source),
-        }
-        .into()
+        }),
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod audit;
 mod connections;
+mod migrations;
 mod notices;
 #[path = "../operations/mod.rs"]
 mod operations;
@@ -47,6 +48,7 @@ const TESTS: &[(&str, Test)] = tests![
     audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
     connections::connections_that_a_rush_left_behind_are_closed,
+    migrations::a_migration_waits_for_another_and_for_a_table_that_is_locked,
     stalled::a_sealer_that_goes_on_late_gives_no_place_twice,
     stalled::a_sealer_whose_session_ended_while_it_slept_leaves_all_to_the_next,
     stalled::a_purge_that_goes_on_late_forgets_nothing_live,

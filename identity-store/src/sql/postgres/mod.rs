@@ -5,14 +5,15 @@ mod held;
 mod notices;
 mod spare;
 
+use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio_util::sync::DropGuard;
 
+use super::TRIES;
 use super::connection::Connection;
 use super::database::PoolOptions;
 use super::encrypted::Sealer;
 use super::fault::{Fault, Step};
-use super::query::query;
 use super::schema::{self, Migrate, Migrations};
 use super::tx::Isolation;
 use crate::observer::Observed;
@@ -103,7 +104,7 @@ async fn bring_up(
         drop(connection);
         let outcome = match found {
             Err(Fault::Refused(Error::SchemaOlder { .. })) if migrate == Migrate::Auto => {
-                locked(&pool, sealer).await
+                migrate_patiently(&pool, sealer).await
             }
             outcome => outcome,
         };
@@ -113,16 +114,32 @@ async fn bring_up(
     run.await.map_err(|fault: Fault| fault.named("migrate"))
 }
 
+/// Migrates, again while a table is not to be had: behind a migration that waits for one everybody else
+/// would wait as well.
+async fn migrate_patiently(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
+    for _ in 1..TRIES {
+        match locked(pool, sealer).await {
+            Err(fault) if fault.is_busy() => tracing::info!(?fault, "to be migrated again"),
+            outcome => return outcome,
+        }
+    }
+    locked(pool, sealer).await
+}
+
+/// One try of that, once nobody else migrates.
 async fn locked(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
-    // What a migration does to a large table takes its time.
-    const PATIENCE: &str = "SET LOCAL statement_timeout = 0";
-    let mut connection = Connection::Postgres(Held::transaction(pool, "BEGIN").await?);
-    query(LOCK)
-        .bind(MIGRATION_LOCK)
-        .execute(&mut connection)
+    /// Another may migrate for hours, and so may this: nothing ends but waiting for a table.
+    const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+    const LIMITED_LOCKS: &str = "SET LOCAL lock_timeout TO DEFAULT";
+    let mut held = Held::transaction(pool, "BEGIN").await?;
+    let connection = held.unwatched();
+    connection.execute(UNLIMITED).await?;
+    connection
+        .execute(sqlx::query(LOCK).bind(MIGRATION_LOCK))
         .await?;
-    query(PATIENCE).execute(&mut connection).await?;
+    connection.execute(LIMITED_LOCKS).await?;
+    let mut connection = Connection::Postgres(held);
     schema::bring_up(&mut connection, Migrate::Auto, sealer).await?;
     Ok(connection.commit().await?)
 }
