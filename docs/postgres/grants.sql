@@ -16,6 +16,9 @@ END $$;
 -- The ledger only grows, nobody takes a row out of the audit trail, and migrations are the owner's.
 REVOKE UPDATE, DELETE ON issued_certificates FROM identity_server;
 REVOKE UPDATE, DELETE ON audit_rows FROM identity_server;
+REVOKE DELETE ON audit_chains FROM identity_server;
+REVOKE UPDATE, DELETE ON audit_archives FROM identity_server;
+GRANT UPDATE (retired) ON audit_archives TO identity_server;
 REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM identity_server;
 
 -- Months of the audit trail are made, and dropped behind verified archives, by functions of the owner's.

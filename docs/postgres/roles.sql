@@ -6,3 +6,4 @@ CREATE ROLE identity_owner LOGIN;
 CREATE ROLE identity_server LOGIN;
 
 CREATE DATABASE identity OWNER identity_owner ENCODING 'UTF8' TEMPLATE template0;
+REVOKE TEMPORARY ON DATABASE identity FROM PUBLIC;

@@ -41,6 +41,7 @@ macro_rules! tests {
 
 const TESTS: &[InstallationTest] = tests![
     a_server_needs_no_right_but_to_rows,
+    a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_owner,
     a_server_on_postgresql_needs_a_data_key,
     replicas_serve_on_when_a_later_release_migrates_and_none_starts,
     a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up,
@@ -85,8 +86,8 @@ async fn pair(platform: &Platform, admin: &harness::Api) -> String {
     paired.json["device_id"].as_str().expect("an id").to_owned()
 }
 
-fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
-    let cluster = Cluster::options(installation).throw_away().start();
+/// A database with both roles as the page has them made; gives the owner's URL and the server's.
+fn two_roles(cluster: &Cluster) -> (String, String) {
     // `CREATE DATABASE` runs in no block of statements.
     for statement in ROLES.split_inclusive(';').filter(|text| text.contains(';')) {
         cluster.execute("postgres", statement);
@@ -108,6 +109,12 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
         );
         execute(&owner, GRANTS);
     }
+    (owner, server)
+}
+
+fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let (owner, server) = two_roles(&cluster);
     let variables = [
         ("DATABASE_URL", &*server),
         ("IDENTITY_MIGRATE", "off"),
@@ -125,6 +132,9 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
         "UPDATE issued_certificates SET serial = serial",
         "TRUNCATE issued_certificates CASCADE",
         "DELETE FROM audit_rows",
+        "DELETE FROM audit_chains",
+        "DELETE FROM audit_archives",
+        "UPDATE audit_archives SET length = 0",
         "DELETE FROM _sqlx_migrations",
     ] {
         let refused = refusal(&server, statement);
@@ -150,6 +160,53 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
     assert!(
         !refused.starts_with("permission denied"),
         "the trigger refuses: {refused}"
+    );
+}
+
+fn a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_owner(
+    installation: &Installation,
+) {
+    const TRAP: &str = "
+        CREATE TEMPORARY TABLE audit_rows (tenant_id TEXT, chain_position BIGINT, at BIGINT);
+        CREATE TEMPORARY TABLE audit_archives (tenant_id TEXT, length BIGINT);
+        INSERT INTO audit_rows VALUES ('', 1, 0);
+        INSERT INTO audit_archives VALUES ('', 1);
+        CREATE FUNCTION pg_temp.trap() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+            EXECUTE 'GRANT ALL ON public.audit_rows TO identity_server';
+            RETURN old;
+        END $$;
+        CREATE TRIGGER trap BEFORE DELETE ON audit_rows FOR EACH ROW EXECUTE FUNCTION pg_temp.trap();
+        GRANT ALL ON audit_rows, audit_archives TO PUBLIC;
+        SELECT drop_audit_months(1)";
+    let cluster = Cluster::options(installation).throw_away().start();
+    let (owner, server) = two_roles(&cluster);
+    execute(
+        &owner,
+        "INSERT INTO audit_rows VALUES ('', 1, 'aud_1', 1, 'system', 'test', 'test', 'ok', 'info', '',
+                                        'req', NULL, '{}', '\\x00', '\\x01')",
+    );
+    let refused = |statement: &str| refusal(&server, statement);
+    assert_eq!(
+        refused("SELECT drop_audit_months(4102444800000)"),
+        "audit rows of a month that is not over are not dropped"
+    );
+    assert_eq!(
+        refused("SELECT drop_audit_months(2)"),
+        "audit rows that no archive holds are not dropped"
+    );
+    assert_eq!(
+        refused(TRAP),
+        "permission denied to create temporary tables in database \"identity\""
+    );
+    // Nor where an operator left the role that right.
+    execute(
+        &owner,
+        "GRANT TEMPORARY ON DATABASE identity TO identity_server",
+    );
+    execute(&server, TRAP);
+    assert_eq!(
+        refused("DELETE FROM public.audit_rows"),
+        "permission denied for table audit_rows"
     );
 }
 

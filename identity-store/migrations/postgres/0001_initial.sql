@@ -355,7 +355,7 @@ CREATE TABLE audit_rows_default PARTITION OF audit_rows DEFAULT;
 -- Makes the partition of the month that begins at starts, unless it is there, and moves rows of it
 -- there from the default one. It runs as the schema's owner, for a server that may not change the schema.
 CREATE FUNCTION prepare_audit_month(starts BIGINT) RETURNS VOID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '5s' AS $$
 DECLARE
     month TIMESTAMP := date_trunc('month', to_timestamp(starts / 1000) AT TIME ZONE 'UTC');
     partition TEXT := to_char(month, '"audit_rows_"YYYY_MM');
@@ -373,14 +373,26 @@ BEGIN
                    partition, first, beyond);
 END $$;
 
--- Drops all rows that happened before ends, the first moment of a month: partitions whole, rows in the
--- default one singly.
+-- Drops all rows that happened before ends, the first moment of a month that has begun: partitions
+-- whole, rows in the default one singly. A manifest, which stays, has to speak of each.
 CREATE FUNCTION drop_audit_months(ends BIGINT) RETURNS VOID
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '5s' AS $$
 DECLARE
     last TEXT := to_char(to_timestamp((ends - 1) / 1000) AT TIME ZONE 'UTC', '"audit_rows_"YYYY_MM');
     partition TEXT;
+    due RECORD;
 BEGIN
+    IF ends > extract(epoch FROM now()) * 1000 THEN
+        RAISE EXCEPTION 'audit rows of a month that is not over are not dropped';
+    END IF;
+    FOR due IN SELECT tenant_id, max(chain_position) AS place FROM audit_rows
+               WHERE at < ends GROUP BY tenant_id
+    LOOP
+        IF NOT EXISTS (SELECT FROM audit_archives archive
+                       WHERE archive.tenant_id = due.tenant_id AND archive.length >= due.place) THEN
+            RAISE EXCEPTION 'audit rows that no archive holds are not dropped';
+        END IF;
+    END LOOP;
     FOR partition IN
         SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
         WHERE inhparent = 'audit_rows'::regclass
@@ -392,8 +404,18 @@ BEGIN
     DELETE FROM audit_rows WHERE at < ends;
 END $$;
 
-REVOKE ALL ON FUNCTION prepare_audit_month(BIGINT) FROM PUBLIC;
-REVOKE ALL ON FUNCTION drop_audit_months(BIGINT) FROM PUBLIC;
+-- Both run as the schema's owner: no name in them may find what their caller made.
+DO $$
+DECLARE
+    name REGPROCEDURE;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['prepare_audit_month(BIGINT)', 'drop_audit_months(BIGINT)']::REGPROCEDURE[]
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp',
+                       name, current_schema());
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
+    END LOOP;
+END $$;
 
 -- Where each chain ends, and the head that was signed last.
 CREATE TABLE audit_chains (
