@@ -72,16 +72,17 @@ impl AuditStore for MemoryStore {
         Ok(stand.take(as_usize(limit)).collect())
     }
 
-    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<(Chain, ChainHead)>> {
+    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<ChainState>> {
         let state = self.state();
-        let grown = state.chains.iter().filter(|(_, chain)| {
-            chain
-                .signed
-                .as_ref()
-                .is_none_or(|signed| signed.head.length < chain.head.length)
+        let all = state.chains.iter().map(|(name, chain)| ChainState {
+            chain: name.clone(),
+            head: chain.head,
+            signed: chain.signed.clone(),
         });
-        let heads = grown.map(|(name, chain)| (name.clone(), chain.head));
-        Ok(heads.take(as_usize(limit)).collect())
+        let signed_length =
+            |state: &ChainState| state.signed.as_ref().map_or(0, |it| it.head.length);
+        let grown = all.filter(|state| signed_length(state) < state.head.length);
+        Ok(grown.take(as_usize(limit)).collect())
     }
 
     async fn keep_signed_heads(&self, heads: Vec<SignedHead>) -> Result<()> {

@@ -37,8 +37,8 @@ const CHAINS: &str = "
     WHERE $1 IS NULL OR known.tenant_id > $1
     ORDER BY known.tenant_id LIMIT $2";
 const UNSIGNED: &str = "
-    SELECT nullif(tenant_id, '') AS tenant_id, length, hash FROM audit_chains
-    WHERE signed_length < length ORDER BY tenant_id LIMIT $1";
+    SELECT nullif(tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash, signed_head
+    FROM audit_chains WHERE signed_length < length ORDER BY tenant_id LIMIT $1";
 const SIGN: Sql = Sql {
     sqlite: "
         UPDATE audit_chains
@@ -232,18 +232,13 @@ impl AuditStore for SqlStore {
         .await
     }
 
-    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<(Chain, ChainHead)>> {
+    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<ChainState>> {
         self.read("unsigned_heads", async move |conn| {
             let rows = query(UNSIGNED)
                 .bind(i64::from(limit))
                 .fetch_all(conn)
                 .await?;
-            let columns = rows.iter().map(|row| Columns::of(row, "audit_chains"));
-            let heads = columns.map(|columns| {
-                let head = read_head(columns, "length", "hash")?;
-                Ok((read_chain(columns)?, head))
-            });
-            Ok(heads.collect::<Result<_>>()?)
+            Ok(rows.iter().map(read_state).collect::<Result<_>>()?)
         })
         .await
     }

@@ -42,7 +42,7 @@ pub trait AuditStore: Send + Sync {
     async fn chains(&self, after: Option<&Chain>, limit: u32) -> Result<Vec<ChainState>>;
 
     /// Chains that grew since their head was signed, at most `limit`.
-    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<(Chain, ChainHead)>>;
+    async fn unsigned_heads(&self, limit: u32) -> Result<Vec<ChainState>>;
 
     /// Keeps signed heads, each unless the chain has one of a later head.
     async fn keep_signed_heads(&self, heads: Vec<SignedHead>) -> Result<()>;

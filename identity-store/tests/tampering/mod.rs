@@ -41,9 +41,9 @@ async fn seal_rows(store: &SqlStore) {
     }
     store.seal_audit(100).await.unwrap();
     let heads = store.unsigned_heads(9).await.unwrap();
-    let signed = heads.into_iter().map(|(chain, head)| SignedHead {
-        chain,
-        head,
+    let signed = heads.into_iter().map(|state| SignedHead {
+        chain: state.chain,
+        head: state.head,
         signature: "a signature".to_owned(),
     });
     store.keep_signed_heads(signed.collect()).await.unwrap();

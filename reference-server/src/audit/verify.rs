@@ -150,18 +150,22 @@ pub async fn verify(
         piece(folder, manifest, &mut walk, &mut live).await?;
     }
     let archived = walk.head().length;
-    let head = loop {
-        let mut rows = 0_u64;
+    let mut head = store.chain_head(&chain).await?;
+    loop {
         while let Some(row) = live.next().await? {
             walk.step(&row)?;
-            rows += 1;
         }
-        let head = store.chain_head(&chain).await?;
-        // The head belongs to the rows when none came while it was read.
-        if rows == 0 {
-            break walk.finish_at(head)?;
+        if walk.head().length <= head.length {
+            break;
         }
-    };
+        // Rows that were sealed since the head was read came with a later head.
+        let later = store.chain_head(&chain).await?;
+        if later == head {
+            break;
+        }
+        head = later;
+    }
+    let head = walk.finish_at(head)?;
     Ok(Verified {
         head,
         archived,

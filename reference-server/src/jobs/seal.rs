@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use super::{Pace, log_failure};
 use crate::App;
-use crate::audit::heads::{self, Unlogged};
+use crate::audit::heads::HeadSigner;
 
 /// How many rows one transaction seals.
 const BATCH: u32 = 1000;
-/// How many turns lie between two times that signed heads are logged: ten minutes.
-const TURNS_PER_LOG: u32 = 600;
+/// How many turns lie between two times that signed heads are logged: half a minute.
+const TURNS_PER_LOG: u32 = 30;
 
 /// Gives audit rows and events their places within a second of their commit, and signs where the
 /// chains end.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, Duration::from_secs(1));
-    let mut unlogged = Unlogged::default();
+    let mut signer = HeadSigner::default();
     for turn in (0..TURNS_PER_LOG).cycle() {
         let goes_on = pace.turn().await;
         // The last turn takes what the last requests committed.
         seal_all(app).await;
-        sign(app, &mut unlogged).await;
+        sign(app, &mut signer).await;
         if turn == 0 || !goes_on {
-            unlogged.log();
+            signer.log();
         }
         if !goes_on {
             return;
@@ -38,8 +38,8 @@ async fn seal_all(app: &App) {
     }
 }
 
-async fn sign(app: &App, unlogged: &mut Unlogged) {
-    if let Err(error) = heads::sign_grown(app, unlogged).await {
+async fn sign(app: &App, signer: &mut HeadSigner) {
+    if let Err(error) = signer.sign_grown(app).await {
         metrics::counter!("job_failures_total", "job" => "sign_heads").increment(1);
         tracing::warn!(job = "sign_heads", %error, "a job failed");
     }

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use identity_store::{
     AuditStore as _, Chain, ChainFault, ChainHead, ChainWalk, Month, SealedRow, SignedHead,
 };
 use reference_server::audit::archive::ArchiveError;
 use reference_server::audit::heads;
 use reference_server::audit::piece::PieceError;
-use reference_server::audit::verify::VerifyError;
+use reference_server::audit::verify::{VerifyError, verify_all};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -196,4 +198,23 @@ async fn a_stored_head_counts_when_the_platform_signed_it() {
             ..
         }
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_grows_while_it_is_verified_is_not_called_broken() {
+    let World { store, tokens, .. } = World::new().await;
+    let store = Arc::new(store);
+    let grown = Arc::clone(&store);
+    let growing = tokio::spawn(async move {
+        for row in 0..1000 {
+            record(&*grown, &acme(), FEBRUARY, &format!("req-{row}")).await;
+            grown.seal_audit(100).await.unwrap();
+        }
+    });
+    while !growing.is_finished() {
+        let whole = |outcome: Result<_, VerifyError>| assert!(outcome.is_ok(), "{outcome:?}");
+        let verified = verify_all(&*store, &tokens, None, Vec::new(), whole).await;
+        verified.unwrap();
+    }
+    growing.await.unwrap();
 }
