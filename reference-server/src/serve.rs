@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use identity_store::{Crypter, PoolOptions, SqlStore};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, SystemClock};
@@ -14,6 +16,10 @@ use crate::config::{self, Config, ConfigError, Database};
 use crate::listener::Transport;
 use crate::start::StartError;
 use crate::{App, http, jobs, listener};
+
+/// How long the jobs may take for their last turns. They wait for nothing but the database and the palm
+/// server, and what they leave is taken up by the next process.
+const LAST_TURNS: Duration = Duration::from_secs(5);
 
 /// Runs the server until SIGTERM or SIGINT, or until the first server certificate was uploaded.
 ///
@@ -111,13 +117,16 @@ impl Server {
     }
 
     /// Waits until running requests have finished, then the jobs, which take up what those left, and
-    /// closes the database. Cancel [`App::shutdown`] first.
+    /// closes the database: each for a bounded time, so that a database that no longer answers holds up
+    /// no end. Cancel [`App::shutdown`] first.
     pub async fn join(self) {
         self.listeners.close();
         self.listeners.wait().await;
         self.app.drained.cancel();
         self.jobs.close();
-        self.jobs.wait().await;
+        if timeout(LAST_TURNS, self.jobs.wait()).await.is_err() {
+            tracing::warn!(jobs = self.jobs.len(), "jobs were cut at the end");
+        }
         self.app.store.close().await;
         tracing::info!("stopped");
     }

@@ -45,6 +45,7 @@ const TESTS: &[InstallationTest] = tests![
     a_server_on_postgresql_needs_a_data_key,
     replicas_serve_on_when_a_later_release_migrates_and_none_starts,
     a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up,
+    a_commit_that_no_standby_confirms_is_told_in_time_and_holds_up_no_end,
     months_are_archived_verified_and_their_partitions_dropped,
     the_row_that_was_edited_is_named,
     what_shards_by_tenant_is_what_the_page_about_scale_says,
@@ -292,6 +293,27 @@ fn a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up(installati
         wait_until(is_denied).await;
         app.shutdown.cancel();
         server.join().await;
+    });
+}
+
+fn a_commit_that_no_standby_confirms_is_told_in_time_and_holds_up_no_end(
+    installation: &Installation,
+) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    // One that no test drops at its end: that would wait for the standby as well.
+    let url = cluster.url("postgres");
+    let variables = [("DATABASE_URL", &*url), KEYS];
+    story(async {
+        let mut platform = Platform::first_run_with(&variables).await;
+        cluster.set(&[("synchronous_standby_names", "gone")]);
+        let tenant = json!({"tenant_id": "acme", "name": "Acme"});
+        let made = platform.admin.post("/v1/admin/tenants", tenant).await;
+        assert_eq!(made.status, 503, "{}", made.text);
+        let ready = platform.api().get("/readyz").await;
+        assert_eq!(ready.status, 503, "{}", ready.text);
+        platform.process.signal("TERM");
+        wait_until(|| platform.process.has_ended()).await;
+        assert_eq!(platform.process.exit(), harness::Exit::success());
     });
 }
 

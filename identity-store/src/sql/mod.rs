@@ -57,9 +57,11 @@ mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rand_core::CryptoRng;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 pub use database::PoolOptions;
@@ -75,6 +77,10 @@ use encrypted::Sealer;
 use pair_group::PairingQueue;
 use query::query;
 use tx::Isolation;
+
+/// How long a store waits at its end for what is under way. A database that does not answer by then is
+/// left: what was not answered may be committed, or not.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How often a transaction is tried that meets another.
 const TRIES: u32 = 10;
@@ -252,8 +258,13 @@ impl Store for SqlStore {
     }
 
     async fn close(&self) {
-        self.shared.transactions.close();
-        self.shared.transactions.wait().await;
-        self.shared.database.close().await;
+        let closing = async {
+            self.shared.transactions.close();
+            self.shared.transactions.wait().await;
+            self.shared.database.close().await;
+        };
+        if timeout(CLOSING, closing).await.is_err() {
+            tracing::warn!("the database was left without an answer to what was under way");
+        }
     }
 }

@@ -89,6 +89,7 @@ pub trait Store:
     /// and which transactions end.
     fn observe(&self, observer: Arc<dyn StoreObserver>);
 
-    /// Ends open transactions and closes the connections.
+    /// Ends open transactions and closes the connections. What the database does not answer within a few
+    /// seconds is left as it is.
     async fn close(&self);
 }

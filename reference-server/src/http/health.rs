@@ -1,6 +1,7 @@
 //! Health, readiness, version and metrics (contract §13).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+
+/// How long the database has to answer before it counts as down: whoever asks does not wait for ever.
+const ANSWER: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -173,10 +177,14 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn database(app: &App) -> Status {
-    match app.store.check().await {
-        Ok(()) => Status::Up,
-        Err(error) => {
+    match tokio::time::timeout(ANSWER, app.store.check()).await {
+        Ok(Ok(())) => Status::Up,
+        Ok(Err(error)) => {
             tracing::warn!(%error, "the database is not ready");
+            Status::Down
+        }
+        Err(_) => {
+            tracing::warn!("the database does not answer");
             Status::Down
         }
     }
