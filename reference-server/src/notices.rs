@@ -65,8 +65,9 @@ impl StoreObserver for Notices {
             }
             Notice::Deaf => self.is_deaf.store(true, Ordering::Relaxed),
             Notice::Lost => {
-                self.is_deaf.store(false, Ordering::Relaxed);
-                self.restarted.store(true, Ordering::Relaxed);
+                if self.is_deaf.swap(false, Ordering::Relaxed) {
+                    self.restarted.store(true, Ordering::Relaxed);
+                }
                 self.everything();
             }
             _ => self.everything(),
