@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::EXPECT;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
 use identity_mtls::tower::DeviceIdentityLayer;
 use identity_mtls::{Accepted, LiveConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -136,7 +137,7 @@ where
     response
 }
 
-/// Runs a connection to its end.
+/// Serves a connection in its protocol.
 async fn drive<I, S>(
     app: &App,
     protocol: Protocol,
@@ -153,12 +154,28 @@ async fn drive<I, S>(
             Future: Send + 'static,
         > + Send,
 {
+    let stream = TokioIo::new(stream);
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1().serve_connection(stream, service);
+            to_its_end(app, connection, live, requested).await;
+        }
+        Protocol::Http2 => {
+            let connection = http2().serve_connection(stream, service);
+            to_its_end(app, connection, live, requested).await;
+        }
+    }
+}
+
+/// Runs a connection to its end.
+async fn to_its_end(
+    app: &App,
+    connection: impl GracefulConnection<Error = hyper::Error>,
+    live: Option<LiveConnection>,
+    requested: Arc<AtomicBool>,
+) {
     // On the heap, once: inside the task it would be there for each of the calls it is handed through.
-    let mut connection = Box::pin(
-        builder(protocol)
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned(),
-    );
+    let mut connection = Box::pin(connection);
     let grace = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = app.shutdown.cancelled() => super::DRAIN_TIME,
@@ -190,25 +207,25 @@ async fn silence(requested: &AtomicBool) {
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
     }
 }
 
-fn builder(protocol: Protocol) -> Builder<TokioExecutor> {
-    let mut builder = match protocol {
-        Protocol::Http1 => Builder::new(TokioExecutor::new()).http1_only(),
-        Protocol::Http2 => Builder::new(TokioExecutor::new()).http2_only(),
-    };
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
     builder
-        .http2()
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST)
