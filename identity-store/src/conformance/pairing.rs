@@ -7,7 +7,7 @@ use super::fixtures::{CODE_LIFE, ENROLL_LEFT, VALIDITY, World, at};
 use super::witness::Told;
 use crate::{
     CertificateRecord, Conflict, DenialReason, DeviceStatus, Issuance, IssuancePurpose, PairDevice,
-    Paired, RenewDevice,
+    Paired, PairingCandidate, RenewDevice,
 };
 
 pub async fn a_code_is_looked_up_while_it_is_good(world: World) {
@@ -17,9 +17,14 @@ pub async fn a_code_is_looked_up_while_it_is_good(world: World) {
         let found = world.store.pairing_candidate(code, at(seconds)).await;
         found.unwrap()
     };
-    let found = candidate(&code, CODE_LIFE - 1).await.unwrap();
-    assert_eq!(found.device, world.device(&identity).await);
-    assert_eq!(found.spent_on, None);
+    let tenant = world.store.tenant(&tenant_id).await.unwrap().unwrap();
+    let expected = PairingCandidate {
+        identity,
+        tenant_status: tenant.status,
+        tenant_config: tenant.config,
+        spent_on: None,
+    };
+    assert_eq!(candidate(&code, CODE_LIFE - 1).await, Some(expected));
     assert_eq!(candidate(&code, CODE_LIFE).await, None);
     let unknown = PairingCodeHash::from_bytes(world.digest());
     assert_eq!(candidate(&unknown, 0).await, None);
@@ -334,7 +339,7 @@ pub async fn a_code_that_is_in_use_is_not_given_out_twice(world: World) {
         })
         .await;
     let candidate = world.store.pairing_candidate(&own, at(0)).await.unwrap();
-    assert_eq!(candidate.unwrap().device.identity, identity);
+    assert_eq!(candidate.unwrap().identity, identity);
 }
 
 pub async fn a_spent_code_ends_with_a_renewal_or_a_revocation(world: World) {

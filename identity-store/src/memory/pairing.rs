@@ -40,8 +40,13 @@ impl State {
         now: OffsetDateTime,
     ) -> Option<PairingCandidate> {
         let device = self.row_of_code(code_hash, now)?.at(now);
-        let spent_on = device.certificate.clone();
-        Some(PairingCandidate { device, spent_on })
+        let tenant = self.tenants.get(device.identity.tenant_id())?;
+        Some(PairingCandidate {
+            tenant_status: tenant.status,
+            tenant_config: tenant.config.clone(),
+            spent_on: device.certificate,
+            identity: device.identity,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use identity_pki::{DeviceIdentity, PairingCodeHash, SerialNumber, TbsSha256};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{CertificateRecord, DeniedCertificate, TenantStatus};
+use super::{CertificateRecord, DeniedCertificate, TenantConfig, TenantStatus};
 
 /// A device.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,7 +161,11 @@ impl DeviceFilter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairingCandidate {
     /// The device that the code was given out for.
-    pub device: Device,
+    pub identity: DeviceIdentity,
+    /// Whether its tenant's callers are served.
+    pub tenant_status: TenantStatus,
+    /// Its tenant's settings.
+    pub tenant_config: TenantConfig,
     /// The certificate that the code was spent on already.
     pub spent_on: Option<CertificateRecord>,
 }

@@ -139,10 +139,7 @@ impl DeviceStore for SqlStore {
         code_hash: &PairingCodeHash,
         now: OffsetDateTime,
     ) -> Result<Option<PairingCandidate>> {
-        self.read("pairing_candidate", async |conn| {
-            pairing::candidate(conn, code_hash, now).await
-        })
-        .await
+        self.look_up_in_a_group((*code_hash, now)).await
     }
 
     async fn pair_device(&self, change: Change, new: PairDevice) -> Result<Paired> {

@@ -8,6 +8,7 @@ mod attempts;
 mod audit;
 mod audit_archive;
 mod cancel;
+mod candidates;
 mod certificates;
 mod challenge_rows;
 mod challenges;
@@ -24,6 +25,7 @@ mod devices;
 mod encrypted;
 mod erasures;
 mod fault;
+mod group;
 mod idempotency;
 mod leases;
 mod lock;
@@ -71,10 +73,10 @@ pub use schema::Migrate;
 use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
-use crate::{Crypter, Notice, Origin, Result, Store, StoreObserver};
+use crate::{Crypter, Device, Notice, Origin, Result, Store, StoreObserver};
 use database::Database;
 use encrypted::Sealer;
-use pair_group::PairingQueue;
+use group::Group;
 use query::query;
 use tx::Isolation;
 
@@ -100,6 +102,8 @@ pub struct SqlStore {
     shared: Arc<Shared>,
     /// Keys the digests of console users' addresses.
     addresses: Arc<LookupKey>,
+    pairings: Group<pair_group::Request, Option<Device>>,
+    look_ups: Group<candidates::LookUp, candidates::Found>,
 }
 
 /// What transactions share.
@@ -110,7 +114,6 @@ struct Shared {
     entropy: Entropy,
     tries: u32,
     observers: Arc<Observers>,
-    pairings: PairingQueue,
     /// Whether the database failed in a transaction since it was last seen to take a write.
     failed: AtomicBool,
     /// The transactions under way, also those whose callers went away.
@@ -178,7 +181,6 @@ impl SqlStore {
             entropy,
             tries,
             observers,
-            pairings: PairingQueue::default(),
             failed: AtomicBool::new(false),
             transactions: TaskTracker::new(),
         });
@@ -190,7 +192,15 @@ impl SqlStore {
             })
         });
         let addresses = Arc::new(admitted.await?);
-        Ok(Self { shared, addresses })
+        let (pairs, looks_up) = (Arc::clone(&shared), Arc::clone(&shared));
+        Ok(Self {
+            pairings: Group::start(move |group| pair_group::pair_group(Arc::clone(&pairs), group)),
+            look_ups: Group::start(move |group| {
+                candidates::look_up_group(Arc::clone(&looks_up), group)
+            }),
+            shared,
+            addresses,
+        })
     }
 
     /// Brings the database that `database_url` names to the newest schema. Running it again, or twice

@@ -1,24 +1,21 @@
 //! Pairings that come at once are committed together: one transaction, a few statements, one flush to
-//! the disk for all of them. Whoever has the turn takes along all that wait.
+//! the disk for all of them.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use identity_pki::DeviceIdentity;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
-use super::SqlStore;
 use super::column::{Columns, json, ms};
 use super::device_rows;
 use super::fault::Step;
+use super::group::Grouped;
 use super::query::{Sql, query};
 use super::tx::{Isolation, Tx};
+use super::{Shared, SqlStore};
 use crate::posting::{Posting, posting, to_millisecond};
 use crate::{Chain, Change, Device, Event, PairDevice, Paired, Result};
-
-/// The most that are committed together.
-const GROUP: usize = 64;
 
 /// The list of pairings as rows.
 macro_rules! pairings {
@@ -127,52 +124,17 @@ impl<'a> Listed<'a> {
 }
 
 /// Who asks for what.
-type Request = Arc<(Change, PairDevice)>;
+pub(super) type Request = Arc<(Change, PairDevice)>;
 
-/// The pairings that wait for their turn.
-#[derive(Debug, Default)]
-pub(super) struct PairingQueue {
-    waiting: Mutex<Vec<Waiting>>,
-    turn: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    request: Request,
-    /// The device, or nothing: what is to be answered is found out alone.
-    paired: oneshot::Sender<Option<Device>>,
-}
-
-impl PairingQueue {
-    fn enter(&self, request: Request) -> oneshot::Receiver<Option<Device>> {
-        let (paired, answer) = oneshot::channel();
-        self.waiting().push(Waiting { request, paired });
-        answer
-    }
-
-    /// The next group, in which no code, device or key is twice; the others wait on.
-    fn next_group(&self) -> Vec<Waiting> {
-        let (mut seen, mut group, mut later) = (HashSet::new(), Vec::new(), Vec::new());
-        let mut waiting = self.waiting();
-        for one in waiting.drain(..) {
-            let pairing = &one.request.1;
-            let keys = [
-                *pairing.code_hash.as_bytes(),
-                *pairing.certificate.spki_sha256.as_bytes(),
-            ];
-            if group.len() < GROUP && keys.iter().all(|key| !seen.contains(key)) {
-                seen.extend(keys);
-                group.push(one);
-            } else {
-                later.push(one);
-            }
-        }
-        *waiting = later;
-        group
-    }
-
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Grouped for Request {
+    /// The code stands for its device.
+    fn keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        let pairing = &self.1;
+        let keys = [
+            pairing.code_hash.as_bytes(),
+            pairing.certificate.spki_sha256.as_bytes(),
+        ];
+        keys.into_iter().copied()
     }
 }
 
@@ -185,13 +147,7 @@ impl SqlStore {
     ) -> Result<Paired> {
         change.at = to_millisecond(change.at);
         let request = Arc::new((change, pairing));
-        let store = self.clone();
-        let waits = Arc::clone(&request);
-        let paired = self.shared.run(
-            "pair_device",
-            async move { Ok(store.take_turns(waits).await) },
-        );
-        match paired.await? {
+        match self.pairings.join(Arc::clone(&request)).await.flatten() {
             Some(device) => Ok(Paired::Now(Box::new(device))),
             None => {
                 let (change, pairing) = Arc::unwrap_or_clone(request);
@@ -199,45 +155,25 @@ impl SqlStore {
             }
         }
     }
+}
 
-    /// Waits until somebody has taken this pairing along, or takes along whoever waits.
-    async fn take_turns(&self, request: Request) -> Option<Device> {
-        let queue = &self.shared.pairings;
-        let mut answer = queue.enter(request);
-        loop {
-            tokio::select! {
-                biased;
-                answered = &mut answer => return answered.ok().flatten(),
-                _turn = queue.turn.lock() => self.pair_group(queue.next_group()).await,
-            }
-        }
-    }
-
-    /// Commits a group. Who cannot be told to be paired now is to find out alone why.
-    async fn pair_group(&self, group: Vec<Waiting>) {
-        let (requests, answers): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|waiting| (waiting.request, waiting.paired))
-            .unzip();
-        let identities: Vec<DeviceIdentity> = requests
-            .iter()
-            .map(|request| request.1.certificate.identity.clone())
-            .collect();
-        let requests: Arc<[Request]> = requests.into();
-        let paired = self
-            .run_tx("pair_devices", Isolation::ReadCommitted, move |tx| {
-                Box::pin(async move { pair(tx, &requests).await })
-            })
-            .await;
-        let mut paired = paired.unwrap_or_else(|error| {
-            tracing::debug!(%error, "pairings are tried one by one");
-            HashMap::new()
-        });
-        for (identity, answer) in identities.iter().zip(answers) {
-            // Nobody waits any more where the process ends.
-            let _ = answer.send(paired.remove(identity));
-        }
-    }
+/// Commits a group. Who cannot be told to be paired now is to find out alone why.
+pub(super) async fn pair_group(
+    shared: Arc<Shared>,
+    requests: Vec<Request>,
+) -> Option<Vec<Option<Device>>> {
+    let requests: Arc<[Request]> = requests.into();
+    let group = Arc::clone(&requests);
+    let paired = shared
+        .run_tx("pair_devices", Isolation::ReadCommitted, move |tx| {
+            Box::pin(async move { pair(tx, &group).await })
+        })
+        .await;
+    let mut paired = paired
+        .inspect_err(|error| tracing::debug!(%error, "pairings are tried one by one"))
+        .ok()?;
+    let device = |request: &Request| paired.remove(&request.1.certificate.identity);
+    Some(requests.iter().map(device).collect())
 }
 
 /// Pairs those whose codes are good; returns their devices.

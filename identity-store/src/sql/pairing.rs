@@ -14,12 +14,11 @@ use super::query::query;
 use super::tx::ChangeTx;
 use crate::{
     Chain, Conflict, DenialReason, Device, DeviceStatus, Event, IssuancePurpose, PairDevice,
-    Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Revocation,
+    Paired, PairingOffer, RenewDevice, Renewed, Revocation,
 };
 
 /// A code counts before the moment at which it expires, spent or not.
-pub(super) const BY_CODE: &str =
-    select!("WHERE d.pairing_code_hash = $1 AND d.pairing_expires_at > $2");
+const BY_CODE: &str = select!("WHERE d.pairing_code_hash = $1 AND d.pairing_expires_at > $2");
 
 const CONSUME: &str = "
     UPDATE devices SET status = 'paired', active_serial = $5, paired_at = $2, info = $6
@@ -57,18 +56,6 @@ async fn by_code(
         .fetch_optional(conn)
         .await?;
     Ok(row.map(|row| device_rows::read(&row, now)).transpose()?)
-}
-
-pub(super) async fn candidate(
-    conn: &mut Connection,
-    code_hash: &PairingCodeHash,
-    now: OffsetDateTime,
-) -> Step<Option<PairingCandidate>> {
-    let device = by_code(conn, code_hash, now).await?;
-    Ok(device.map(|device| PairingCandidate {
-        spent_on: device.certificate.clone(),
-        device,
-    }))
 }
 
 pub(super) async fn pair(tx: &mut ChangeTx<'_>, pairing: &PairDevice) -> Step<Paired> {

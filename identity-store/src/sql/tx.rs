@@ -153,6 +153,18 @@ impl Shared {
                 source: Box::new(ended),
             })?
     }
+
+    /// Runs `work` on a connection that reads what was committed last.
+    pub(super) async fn read<T, W>(&self, name: &'static str, work: W) -> Result<T>
+    where
+        W: AsyncFnOnce(&mut Connection) -> Step<T>,
+    {
+        let read = async {
+            let mut connection = self.database.reader().await?;
+            work(&mut connection).await
+        };
+        read.await.map_err(|fault: Fault| fault.named(name))
+    }
 }
 
 impl SqlStore {
@@ -197,16 +209,12 @@ impl SqlStore {
         .await
     }
 
-    /// Runs `work` on a connection that reads what was committed last.
+    /// As [`Shared::read`].
     pub(super) async fn read<T, W>(&self, name: &'static str, work: W) -> Result<T>
     where
         W: AsyncFnOnce(&mut Connection) -> Step<T>,
     {
-        let read = async {
-            let mut connection = self.shared.database.reader().await?;
-            work(&mut connection).await
-        };
-        read.await.map_err(|fault: Fault| fault.named(name))
+        self.shared.read(name, work).await
     }
 }
 

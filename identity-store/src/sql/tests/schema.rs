@@ -2,8 +2,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{File, entropy, readers, waiting_device, writer};
 use crate::sql::{
-    Migrate, SqlStore, attempts, audit, certificates, challenge_rows, clients, denied, device_rows,
-    erasures, operators, pairing, seal, seen, sessions,
+    Migrate, SqlStore, attempts, audit, candidates, certificates, challenge_rows, clients, denied,
+    device_rows, erasures, operators, seal, seen, sessions,
 };
 use crate::{DeviceStore as _, Error, Store as _};
 
@@ -155,6 +155,7 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         attempts::DECIDED.sqlite,
         audit::OUTBOX,
         audit::SEALED,
+        candidates::CANDIDATES.sqlite,
         certificates::KEY,
         challenge_rows::OPEN_AT_DEVICE,
         challenge_rows::OVERDUE.sqlite,
@@ -162,7 +163,6 @@ async fn what_every_request_asks_is_answered_by_an_index() {
         clients::ONE.sqlite,
         device_rows::STANDING,
         operators::BY_EMAIL,
-        pairing::BY_CODE,
         seal::HEADS.sqlite,
         seal::SEAL.sqlite,
         seen::NOTE.sqlite,

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use identity_pki::{DeviceId, DeviceIdentity, PairingCode, PairingCodeHash};
+use identity_pki::{DeviceId, PairingCode, PairingCodeHash};
 use identity_store::{
     Actor, CertificateRecord, Chain, Conflict, DeviceInfo, DeviceStatus, Error, Event, PairDevice,
-    Paired, PairingCandidate, Tenant, TenantStatus,
+    Paired, PairingCandidate, TenantStatus,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -77,13 +77,16 @@ pub(super) async fn pair(
     let Some((code_hash, candidate)) = look_up(&app, &context, &pairing_code).await? else {
         return Err(wrong_code(&app, &context).await);
     };
-    let tenant = active_tenant(&app, &candidate.device.identity).await?;
-    let policy = DevicePolicy::of(&tenant.config);
+    match candidate.tenant_status {
+        TenantStatus::Active => {}
+        TenantStatus::Suspended => return Err(tenant_suspended()),
+    }
+    let policy = DevicePolicy::of(&candidate.tenant_config);
     let paired = match candidate.spent_on {
         Some(certificate) if certificate.spki_sha256 == csr.spki_sha256() => certificate,
         Some(_) => return Err(wrong_code(&app, &context).await),
         None => {
-            let identity = &candidate.device.identity;
+            let identity = &candidate.identity;
             let certificate = issued::issue(&app, &csr, identity, policy, context.now)?;
             let pairing = PairDevice {
                 code_hash,
@@ -139,15 +142,6 @@ async fn look_up(
     let hash = code.lookup_hash(&app.pairing_pepper);
     let candidate = app.store.pairing_candidate(&hash, context.now).await?;
     Ok(candidate.map(|candidate| (hash, candidate)))
-}
-
-async fn active_tenant(app: &App, identity: &DeviceIdentity) -> Result<Tenant, Problem> {
-    let tenant = app.store.tenant(identity.tenant_id()).await?;
-    let tenant = tenant.ok_or_else(|| Problem::internal("a device's tenant is gone"))?;
-    match tenant.status {
-        TenantStatus::Active => Ok(tenant),
-        TenantStatus::Suspended => Err(tenant_suspended()),
-    }
 }
 
 /// Consumes the code. The certificate that comes back is the device's, and not always the one that
