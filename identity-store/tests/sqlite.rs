@@ -34,6 +34,12 @@ async fn devices_are_paired_together_and_each_gets_its_own_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_code_pairs_nothing_beside_its_successor() {
+    let (store, _directory) = store().await;
+    together::a_replaced_code_pairs_nothing_beside_its_successor(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_to_the_rows_is_found_at_the_right_one() {
     let (store, directory) = store().await;
     let file = directory.path().join("identity.db");

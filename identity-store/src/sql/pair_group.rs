@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use identity_pki::DeviceIdentity;
+use identity_pki::SerialNumber;
 use serde::Serialize;
 
 use super::column::{Columns, json, ms};
@@ -52,7 +52,7 @@ macro_rules! consume {
                 AND pairing_code_hash = p.code_hash AND status = 'pending_pairing'
                 AND pairing_expires_at > p.moment
                 AND NOT EXISTS (SELECT 1 FROM issued_certificates c WHERE c.spki_sha256 = p.spki)
-              RETURNING tenant_id, device_id, name, location, device_class, bound_product,
+              RETURNING active_serial, tenant_id, device_id, name, location, device_class, bound_product,
                         bound_action, tags, status, info, pairing_expires_at, paired_at, revoked_at,
                         revoked_by, last_seen_at, created_at"
         )
@@ -172,22 +172,23 @@ pub(super) async fn pair_group(
     let mut paired = paired
         .inspect_err(|error| tracing::debug!(%error, "pairings are tried one by one"))
         .ok()?;
-    let device = |request: &Request| paired.remove(&request.1.certificate.identity);
+    let device = |request: &Request| paired.remove(&request.1.certificate.serial);
     Some(requests.iter().map(device).collect())
 }
 
-/// Pairs those whose codes are good; returns their devices.
-async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<DeviceIdentity, Device>> {
+/// Pairs those whose codes are good; returns their devices by what each was paired with. Two requests
+/// may be for one device, whose code was replaced between them: one of the codes is good.
+async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<SerialNumber, Device>> {
     let consumed = query(CONSUME)
         .bind(list(requests.iter())?)
         .fetch_all(tx.conn())
         .await?;
     let mut rows = HashMap::new();
     for row in &consumed {
-        rows.insert(Columns::of(row, "devices").identity()?, row);
+        rows.insert(Columns::of(row, "devices").serial("active_serial")?, row);
     }
     let paired = || {
-        let is_paired = |request: &&Request| rows.contains_key(&request.1.certificate.identity);
+        let is_paired = |request: &&Request| rows.contains_key(&request.1.certificate.serial);
         requests.iter().filter(is_paired)
     };
     query(ISSUE)
@@ -208,9 +209,9 @@ async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<DeviceIdentity,
     tx.post_all(&postings).await?;
     let device = |request: &Request| {
         let certificate = request.1.certificate.clone();
-        let identity = certificate.identity.clone();
-        let device = device_rows::read_alone(rows[&identity], Some(certificate), request.0.at)?;
-        Ok((identity, device))
+        let serial = certificate.serial;
+        let device = device_rows::read_alone(rows[&serial], Some(certificate), request.0.at)?;
+        Ok((serial, device))
     };
     Ok(paired().map(device).collect::<Result<_>>()?)
 }

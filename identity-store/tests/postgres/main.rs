@@ -54,6 +54,7 @@ const TESTS: &[(&str, Test)] = tests![
     stalled::a_purge_that_goes_on_late_forgets_nothing_live,
     notices::a_change_is_heard_in_another_process_and_in_its_own_once,
     pairings::devices_are_paired_together_and_each_gets_its_own_answer,
+    pairings::a_replaced_code_pairs_nothing_beside_its_successor,
 ];
 
 mod pairings {
@@ -64,6 +65,11 @@ mod pairings {
     ) {
         let store = open(&database).await;
         together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+    }
+
+    pub(super) async fn a_replaced_code_pairs_nothing_beside_its_successor(database: Database) {
+        let store = open(&database).await;
+        together::a_replaced_code_pairs_nothing_beside_its_successor(&store).await;
     }
 }
 

@@ -15,7 +15,7 @@ use identity_pki::{
 };
 use identity_store::{
     Actor, AuditStore as _, CertificateRecord, CertificateStore as _, Chain, Change, Conflict,
-    DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, Origin, PairDevice, Paired,
+    Device, DeviceInfo, DeviceStore as _, Error, NewDevice, Notice, Origin, PairDevice, Paired,
     PairingOffer, SqlStore, Store as _, StoreObserver, TenantStore as _, Transaction,
     TransactionEnd, UnreadableValue,
 };
@@ -67,10 +67,14 @@ fn waiting(n: u8) -> NewDevice {
         location: None,
         binding: DeviceBinding::new(DeviceClass::PersonalScanner, None, None).unwrap(),
         tags: [].into(),
-        pairing: PairingOffer {
-            code_hash: code(n),
-            expires_at: NOW + Duration::minutes(5),
-        },
+        pairing: offer(n),
+    }
+}
+
+fn offer(n: u8) -> PairingOffer {
+    PairingOffer {
+        code_hash: code(n),
+        expires_at: NOW + Duration::minutes(5),
     }
 }
 
@@ -152,4 +156,47 @@ pub(crate) async fn devices_are_paired_together_and_each_gets_its_own_answer(sto
         .filter(|sealed| sealed.row.action == "device_paired")
         .count();
     assert_eq!(told, usize::from(DEVICES) - 2);
+}
+
+/// A code is replaced between its look-up and the pairing: it pairs nothing, in whatever order it comes
+/// beside its successor.
+pub(crate) async fn a_replaced_code_pairs_nothing_beside_its_successor(store: &SqlStore) {
+    const BUSY: u8 = 0;
+    let created = store.create_tenant(change(), acme(), "Acme".to_owned());
+    created.await.unwrap();
+    store.create_device(change(), waiting(BUSY)).await.unwrap();
+    for (n, replaced_first) in [(1, true), (2, false)] {
+        store.create_device(change(), waiting(n)).await.unwrap();
+        let by_replaced = pairing(n, n);
+        let mut by_successor = pairing(n, n + 100);
+        by_successor.code_hash = code(n + 100);
+        let replaced = by_replaced.certificate.serial;
+        let successor = by_successor.certificate.serial;
+        let identity = device(n);
+        let replaced_code = store.issue_pairing_code(change(), &identity, offer(n + 100), false);
+        replaced_code.await.unwrap();
+        // While this is committed, both others wait for the next group.
+        let busy = store.pair_device(change(), pairing(BUSY, BUSY + n + 50));
+        let by_replaced = store.pair_device(change(), by_replaced);
+        let by_successor = store.pair_device(change(), by_successor);
+        let (refused, paired) = if replaced_first {
+            let (_, refused, paired) = tokio::join!(busy, by_replaced, by_successor);
+            (refused, paired)
+        } else {
+            let (_, paired, refused) = tokio::join!(busy, by_successor, by_replaced);
+            (refused, paired)
+        };
+        assert!(
+            matches!(refused, Err(Error::Conflict(Conflict::PairingCodeInvalid))),
+            "{refused:?}"
+        );
+        let serial = |device: Device| device.certificate.unwrap().serial;
+        match paired.unwrap() {
+            Paired::Now(device) => assert_eq!(serial(*device), successor),
+            other => panic!("{other:?}"),
+        }
+        let active = store.device(&device(n), NOW).await.unwrap().unwrap();
+        assert_eq!(serial(active), successor);
+        assert_eq!(store.issuance(&replaced).await.unwrap(), None);
+    }
 }
