@@ -71,7 +71,7 @@ pub(crate) async fn connections_to_the_database_that_are_cut_cost_nothing() {
 pub(crate) async fn a_commit_whose_answer_is_lost_is_not_lost() {
     let mut stage = Stage::on(Backend::Postgres, 1).await;
     let workload = Workload::start(&stage, 2, 2);
-    for _ in 0..rounds(8) {
+    for _ in 0..rounds(5) {
         stage.link(0).lose_answers_to(Some(b"COMMIT"));
         requests_are_refused(&stage, 2).await;
         stage.link(0).lose_answers_to(None);
