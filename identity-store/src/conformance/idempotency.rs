@@ -107,18 +107,23 @@ pub async fn an_answer_without_a_reservation_is_not_kept(world: World) {
 
 pub async fn a_key_is_given_back_unanswered(world: World) {
     let key = world.request_key();
+    let release = async |key, lease_until| world.store.release(key, lease_until).await.unwrap();
     world.reserve_at(key, BODY, 0).await;
-    world.store.release(key).await.unwrap();
+    release(key, at(60)).await;
     assert_eq!(
         world.reserve_at(key, OTHER_BODY, 1).await,
         Reservation::Fresh
     );
+    // The first request once more, whose key is another's now.
+    release(key, at(60)).await;
+    let again = world.reserve_at(key, OTHER_BODY, 2).await;
+    assert_eq!(again, Reservation::InProgress);
     let kept = answer(key, 200);
     world.store.keep_answer(kept.clone()).await.unwrap();
-    world.store.release(key).await.unwrap();
-    let again = world.reserve_at(key, OTHER_BODY, 2).await;
+    release(key, at(61)).await;
+    let again = world.reserve_at(key, OTHER_BODY, 3).await;
     assert_eq!(again, Reservation::Answered(kept));
-    world.store.release(world.request_key()).await.unwrap();
+    release(world.request_key(), at(60)).await;
 }
 
 pub async fn a_purge_takes_what_is_past_its_time(world: World) {
@@ -169,7 +174,7 @@ pub async fn a_run_whose_key_was_given_back_does_not_commit(world: World) {
     world.tenant("acme").await;
     let key = world.request_key();
     world.reserve_at(key, BODY, 0).await;
-    world.store.release(key).await.unwrap();
+    world.store.release(key, at(60)).await.unwrap();
     let run = world.rename("Late", answer(key, 201)).await.unwrap_err();
     assert!(
         matches!(run, crate::Error::Conflict(Conflict::RequestAnswered)),

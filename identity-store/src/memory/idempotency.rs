@@ -39,9 +39,10 @@ impl IdempotencyStore for MemoryStore {
         Ok(())
     }
 
-    async fn release(&self, key: IdempotencyKey) -> Result<()> {
+    async fn release(&self, key: IdempotencyKey, lease_until: OffsetDateTime) -> Result<()> {
         let answers = &mut self.state().answers;
-        answers.retain(|held, reserved| *held != key || reserved.answer.is_some());
+        let waits = |it: &ReservedKey| it.answer.is_none() && it.lease_until == lease_until;
+        answers.retain(|held, reserved| *held != key || !waits(reserved));
         Ok(())
     }
 

@@ -25,7 +25,8 @@ const ANSWER: &str = "
     UPDATE idempotent_answers SET status = $2, body = $3
     WHERE request_key = $1 AND status IS NULL";
 const RELEASE: &str = "
-    DELETE FROM idempotent_answers WHERE request_key = $1 AND status IS NULL";
+    DELETE FROM idempotent_answers
+    WHERE request_key = $1 AND status IS NULL AND lease_until = $2";
 const RELEASE_ALL: &str = "DELETE FROM idempotent_answers WHERE status IS NULL";
 const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
 
@@ -135,10 +136,10 @@ impl IdempotencyStore for SqlStore {
         .await
     }
 
-    async fn release(&self, key: IdempotencyKey) -> Result<()> {
+    async fn release(&self, key: IdempotencyKey, lease_until: OffsetDateTime) -> Result<()> {
         self.run_tx("release", Isolation::ReadCommitted, move |tx| {
             Box::pin(async move {
-                let query = query(RELEASE).bind(&key.0[..]);
+                let query = query(RELEASE).bind(&key.0[..]).bind(ms(lease_until));
                 query.execute(tx.conn()).await?;
                 Ok(())
             })

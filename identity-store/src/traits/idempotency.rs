@@ -25,8 +25,10 @@ pub trait IdempotencyStore: Send + Sync {
     /// reserved, or was answered, it does nothing: the first answer stays.
     async fn keep_answer(&self, answer: StoredAnswer) -> Result<()>;
 
-    /// Gives a key back unanswered. One that was answered stays so.
-    async fn release(&self, key: IdempotencyKey) -> Result<()>;
+    /// Gives a key back unanswered that was reserved until `lease_until`; also when nobody knows whether
+    /// it was, since the answer to [`reserve`](Self::reserve) was lost. One that was answered, or
+    /// that another request reserved, stays so.
+    async fn release(&self, key: IdempotencyKey, lease_until: OffsetDateTime) -> Result<()>;
 
     /// Gives every key back that is unanswered; returns how many. For a process that has the database
     /// for itself and starts: who reserved them died.

@@ -1,5 +1,7 @@
 //! `Idempotency-Key` (contract §1): a repeated request gets the answer of the first.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -132,7 +134,13 @@ where
         return work(Keep(None)).await.map(Answer::into_response);
     };
     let key = scoped(actor, &context.route, header);
-    if let Some(replay) = reserve(app, context, key, body_sha256).await? {
+    let reserved = reserve(app, context, key, body_sha256).await;
+    if let Err(problem) = &reserved
+        && problem.code().status().is_server_error()
+    {
+        give_back(app, context, key);
+    }
+    if let Some(replay) = reserved? {
         return Ok(replay);
     }
     match work(Keep(Some(key))).await {
@@ -176,6 +184,17 @@ async fn reserve(
     }
 }
 
+/// Whether the key was taken nobody knows: whoever repeats the request is not to wait for that long. Nor is
+/// the answer to wait for a database that does not answer.
+fn give_back(app: &App, context: &RequestContext, key: IdempotencyKey) {
+    let (store, lease) = (Arc::clone(&app.store), context.now + LEASE);
+    tokio::spawn(async move {
+        if let Err(error) = store.release(key, lease).await {
+            tracing::debug!(%error, "a key counts until its lease is over");
+        }
+    });
+}
+
 async fn settle_refusal(
     app: &App,
     context: &RequestContext,
@@ -189,7 +208,7 @@ async fn settle_refusal(
             .keep_answer(stored(key, &Answer { status, body }))
             .await?;
     } else {
-        app.store.release(key).await?;
+        app.store.release(key, context.now + LEASE).await?;
     }
     Ok(())
 }
