@@ -196,7 +196,8 @@ fn restart_after_end(platform: &mut Platform) {
     platform.process = Process::start(directory, &address, &[(VARIABLE, OLD)]);
 }
 
-#[tokio::test]
+// Its clients say goodbye while it waits for a server's end.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ca_whose_key_is_lost_stops_issuing_and_nothing_else() {
     let mut platform = Platform::first_run_with(&[(VARIABLE, OLD)]).await;
     let operator = platform.tenant("acme").await;

@@ -159,31 +159,34 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self, prepared: &Prepared) -> Result<Answer, Failure> {
-        let (parts, body) = match self.answer(prepared).await {
-            Ok(answer) => answer.into_parts(),
-            Err(error) => return Err(self.cause(error).await),
-        };
+        let (parts, body) = self.answer(prepared).await?.into_parts();
         Ok(Answer {
             status: parts.status,
             body: body.collect().await?.to_bytes(),
         })
     }
 
-    /// Where the connection ended before the request was sent, its own error says why.
-    async fn cause(&mut self, error: hyper::Error) -> Failure {
-        match self.ended.take_if(|_| error.is_closed()) {
-            None => error.into(),
-            Some(ended) => match ended.await {
-                Ok(Ok(())) => error.into(),
-                Ok(Err(cause)) => cause.into(),
-                Err(panicked) => panicked.into(),
-            },
-        }
-    }
-
-    async fn answer(&mut self, prepared: &Prepared) -> hyper::Result<Response<Incoming>> {
-        self.requests.ready().await?;
+    async fn answer(&mut self, prepared: &Prepared) -> Result<Response<Incoming>, Failure> {
         let request = prepared.request(&self.host);
-        self.requests.send_request(request).await
+        let Self {
+            requests, ended, ..
+        } = self;
+        let connection = ended.as_mut().ok_or("the connection is over")?;
+        let answered = async {
+            requests.ready().await?;
+            requests.send_request(request).await
+        };
+        let outcome = tokio::select! {
+            biased;
+            answer = answered => match answer {
+                Err(error) if error.is_closed() => connection.await,
+                answer => return Ok(answer?),
+            },
+            // What is sent at the very moment at which the connection ends is answered by nobody.
+            outcome = &mut *connection => outcome,
+        };
+        *ended = None;
+        outcome??;
+        Err("the connection ended".into())
     }
 }
