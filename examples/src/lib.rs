@@ -5,5 +5,7 @@
 #![doc = include_str!("../../README.md")]
 
 mod alert;
+mod one_line;
 
 pub use alert::is_alert;
+pub use one_line::one_line;

@@ -243,11 +243,7 @@ async fn main() -> ExitCode {
     match run(&Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let causes = std::iter::successors(failure.source(), |&error| error.source());
-            let line = causes.fold(failure.to_string(), |line, cause| {
-                format!("{line}: {cause}")
-            });
-            eprintln!("{line}");
+            eprintln!("{}", examples::one_line(&*failure));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! Devices: registered over the interface, with keys that were made before any time is taken.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::KeyPair;
@@ -31,6 +32,16 @@ pub(crate) struct Device {
     pub(crate) device_id: String,
     /// TLS with its certificate.
     pub(crate) tls: Arc<ClientConfig>,
+}
+
+impl Device {
+    /// A replica, for this device.
+    pub(crate) fn target(&self, address: SocketAddr) -> Target {
+        Target {
+            address,
+            tls: Some(Arc::clone(&self.tls)),
+        }
+    }
 }
 
 /// Registers `count` devices, each with its key and its request.

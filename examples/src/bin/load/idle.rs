@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::Failure;
-use crate::connection::{Connection, Prepared, Target};
+use crate::connection::{Connection, Prepared};
 use crate::fleet::{self, Device};
 use crate::memory::{Memory, require_descriptors};
 use crate::platform::{Platform, Settings};
@@ -74,11 +74,9 @@ fn begin_polls(
 ) -> Result<mpsc::UnboundedReceiver<Result<(), Failure>>, Failure> {
     let (tell, told) = mpsc::unbounded_channel();
     let handshakes = Arc::new(Semaphore::new(AT_ONCE));
+    let address = platform.server()?.address;
     for (number, device) in (0_u32..).zip(devices) {
-        let target = Target {
-            tls: Some(device.tls),
-            ..platform.target()?
-        };
+        let target = device.target(address);
         let (poll, tell, handshakes) = (poll.clone(), tell.clone(), Arc::clone(&handshakes));
         tokio::spawn(async move {
             let polls = async {

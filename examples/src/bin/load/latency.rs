@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::connection::{Answer, Connection, Prepared, Target};
+use crate::connection::{Answer, Connection, Prepared};
 use crate::fleet::{self, Device};
 use crate::operator::{Operator, text};
 use crate::platform::{Platform, Settings};
@@ -168,11 +168,9 @@ impl Side {
     /// New ones, which the server has not closed because nothing came.
     async fn connections(&self) -> Result<Vec<Connection>, Failure> {
         let mut connections = Vec::new();
+        let address = self.platform.server()?.address;
         for station in &self.stations {
-            let target = Target {
-                tls: Some(station.device.tls.clone()),
-                ..self.platform.target()?
-            };
+            let target = station.device.target(address);
             connections.push(Connection::open(&target).await?);
         }
         Ok(connections)
@@ -200,10 +198,7 @@ impl Station {
         let enrolment = json!({"user_id": user, "device_id": device.device_id, "type": "right"});
         let made = tenant.post("/v1/enroll", &enrolment).await?;
         let station = Self { device, user, palm };
-        let target = Target {
-            tls: Some(station.device.tls.clone()),
-            ..platform.target()?
-        };
+        let target = station.device.target(platform.server()?.address);
         let mut connection = Connection::open(&target).await?;
         let enrolment = station.completion(&made, 0)?;
         must_end(connection.send(&enrolment).await?, "enrolled")?;

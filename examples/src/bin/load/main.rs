@@ -99,11 +99,7 @@ async fn main() -> ExitCode {
             ExitCode::from(u8::from(!rows.iter().all(Row::holds)))
         }
         Err(failure) => {
-            let causes = std::iter::successors(failure.source(), |&error| error.source());
-            let line = causes.fold(failure.to_string(), |line, cause| {
-                format!("{line}: {cause}")
-            });
-            eprintln!("{line}");
+            eprintln!("{}", examples::one_line(&*failure));
             ExitCode::FAILURE
         }
     }

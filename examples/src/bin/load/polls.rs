@@ -58,10 +58,7 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
     let server = platform.server()?.process();
     let mut own = Vec::with_capacity(options.devices);
     for device in fleet::pair(&platform, options.devices).await? {
-        let target = Target {
-            tls: Some(device.tls),
-            ..platform.target()?
-        };
+        let target = device.target(platform.server()?.address);
         own.push(Connection::open(&target).await?);
     }
     let peer = match &options.python {

@@ -1,7 +1,6 @@
 //! Revocations, one after the other: what still succeeds after the answer, and how soon the device is
 //! refused in the handshake and its connections are closed, on every replica.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -129,7 +128,7 @@ async fn revoke(
     let poll = Prepared::get("/v1/challenges/pending")?;
     let mut kept = Vec::with_capacity(platform.replicas.len());
     for replica in &platform.replicas {
-        let target = target(&device, replica.address);
+        let target = device.target(replica.address);
         let mut connection = Connection::open(&target).await?;
         connection.send(&poll).await?.must_be_ok()?;
         kept.push((target, connection));
@@ -146,13 +145,6 @@ async fn revoke(
         seen.push(ended??);
     }
     Ok(seen)
-}
-
-fn target(device: &Device, address: SocketAddr) -> Target {
-    Target {
-        address,
-        tls: Some(device.tls.clone()),
-    }
 }
 
 /// Watches one replica from the answer on.

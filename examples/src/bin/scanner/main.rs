@@ -116,7 +116,7 @@ impl Scanner {
             let pause = match self.turn().await {
                 Ok(pause) => pause,
                 Err(failure) if failure.may_pass() => {
-                    println!("{}", failure.one_line());
+                    println!("{}", examples::one_line(&failure));
                     BETWEEN_TRIES
                 }
                 Err(failure) => return Err(failure),
@@ -175,7 +175,7 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.one_line());
+            eprintln!("{}", examples::one_line(&failure));
             ExitCode::FAILURE
         }
     }

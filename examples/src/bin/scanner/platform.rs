@@ -1,6 +1,5 @@
 //! The platform, as a device sees it (the HTTP contract's §§6 and 8).
 
-use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -82,12 +81,6 @@ impl Failure {
             Self::Refused { status, .. } => !matches!(status, 401 | 403),
             Self::CertificateRefused(_) | Self::NotPaired | Self::File(_) | Self::Key(_) => false,
         }
-    }
-
-    /// The failure and its causes.
-    pub(crate) fn one_line(&self) -> String {
-        let causes = std::iter::successors(self.source(), |&error| error.source());
-        causes.fold(self.to_string(), |line, cause| format!("{line}: {cause}"))
     }
 }
 
