@@ -123,9 +123,10 @@ pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> 
 
 /// Refuses a schema that is older or newer than this program's.
 async fn check_version(conn: &mut Connection) -> Step<()> {
-    refuse_older(conn).await?;
-    match versions(conn).await? {
-        (found, known) if found > known => Err(Error::SchemaNewer { found, known }.into()),
+    let known = i64::try_from(migrations(conn).len()).unwrap_or(i64::MAX);
+    match found(conn).await? {
+        found if found < known => Err(Error::SchemaOlder { found, known }.into()),
+        found if found > known => Err(Error::SchemaNewer { found, known }.into()),
         _ => Ok(()),
     }
 }
@@ -133,16 +134,10 @@ async fn check_version(conn: &mut Connection) -> Step<()> {
 /// Refuses a schema that is older than this program's. To a program that runs already one that became
 /// newer is as good: a release's migrations leave the schema usable by the release before.
 pub(super) async fn refuse_older(conn: &mut Connection) -> Step<()> {
-    match versions(conn).await? {
-        (found, known) if found < known => Err(Error::SchemaOlder { found, known }.into()),
-        _ => Ok(()),
+    match check_version(conn).await {
+        Err(Fault::Refused(Error::SchemaNewer { .. })) => Ok(()),
+        outcome => outcome,
     }
-}
-
-/// The version that was found, and this program's.
-async fn versions(conn: &mut Connection) -> Step<(i64, i64)> {
-    let known = i64::try_from(migrations(conn).len()).unwrap_or(i64::MAX);
-    Ok((found(conn).await?, known))
 }
 
 /// The newest migration applied; 0 for an empty database.
