@@ -44,6 +44,12 @@ pub fn on_each<P: Place>(
 /// A test of what is installed, and its name.
 pub type InstallationTest = (&'static str, fn(&Installation));
 
+/// Functions as [`InstallationTest`]s of their names.
+#[macro_export]
+macro_rules! installation_tests {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+}
+
 /// `tests` on each installation, and those of `copying` where `pg_basebackup` is.
 #[must_use]
 pub fn on_installations(tests: &[InstallationTest], copying: &[InstallationTest]) -> Vec<Trial> {

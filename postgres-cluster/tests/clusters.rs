@@ -12,16 +12,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::Arguments;
-use postgres_cluster::{Cluster, Installation, InstallationTest, Server, Stop, on_installations};
+use postgres_cluster::{
+    Cluster, Installation, InstallationTest, Server, Stop, installation_tests, on_installations,
+};
 
 /// Has this program start a cluster, say where it is, and wait to be killed.
 const VICTIM: &str = "POSTGRES_CLUSTER_VICTIM";
 
-macro_rules! tests {
-    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
-}
-
-const TESTS: &[InstallationTest] = tests![
+const TESTS: &[InstallationTest] = installation_tests![
     a_stopped_cluster_comes_back_at_its_port_with_what_was_committed,
     a_killed_server_recovers_what_was_committed,
     a_cluster_ends_with_the_test_that_panics,
@@ -34,7 +32,7 @@ const TESTS: &[InstallationTest] = tests![
 ];
 
 /// Tests that need `pg_basebackup`.
-const COPYING: &[InstallationTest] = tests![
+const COPYING: &[InstallationTest] = installation_tests![
     a_standby_has_what_was_answered_and_becomes_the_primary,
     a_backup_goes_back_to_the_moment_that_was_asked_for,
 ];

@@ -21,7 +21,8 @@ use identity_pki::TbsSha256;
 use libtest_mimic::Arguments;
 use place::Place;
 use postgres_cluster::{
-    Cluster, Installation, InstallationTest, Stop, execute, on_installations, refusal,
+    Cluster, Installation, InstallationTest, Stop, execute, installation_tests, on_installations,
+    refusal,
 };
 use reference_server::config::Config;
 use reference_server::serve::Server;
@@ -35,11 +36,7 @@ const KEYS: (&str, &str) = (
     "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 );
 
-macro_rules! tests {
-    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
-}
-
-const TESTS: &[InstallationTest] = tests![
+const TESTS: &[InstallationTest] = installation_tests![
     a_server_needs_no_right_but_to_rows,
     a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_owner,
     a_server_on_postgresql_needs_a_data_key,
@@ -52,7 +49,7 @@ const TESTS: &[InstallationTest] = tests![
 ];
 
 /// Tests that need `pg_basebackup`.
-const COPYING: &[InstallationTest] = tests![a_platform_goes_back_to_a_moment];
+const COPYING: &[InstallationTest] = installation_tests![a_platform_goes_back_to_a_moment];
 
 fn main() -> ExitCode {
     let trials = on_installations(TESTS, COPYING);
