@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use identity_store::{Actor, Change, IdempotencyKey, Reservation, StoredAnswer};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::problem::PROBLEM_JSON;
 use super::{ErrorCode, Problem, RequestContext};
@@ -158,6 +158,11 @@ where
     }
 }
 
+/// Until when this request's reservation counts, which tells it from another's.
+fn lease_until(context: &RequestContext) -> OffsetDateTime {
+    context.now + LEASE
+}
+
 /// Takes the key for this request, or gives the answer that the first one got.
 async fn reserve(
     app: &App,
@@ -165,7 +170,7 @@ async fn reserve(
     key: IdempotencyKey,
     body_sha256: [u8; 32],
 ) -> Result<Option<Response>, Problem> {
-    let (lease, keep) = (context.now + LEASE, context.now + KEEP);
+    let (lease, keep) = (lease_until(context), context.now + KEEP);
     match app
         .store
         .reserve(key, body_sha256, context.now, lease, keep)
@@ -187,7 +192,7 @@ async fn reserve(
 /// Whether the key was taken nobody knows: whoever repeats the request is not to wait for that long. Nor is
 /// the answer to wait for a database that does not answer.
 fn give_back(app: &App, context: &RequestContext, key: IdempotencyKey) {
-    let (store, lease) = (Arc::clone(&app.store), context.now + LEASE);
+    let (store, lease) = (Arc::clone(&app.store), lease_until(context));
     tokio::spawn(async move {
         if let Err(error) = store.release(key, lease).await {
             tracing::debug!(%error, "a key counts until its lease is over");
@@ -208,7 +213,7 @@ async fn settle_refusal(
             .keep_answer(stored(key, &Answer { status, body }))
             .await?;
     } else {
-        app.store.release(key, context.now + LEASE).await?;
+        app.store.release(key, lease_until(context)).await?;
     }
     Ok(())
 }
@@ -303,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_committed_only_for_a_request_with_a_key() {
-        let change = || Change::new(time::OffsetDateTime::UNIX_EPOCH, Actor::Anonymous, "r");
+        let change = || Change::new(OffsetDateTime::UNIX_EPOCH, Actor::Anonymous, "r");
         let answer = Answer::created(&serde_json::json!({"id": 1})).expect("JSON");
         assert!(Keep(None).answer(change(), &answer).answer.is_none());
         let key = IdempotencyKey([1; 32]);
