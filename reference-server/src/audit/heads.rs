@@ -203,13 +203,17 @@ mod tests {
     /// A store whose platform chain has this many rows.
     async fn chain_of(rows: u64) -> MemoryStore {
         let store = MemoryStore::new(entropy());
-        for row in 0..rows {
-            let change = Change::new(NOW, Actor::System("test"), format!("req-{row}"));
+        grow(&store, rows).await;
+        store
+    }
+
+    async fn grow(store: &MemoryStore, rows: u64) {
+        for _ in 0..rows {
+            let change = Change::new(NOW, Actor::System("test"), "req");
             let recorded = store.record(change, Chain::Platform, vec![Event::PairingRefused]);
             recorded.await.expect("recorded");
         }
         store.seal_audit(100).await.expect("sealed");
-        store
     }
 
     async fn state(store: &MemoryStore) -> ChainState {
@@ -253,10 +257,7 @@ mod tests {
         );
         let kept = sign(&ours, Chain::Platform, head, NOW).expect("signed");
         store.keep_signed_heads(vec![kept]).await.expect("kept");
-        let change = Change::new(NOW, Actor::System("test"), "req-4");
-        let recorded = store.record(change, Chain::Platform, vec![Event::PairingRefused]);
-        recorded.await.expect("recorded");
-        store.seal_audit(100).await.expect("sealed");
+        grow(&store, 1).await;
         let grown = state(&store).await;
         assert!(fresh.continues(&store, &ours, &grown).await.expect("read"));
         assert!(

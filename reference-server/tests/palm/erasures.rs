@@ -28,6 +28,28 @@ impl World {
         }
     }
 
+    /// Shows the palm until the palm server has carried out its erasure, while the device is told to come
+    /// later, and until it is enrolled once nobody can be about to erase it. No capture is like one up
+    /// to `noise`.
+    async fn learns_after_the_erasure(
+        &self,
+        user_id: &str,
+        scanner: &Device,
+        challenge: &str,
+        mut noise: u64,
+    ) {
+        while self.palms.template_count() > 0 {
+            noise += 1;
+            let shown = scanner.complete(challenge, capture(7, noise)).await;
+            let outcome = shown.expect(200);
+            assert_eq!(outcome["reason_code"], "service_unavailable", "{outcome}");
+        }
+        self.clock.advance(Duration::from_secs(6));
+        let (_, outcome) = show_until_decided(scanner, challenge).await;
+        assert_eq!(outcome["status"], "enrolled", "{outcome}");
+        assert!(self.agrees_on(user_id).await);
+    }
+
     /// Whether our record and the palm server agree that the user has their left palm enrolled.
     async fn agrees_on(&self, user_id: &str) -> bool {
         let path = format!("/v1/users/{user_id}");
@@ -79,17 +101,9 @@ async fn a_palm_is_not_learnt_while_an_unanswered_erasure_may_still_happen() {
     world.changes_their_mind("ada").await;
     let challenge = world.enroll("ada", &scanner, "left").await;
     // The call was given up long before the palm server carries it out.
-    let mut noise = 0;
-    while world.palms.template_count() > 0 {
-        noise += 1;
-        let shown = scanner.complete(&challenge, capture(7, noise)).await;
-        let outcome = shown.expect(200);
-        assert_eq!(outcome["reason_code"], "service_unavailable", "{outcome}");
-    }
-    world.clock.advance(Duration::from_secs(6));
-    let (_, outcome) = show_until_decided(&scanner, &challenge).await;
-    assert_eq!(outcome["status"], "enrolled", "{outcome}");
-    assert!(world.agrees_on("ada").await);
+    world
+        .learns_after_the_erasure("ada", &scanner, &challenge, 0)
+        .await;
 }
 
 #[tokio::test]
@@ -114,17 +128,9 @@ async fn what_stands_in_the_way_of_an_enrolment_is_never_erased_behind_it() {
     let slow = Fault::Slow(Duration::from_millis(1500));
     world.palms.inject(Operation::Delete, slow);
     world.is_erasing().await;
-    let mut noise = 100;
-    while world.palms.template_count() > 0 {
-        noise += 1;
-        let shown = scanner.complete(&challenge, capture(7, noise)).await;
-        let outcome = shown.expect(200);
-        assert_eq!(outcome["reason_code"], "service_unavailable", "{outcome}");
-    }
-    world.clock.advance(Duration::from_secs(6));
-    let (_, outcome) = show_until_decided(&scanner, &challenge).await;
-    assert_eq!(outcome["status"], "enrolled", "{outcome}");
-    assert!(world.agrees_on("ada").await);
+    world
+        .learns_after_the_erasure("ada", &scanner, &challenge, 100)
+        .await;
     let challenge = world.verify("ada", &scanner).await;
     let shown = scanner.complete(&challenge, capture(7, 99)).await;
     assert_eq!(shown.expect(200)["status"], "completed");
