@@ -199,6 +199,9 @@ pub enum Conflict {
     /// The change is made under a lease that another replica has, or had, since.
     #[error("the lease passed to another replica")]
     LeaseLost,
+    /// The secret that was to be replaced can be read, or there is none.
+    #[error("the secret is not lost: it stays")]
+    SecretNotLost,
     /// A piece of an audit chain that does not lie behind the pieces before it.
     #[error("the piece does not lie behind the archived pieces of its chain")]
     ArchiveGap,

@@ -6,6 +6,7 @@
     reason = "a store that cannot be made is the report"
 )]
 
+mod lost_secrets;
 mod tampering;
 mod together;
 
@@ -14,14 +15,20 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 
-/// An empty store in a directory of its own, which goes with the test.
-async fn store() -> (SqlStore, TempDir) {
+/// A database that is yet to be made in a directory of its own, which goes with the test.
+fn url() -> (String, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("identity.db");
+    (format!("sqlite://{}", path.display()), directory)
+}
+
+/// An empty store in a directory of its own, which goes with the test.
+async fn store() -> (SqlStore, TempDir) {
+    let (url, directory) = url();
     let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
     let entropy = rand_core::UnwrapErr(getrandom::SysRng);
-    let (path, pool) = (path.to_str().unwrap(), PoolOptions::default());
-    let store = SqlStore::open(path, &pool, crypter, entropy, Migrate::Auto);
+    let pool = PoolOptions::default();
+    let store = SqlStore::open(&url, &pool, crypter, entropy, Migrate::Auto);
     (store.await.unwrap(), directory)
 }
 
@@ -31,6 +38,18 @@ identity_store::conformance_tests!(store());
 async fn devices_are_paired_together_and_each_gets_its_own_answer() {
     let (store, _directory) = store().await;
     together::devices_are_paired_together_and_each_gets_its_own_answer(&store).await;
+}
+
+#[tokio::test]
+async fn a_lost_secret_closes_what_needs_it_and_nothing_else() {
+    let (url, _directory) = url();
+    lost_secrets::a_lost_secret_closes_what_needs_it_and_nothing_else(&url).await;
+}
+
+#[tokio::test]
+async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended() {
+    let (url, _directory) = url();
+    lost_secrets::a_lost_secret_is_replaced_and_what_hangs_on_it_mended(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,6 +65,14 @@ pub enum NamedSecret {
 }
 
 impl NamedSecret {
+    /// Every one.
+    pub const ALL: [Self; 4] = [
+        Self::PairingPepper,
+        Self::SampleDigestKey,
+        Self::TokenSigningKey,
+        Self::EmailDigestKey,
+    ];
+
     /// Its name in `platform_secrets`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -4,7 +4,7 @@
 use super::column::Columns;
 use super::connection::Connection;
 use super::encrypted::Sealer;
-use super::fault::Step;
+use super::fault::{Fault, Step};
 use super::query::query;
 use super::{named_secrets, schema};
 use crate::crypter::{LookupKey, Place};
@@ -57,10 +57,15 @@ pub(super) async fn refuse_foreign(conn: &mut Connection, crypter: &Crypter) -> 
 }
 
 /// Refuses keys that are not this database's, and makes those known that are new to it. Returns the
-/// key of address digests, the secret that the database has from its first start on.
-pub(super) async fn admit(conn: &mut Connection, sealer: Sealer<'_>) -> Step<LookupKey> {
+/// key of address digests, the secret that the database has from its first start on; `None` if it is
+/// lost, which fails nothing but what needs it.
+pub(super) async fn admit(conn: &mut Connection, sealer: Sealer<'_>) -> Step<Option<LookupKey>> {
     let new = recognise(conn, sealer.crypter).await?;
-    let addresses = named_secrets::email_digest_key(conn, sealer).await?;
+    let addresses = match named_secrets::email_digest_key(conn, sealer).await {
+        Ok(key) => Some(key),
+        Err(Fault::Refused(Error::Decrypt { .. })) => None,
+        Err(fault) => return Err(fault),
+    };
     for key in new {
         let check = check_value(key, sealer)?;
         query(REMEMBER)

@@ -29,6 +29,7 @@ mod group;
 mod idempotency;
 mod leases;
 mod lock;
+mod lost_secrets;
 mod named_secrets;
 mod operators;
 mod page;
@@ -73,7 +74,7 @@ pub use schema::Migrate;
 use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
-use crate::{Crypter, Device, Notice, Origin, Result, Store, StoreObserver};
+use crate::{Crypter, Device, Error, NamedSecret, Notice, Origin, Result, Store, StoreObserver};
 use database::Database;
 use encrypted::Sealer;
 use group::Group;
@@ -100,8 +101,8 @@ const TRIES: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     shared: Arc<Shared>,
-    /// Keys the digests of console users' addresses.
-    addresses: Arc<LookupKey>,
+    /// Keys the digests of console users' addresses, if a data key opens it.
+    addresses: Option<Arc<LookupKey>>,
     pairings: Group<pair_group::Request, Option<Device>>,
     look_ups: Group<candidates::LookUp, candidates::Found>,
 }
@@ -191,7 +192,7 @@ impl SqlStore {
                 data_keys::admit(conn, sealer).await
             })
         });
-        let addresses = Arc::new(admitted.await?);
+        let addresses = admitted.await?.map(Arc::new);
         let (pairs, looks_up) = (Arc::clone(&shared), Arc::clone(&shared));
         Ok(Self {
             pairings: Group::start(move |group| pair_group::pair_group(Arc::clone(&pairs), group)),
@@ -234,6 +235,16 @@ const TAKE_BACK: &str = "DELETE FROM idempotent_answers WHERE request_key = $1";
 const NO_KEY: &[u8] = b"check";
 
 impl SqlStore {
+    /// What digests console users' addresses.
+    fn addresses(&self) -> Result<&LookupKey> {
+        let lost = || Error::Decrypt {
+            table: "platform_secrets",
+            column: "secret",
+            row: NamedSecret::EmailDigestKey.as_str().to_owned(),
+        };
+        self.addresses.as_deref().ok_or_else(lost)
+    }
+
     /// Whether the database takes writes again: one whose disk is full, or a standby, can be read.
     async fn check_write(&self) -> Result<()> {
         self.run_tx("check", Isolation::ReadCommitted, |tx| {

@@ -238,7 +238,7 @@ impl OperatorStore for SqlStore {
         change: Change,
         operator: NewOperator,
     ) -> Result<Option<Operator>> {
-        let address = self.addresses.email(&operator.email);
+        let address = self.addresses()?.email(&operator.email);
         self.run_change(
             "seed_operator",
             Isolation::Serializable,
@@ -256,7 +256,7 @@ impl OperatorStore for SqlStore {
     }
 
     async fn create_operator(&self, change: Change, operator: NewOperator) -> Result<Operator> {
-        let address = self.addresses.email(&operator.email);
+        let address = self.addresses()?.email(&operator.email);
         self.run_change(
             "create_operator",
             Isolation::Serializable,
@@ -276,7 +276,7 @@ impl OperatorStore for SqlStore {
     }
 
     async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>> {
-        let address = self.addresses.email(email);
+        let address = self.addresses()?.email(email);
         self.read("operator_by_email", async |conn| {
             let row = query(BY_EMAIL).bind(&address[..]);
             let row = row.fetch_optional(conn).await?;
@@ -300,8 +300,10 @@ impl OperatorStore for SqlStore {
         edit: OperatorEdit,
     ) -> Result<Operator> {
         let operator_id = operator_id.clone();
-        let address = edit.email.as_ref();
-        let address = address.map(|email| self.addresses.email(email));
+        let address = match &edit.email {
+            Some(email) => Some(self.addresses()?.email(email)),
+            None => None,
+        };
         self.run_change(
             "update_operator",
             Isolation::Serializable,
@@ -335,7 +337,7 @@ impl OperatorStore for SqlStore {
         email: &str,
         operator_id: Option<OperatorId>,
     ) -> Result<()> {
-        let address = self.addresses.email(email);
+        let address = self.addresses()?.email(email);
         self.run_change(
             "record_login_failure",
             Isolation::ReadCommitted,
@@ -348,7 +350,7 @@ impl OperatorStore for SqlStore {
     }
 
     async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures> {
-        let address = self.addresses.email(email);
+        let address = self.addresses()?.email(email);
         self.read("login_failures", async |conn| {
             sessions::failures(conn, &address, since).await
         })

@@ -7,6 +7,9 @@ use crate::{
 };
 
 /// Console users and their sessions. Their events go to the platform's audit chain.
+///
+/// Back ends that find addresses by a keyed digest answer [`Error::Decrypt`](crate::Error::Decrypt) to
+/// what takes an address while that key is lost, and to nothing else.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
     /// Makes the first console user, if there is none yet; `None` if there is.

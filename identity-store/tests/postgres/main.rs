@@ -10,6 +10,8 @@
 
 mod audit;
 mod connections;
+#[path = "../lost_secrets/mod.rs"]
+mod lost_secrets;
 mod migrations;
 mod notices;
 #[path = "../operations/mod.rs"]
@@ -55,7 +57,21 @@ const TESTS: &[(&str, Test)] = tests![
     notices::a_change_is_heard_in_another_process_and_in_its_own_once,
     pairings::devices_are_paired_together_and_each_gets_its_own_answer,
     pairings::a_replaced_code_pairs_nothing_beside_its_successor,
+    lost::a_lost_secret_closes_what_needs_it_and_nothing_else,
+    lost::a_lost_secret_is_replaced_and_what_hangs_on_it_mended,
 ];
+
+mod lost {
+    use super::{Database, lost_secrets};
+
+    pub(super) async fn a_lost_secret_closes_what_needs_it_and_nothing_else(database: Database) {
+        lost_secrets::a_lost_secret_closes_what_needs_it_and_nothing_else(database.url()).await;
+    }
+
+    pub(super) async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended(database: Database) {
+        lost_secrets::a_lost_secret_is_replaced_and_what_hangs_on_it_mended(database.url()).await;
+    }
+}
 
 mod pairings {
     use super::{Database, open, together};

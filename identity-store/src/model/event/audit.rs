@@ -48,6 +48,7 @@ impl Event {
             | Self::ConsentWithdrawn { user } => user_id(user).to_owned(),
             Self::ServerCertUploaded { .. } => "server_cert".to_owned(),
             Self::PlatformCaGenerated { .. } => "platform_ca".to_owned(),
+            Self::PlatformSecretReplaced { name } => name.as_str().to_owned(),
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }
@@ -197,6 +198,7 @@ impl Event {
                 "fingerprint": fingerprint.to_string(),
                 "expires_at": rfc3339(*expires_at),
             }),
+            Self::PlatformSecretReplaced { name } => json!({"name": name.as_str()}),
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }

@@ -127,6 +127,7 @@ impl Event {
             }
             Self::ServerCertUploaded { .. } => audited("server_cert_uploaded"),
             Self::PlatformCaGenerated { .. } => audited("platform_ca_generated"),
+            Self::PlatformSecretReplaced { .. } => audited("platform_secret_replaced").high(),
             Self::TenantCreated { .. } => audited("tenant_created"),
             Self::TenantUpdated { .. } => audited("tenant_updated"),
             Self::TenantSuspended { .. } => audited("tenant_suspended"),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{DeviceStatus, Role};
+use super::{DeviceStatus, NamedSecret, Role};
 use crate::{ChallengeId, ClientId, InternalUserId, OperatorId, UserId};
 
 /// Whether what an audit row tells of succeeded.
@@ -186,6 +186,9 @@ pub enum Event {
     PlatformCaGenerated {
         fingerprint: Fingerprint,
         expires_at: OffsetDateTime,
+    },
+    PlatformSecretReplaced {
+        name: NamedSecret,
     },
     TenantCreated {
         tenant_id: TenantId,

@@ -82,6 +82,7 @@ impl Event {
             | Self::PalmVendorUnauthorized { .. }
             | Self::ServerCertUploaded { .. }
             | Self::PlatformCaGenerated { .. }
+            | Self::PlatformSecretReplaced { .. }
             | Self::TenantCreated { .. }
             | Self::TenantUpdated { .. }
             | Self::TenantSuspended { .. }

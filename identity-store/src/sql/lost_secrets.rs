@@ -1,0 +1,100 @@
+//! New secrets in the place of those whose data key is lost for good.
+
+use super::SqlStore;
+use super::column::Columns;
+use super::encrypted::{OPERATOR_EMAIL, PLATFORM_SECRET, RowKey};
+use super::fault::Step;
+use super::query::query;
+use super::secrets::of_kind;
+use super::tx::{ChangeTx, Isolation};
+use crate::crypter::LookupKey;
+use crate::{Chain, Change, Conflict, Event, NamedSecret, Result, SecretBytes};
+
+const FORGET_SIGNATURES: &str = "
+    UPDATE audit_chains SET signed_length = 0, signed_hash = NULL, signed_head = NULL";
+const OPERATORS: &str = "SELECT operator_id, email FROM console_users";
+const SET_DIGEST: &str = "UPDATE console_users SET email_digest = $2 WHERE operator_id = $1";
+const FORGET_FAILURES: &str = "DELETE FROM login_failures";
+
+impl SqlStore {
+    /// Puts `fresh` in the place of a secret that no data key opens, and mends what hangs on it: under
+    /// a new digest key console users are found again whose addresses can be read, and with a new
+    /// signing key the signatures of audit heads are forgotten, which nobody can verify any more.
+    /// Returns the ids of those who are not found until their address is set anew.
+    ///
+    /// Processes that have the database open go on without the secret until they open it anew. Event:
+    /// `platform_secret_replaced`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::SecretNotLost`]; [`Error::Corrupt`](crate::Error::Corrupt) for a digest key that is not 32 bytes long.
+    pub async fn replace_lost_secret(
+        &self,
+        change: Change,
+        name: NamedSecret,
+        fresh: SecretBytes,
+    ) -> Result<Vec<String>> {
+        self.run_change(
+            "replace_lost_secret",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(replace(tx, name, fresh)),
+        )
+        .await
+    }
+}
+
+async fn replace(
+    tx: &mut ChangeTx<'_>,
+    name: NamedSecret,
+    fresh: SecretBytes,
+) -> Step<Vec<String>> {
+    let row = RowKey::Texts(name.as_str().to_owned(), String::new());
+    let rows = of_kind(tx.conn(), name.as_str()).await?;
+    let stored = rows.first().ok_or(Conflict::SecretNotLost)?;
+    let stored: &[u8] = Columns::of(stored, PLATFORM_SECRET.table).get(PLATFORM_SECRET.column)?;
+    let shared = &tx.tx.shared;
+    if PLATFORM_SECRET
+        .decrypt(&shared.crypter, &row, stored)
+        .is_ok()
+    {
+        return Err(Conflict::SecretNotLost.into());
+    }
+    let new = PLATFORM_SECRET.encrypt(shared.sealer(), &row, fresh.expose())?;
+    let replaced = query(PLATFORM_SECRET.replace).bind(new).bind(stored);
+    row.bind(replaced).execute(tx.conn()).await?;
+    let event = Event::PlatformSecretReplaced { name };
+    tx.post(&Chain::Platform, &event).await?;
+    match name {
+        NamedSecret::EmailDigestKey => find_again(tx, &LookupKey::new(&fresh)?).await,
+        NamedSecret::TokenSigningKey => {
+            query(FORGET_SIGNATURES).execute(tx.conn()).await?;
+            Ok(Vec::new())
+        }
+        NamedSecret::PairingPepper | NamedSecret::SampleDigestKey => Ok(Vec::new()),
+    }
+}
+
+/// Digests console users' addresses under a new key; returns those whose address cannot be read.
+async fn find_again(tx: &mut ChangeTx<'_>, addresses: &LookupKey) -> Step<Vec<String>> {
+    let mut unreadable = Vec::new();
+    for row in query(OPERATORS).fetch_all(tx.conn()).await? {
+        let columns = Columns::of(&row, OPERATOR_EMAIL.table);
+        let operator_id: String = columns.get("operator_id")?;
+        let key = RowKey::Text(operator_id.clone());
+        let stored = columns.get(OPERATOR_EMAIL.column)?;
+        let Ok(email) = OPERATOR_EMAIL.decrypt(&tx.tx.shared.crypter, &key, stored) else {
+            unreadable.push(operator_id);
+            continue;
+        };
+        let corrupt = |_| columns.corrupt(OPERATOR_EMAIL.column);
+        let digest = addresses.email(std::str::from_utf8(&email).map_err(corrupt)?);
+        query(SET_DIGEST)
+            .bind(operator_id)
+            .bind(&digest[..])
+            .execute(tx.conn())
+            .await?;
+    }
+    query(FORGET_FAILURES).execute(tx.conn()).await?;
+    Ok(unreadable)
+}
