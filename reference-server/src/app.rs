@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
-use identity_pki::{Fingerprint, PairingPepper};
-use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, SecretBytes, Store};
+use identity_pki::Fingerprint;
+use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +18,11 @@ use crate::http::{CaptureSlots, PollPace, RateLimits};
 use crate::notices::Notices;
 use crate::palm::Palm;
 use crate::password::Passwords;
+use crate::secrets::{Secret, Secrets};
 use crate::seen::Seen;
 use crate::start::StartError;
 use crate::superseded::Offered;
 use crate::tls::Tls;
-use crate::tokens::Tokens;
 use crate::waiters::Waiters;
 
 /// The parts of a running server.
@@ -54,12 +54,8 @@ pub struct App {
     pub ca: ArcSwap<IssuingCa>,
     /// The server certificate and the CAs whose devices are accepted.
     pub tls: Tls,
-    /// Signs and verifies tokens.
-    pub tokens: Tokens,
-    /// Keys the look-up hash of pairing codes.
-    pub pairing_pepper: PairingPepper,
-    /// Keys the digests of palm samples.
-    pub sample_digest_key: SecretBytes,
+    /// What signs tokens, and keys hashes and digests.
+    pub secrets: Secrets,
     /// Hashes and verifies passwords of console users.
     pub passwords: Passwords,
     /// Which devices were seen and not yet written down.
@@ -120,16 +116,14 @@ impl App {
         let stored = Certificates::stored(&*store).await?;
         let cas = &stored.cas;
         let tls = Tls::load(&*store, cas, time, denied, offered.clone(), live.clone()).await?;
-        let key = store
-            .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
-            .await?;
+        let secrets = Secrets::load(&*store, issuer(&config, address, &tls)).await?;
+        let ca = crate::authority::active(&*store, cas).await?;
+        refuse_useless_keys(&secrets, &ca, &tls)?;
         let mut app = Self {
             denied_at_start: None,
-            tokens: Tokens::load(issuer(&config, address, &tls), &key)?,
-            pairing_pepper: pairing_pepper(&*store).await?,
-            sample_digest_key: random_secret(&*store, NamedSecret::SampleDigestKey).await?,
+            secrets,
             live,
-            ca: ArcSwap::from_pointee(crate::authority::active(&*store, cas).await?),
+            ca: ArcSwap::from_pointee(ca),
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
             seen: Seen::default(),
@@ -152,6 +146,14 @@ impl App {
         };
         app.denied_at_start = crate::denials::reload(&app).await?;
         Ok(Arc::new(app))
+    }
+
+    /// The names of the platform's secrets that are lost.
+    #[must_use]
+    pub fn lost_secrets(&self) -> Vec<&'static str> {
+        let ca = self.ca.load();
+        let ca = (**ca).as_ref().and_then(Secret::lost);
+        self.secrets.lost().chain(ca).collect()
     }
 
     /// The database, if other processes may work on it too: what has to hold over all of them is kept
@@ -200,6 +202,16 @@ impl App {
     }
 }
 
+/// A server that can read nothing was given the wrong data keys.
+fn refuse_useless_keys(secrets: &Secrets, ca: &IssuingCa, tls: &Tls) -> Result<(), StartError> {
+    let issues = ca.as_ref().is_some_and(|ca| ca.usable().is_some());
+    let all_lost = secrets.lost().count() == NamedSecret::ALL.len();
+    if all_lost && !issues && !tls.is_https() {
+        return Err(StartError::NothingOpens);
+    }
+    Ok(())
+}
+
 /// The public URL of this server, without a slash at its end.
 fn issuer(config: &Config, address: SocketAddr, tls: &Tls) -> String {
     match &config.public_url {
@@ -207,18 +219,4 @@ fn issuer(config: &Config, address: SocketAddr, tls: &Tls) -> String {
         None if tls.is_https() => format!("https://{address}"),
         None => format!("http://{address}"),
     }
-}
-
-async fn random_secret(store: &dyn Store, name: NamedSecret) -> Result<SecretBytes, StartError> {
-    let fresh = SecretBytes::new(clock::random_bytes::<32>());
-    Ok(store.named_secret(name, fresh).await?)
-}
-
-async fn pairing_pepper(store: &dyn Store) -> Result<PairingPepper, StartError> {
-    let secret = random_secret(store, NamedSecret::PairingPepper).await?;
-    let bytes = secret
-        .expose()
-        .try_into()
-        .map_err(|_| StartError::PairingPepper)?;
-    Ok(PairingPepper::from_bytes(bytes))
 }

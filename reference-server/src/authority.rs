@@ -8,10 +8,11 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
 };
 use identity_pki::{CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner};
-use identity_store::{CaRecord, CaState, Error, PrivateKeyPem, Store};
+use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use crate::secrets::Secret;
 use crate::start::StartError;
 
 /// A P-256 or P-384 key in memory that signs with aws-lc-rs.
@@ -68,63 +69,26 @@ impl fmt::Debug for AwsLcSigner {
     }
 }
 
-/// The CA that issues device certificates, as far as it can.
-#[derive(Debug)]
-pub enum IssuingCa {
-    /// An operator has yet to make one.
-    Missing,
-    /// There is one, and its key cannot be had: nothing is issued until the data key is back or
-    /// another CA is made. Everything else goes on.
-    KeyUnusable,
-    /// It issues.
-    Ready(PlatformCa),
-}
+/// The CA that issues device certificates; `None` until an operator makes one. One whose key is lost
+/// issues nothing until another is made.
+pub type IssuingCa = Option<Secret<PlatformCa>>;
 
-impl IssuingCa {
-    /// Whether an operator made one.
-    #[must_use]
-    pub fn is_configured(&self) -> bool {
-        match self {
-            Self::Missing => false,
-            Self::KeyUnusable | Self::Ready(_) => true,
-        }
-    }
-
-    /// The CA, if it issues.
-    #[must_use]
-    pub fn ready(&self) -> Option<&PlatformCa> {
-        match self {
-            Self::Ready(ca) => Some(ca),
-            Self::Missing | Self::KeyUnusable => None,
-        }
-    }
-}
-
-/// The one of `cas` that issues device certificates now. A key that cannot be decrypted or used is told to the
-/// log and fails nothing but issuing.
+/// The one of `cas` that issues device certificates now.
 ///
 /// # Errors
 ///
 /// [`StartError`] when the store fails.
 pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, StartError> {
     let Some(ca) = cas.iter().find(|ca| ca.state == CaState::Active) else {
-        return Ok(IssuingCa::Missing);
+        return Ok(None);
     };
     let loaded = match store.private_key(&ca.fingerprint).await {
         Ok(Some(key)) => load(ca, &key).map_err(StartError::from),
         // CAs stay: one without a key is no CA of ours.
         Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
-        Err(error @ (Error::Decrypt { .. } | Error::Corrupt { .. })) => Err(error.into()),
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     };
-    Ok(loaded.map_or_else(
-        |error| {
-            let error = error.one_line();
-            tracing::error!(ca = %ca.fingerprint, error, "no certificates are issued: the CA's key is unusable");
-            IssuingCa::KeyUnusable
-        },
-        IssuingCa::Ready,
-    ))
+    Secret::of("platform_ca", loaded).map(Some)
 }
 
 /// The certificates of those of `cas` whose devices are accepted, the issuing one included.

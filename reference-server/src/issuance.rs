@@ -18,7 +18,7 @@ const RENEWAL_WINDOW_DAYS: u32 = 30;
 /// How far certificates are dated back, for devices whose clock is late.
 const CLOCK_SKEW: Duration = Duration::seconds(300);
 
-/// When to come again while the CA cannot issue.
+/// When to come again for what an operator has to mend first.
 pub const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How long a tenant's device certificates are valid, and when they are due to be renewed.

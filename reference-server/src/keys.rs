@@ -1,11 +1,16 @@
-//! The command `keys rotate`: re-encrypts what is under an earlier data key, while servers serve.
+//! The commands `keys rotate`, which re-encrypts what is under an earlier data key while servers serve,
+//! and `keys replace`, for what is under none any more.
 
-use identity_store::{Migrate, Rotation, RotationProgress, Store as _};
+use identity_store::{
+    Actor, Change, Migrate, NamedSecret, Rotation, RotationProgress, SqlStore, Store as _,
+};
 
-use crate::cli;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::http::RequestId;
 use crate::serve::open_store;
 use crate::start::StartError;
+use crate::{cli, secrets};
 
 /// Encrypts under the first configured data key whatever is under another, and says at the end
 /// whether the others may be dropped. It may be ended at any moment and run again.
@@ -14,10 +19,8 @@ use crate::start::StartError;
 ///
 /// [`StartError::Rotation`] when something is left under another key; [`StartError`] when the
 /// database does not open or fails.
-pub async fn rotate(mut config: Config) -> Result<(), StartError> {
-    // Servers decide when the schema changes.
-    config.migrate = Migrate::Off;
-    let store = open_store(&config).await?;
+pub async fn rotate(config: Config) -> Result<(), StartError> {
+    let store = open(config).await?;
     let mut printed = Ok(());
     let rotated = store.rotate_keys(|progress| {
         if printed.is_ok() {
@@ -28,6 +31,35 @@ pub async fn rotate(mut config: Config) -> Result<(), StartError> {
     store.close().await;
     printed?;
     conclude(&rotation)
+}
+
+/// Makes a new secret in the place of one that no data key opens, and says what is left to do.
+///
+/// # Errors
+///
+/// [`StartError::Store`] for a secret that can be read; [`StartError`] when the database does not open
+/// or fails.
+pub async fn replace(config: Config, name: NamedSecret) -> Result<(), StartError> {
+    let store = open(config).await?;
+    let now = SystemClock.now();
+    let request_id = RequestId::generate(now);
+    let change = Change::new(now, Actor::System("keys_replace"), request_id.as_str());
+    let replaced = store.replace_lost_secret(change, name, secrets::fresh(name)?);
+    let not_found = replaced.await;
+    store.close().await;
+    for operator_id in not_found? {
+        cli::print(&format!(
+            "{operator_id}: the address cannot be read; no sign-in until it is set anew"
+        ))?;
+    }
+    let name = name.as_str();
+    cli::print(&format!("{name} was replaced: start every server anew"))
+}
+
+/// Opens the database as it is: servers decide when the schema changes.
+async fn open(mut config: Config) -> Result<SqlStore, StartError> {
+    config.migrate = Migrate::Off;
+    open_store(&config).await
 }
 
 fn line(progress: &RotationProgress) -> String {

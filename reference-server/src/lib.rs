@@ -30,6 +30,7 @@ pub mod notices;
 pub mod palm;
 pub mod password;
 pub mod receipt;
+pub mod secrets;
 mod seen;
 pub mod serve;
 mod start;

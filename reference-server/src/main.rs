@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use identity_store::Month;
+use identity_store::{Month, NamedSecret};
 use reference_server::config::Config;
 use reference_server::{StartError, audit, backup, cli, demo, http, keys, serve, telemetry};
 
@@ -52,6 +53,20 @@ enum Command {
 enum KeysCommand {
     /// Encrypts under the first data key whatever is under another, while servers serve.
     Rotate,
+    /// Makes a new secret in the place of one whose data key is lost for good.
+    Replace {
+        /// Which one; `/readyz` and the log of a start name those that are lost.
+        #[arg(value_parser = secret_names())]
+        secret: NamedSecret,
+    },
+}
+
+fn secret_names() -> impl TypedValueParser<Value = NamedSecret> {
+    PossibleValuesParser::new(NamedSecret::ALL.map(NamedSecret::as_str)).try_map(|name| {
+        let mut all = NamedSecret::ALL.into_iter();
+        all.find(|secret| secret.as_str() == name)
+            .ok_or("no secret has this name")
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,12 +107,13 @@ async fn run(command: Command) -> Result<(), StartError> {
         Command::Migrate => serve::migrate(&Config::from_env()?).await,
         Command::Backup { path } => backup::run(&Config::from_env()?, &path).await,
         Command::Demo { once } => demo::run(once).await,
-        Command::Keys {
-            command: KeysCommand::Rotate,
-        } => {
+        Command::Keys { command } => {
             let config = Config::from_env()?;
             telemetry::init_logs(&config.log);
-            keys::rotate(config).await
+            match command {
+                KeysCommand::Rotate => keys::rotate(config).await,
+                KeysCommand::Replace { secret } => keys::replace(config, secret).await,
+            }
         }
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Audit(Audit::Verify { archives, head }) => {

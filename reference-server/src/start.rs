@@ -40,6 +40,14 @@ pub enum StartError {
     /// TLS cannot be set up with what is stored.
     #[error("TLS cannot be set up")]
     Tls(#[from] identity_mtls::Error),
+    /// Nothing that the platform needs can be decrypted.
+    #[error(
+        "none of the platform's secrets can be decrypted with the configured data encryption keys"
+    )]
+    NothingOpens,
+    /// A secret of the platform, by its name, is lost.
+    #[error("the platform's {0} cannot be read, and what needs it was not done")]
+    SecretLost(&'static str),
     /// The stored signing key cannot be used.
     #[error("the token signing key is unusable")]
     Tokens(#[from] TokenError),

@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, reason = "tests")]
 
 mod harness;
+#[path = "data_keys/lost_secrets.rs"]
+mod lost_secrets;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use identity_store::{Chain, Month, NamedSecret, Store};
+use identity_store::{Chain, ChainHead, Month, Store};
 
 use super::verify::{Verified, VerifyError};
 use super::{archive, heads, verify};
 use crate::cli::print;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::secrets::{self, Secret};
 use crate::serve::open_store;
 use crate::start::StartError;
 use crate::tokens::Tokens;
@@ -18,7 +19,8 @@ use crate::tokens::Tokens;
 ///
 /// # Errors
 ///
-/// [`StartError::AuditBroken`] when something is wrong, and what keeps it from looking.
+/// [`StartError::AuditBroken`] when something is wrong, [`StartError::SecretLost`] when the signatures
+/// could not be verified, and what keeps it from looking.
 pub async fn verify(
     config: &Config,
     folder: Option<PathBuf>,
@@ -36,27 +38,45 @@ async fn verify_store(
     folder: Option<PathBuf>,
     signed: &[String],
 ) -> Result<(), StartError> {
-    let key = store
-        .named_secret(NamedSecret::TokenSigningKey, Tokens::fresh_key()?)
-        .await?;
     // The issuer signs nothing here.
-    let tokens = Tokens::load("", &key)?;
-    let noted = signed.iter().map(|head| heads::read(&tokens, head));
-    let noted = noted.collect::<Result<_, _>>().map_err(StartError::Head)?;
+    let tokens = secrets::tokens(store, String::new()).await?;
+    let noted = noted(&tokens, signed)?;
     let folder = folder.or_else(|| config.audit.archives.clone());
     let mut lines = Vec::new();
     let mut broken = 0;
-    verify::verify_all(store, &tokens, folder.as_deref(), noted, |outcome| {
-        broken += u64::from(outcome.is_err());
-        lines.push(line(outcome));
-    })
+    verify::verify_all(
+        store,
+        tokens.usable(),
+        folder.as_deref(),
+        noted,
+        |outcome| {
+            broken += u64::from(outcome.is_err());
+            lines.push(line(outcome));
+        },
+    )
     .await?;
     let unsealed = store.unsealed_audit().await?;
     lines.push(format!("unsealed rows: {unsealed}"));
     print(&lines.join("\n"))?;
-    match broken {
-        0 => Ok(()),
-        chains => Err(StartError::AuditBroken(chains)),
+    match (broken, tokens) {
+        (0, Secret::Usable(_)) => Ok(()),
+        (0, Secret::Lost(name)) => Err(StartError::SecretLost(name)),
+        (chains, _) => Err(StartError::AuditBroken(chains)),
+    }
+}
+
+/// The heads that were kept from the log.
+fn noted(
+    tokens: &Secret<Tokens>,
+    signed: &[String],
+) -> Result<Vec<(Chain, ChainHead)>, StartError> {
+    match tokens {
+        Secret::Lost(name) if !signed.is_empty() => Err(StartError::SecretLost(name)),
+        Secret::Lost(_) => Ok(Vec::new()),
+        Secret::Usable(tokens) => {
+            let heads = signed.iter().map(|head| heads::read(tokens, head));
+            heads.collect::<Result<_, _>>().map_err(StartError::Head)
+        }
     }
 }
 

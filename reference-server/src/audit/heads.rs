@@ -90,7 +90,8 @@ impl HeadSigner {
         }
     }
 
-    /// Signs and keeps the heads of all chains that grew, each if it continues what was signed before.
+    /// Signs and keeps the heads of all chains that grew, each if it continues what was signed before:
+    /// none while the signing key is lost.
     ///
     /// # Errors
     ///
@@ -99,14 +100,17 @@ impl HeadSigner {
         &mut self,
         app: &App,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let Some(tokens) = app.secrets.tokens.usable() else {
+            return Ok(());
+        };
         loop {
             let grown = app.store.unsigned_heads(PAGE).await?;
             let all = grown.len() < usize::try_from(PAGE)?;
             let mut signed = Vec::new();
             for state in grown {
-                if self.continues(&*app.store, &app.tokens, &state).await? {
+                if self.continues(&*app.store, tokens, &state).await? {
                     let now = app.clock.now();
-                    signed.push(sign(&app.tokens, state.chain, state.head, now)?);
+                    signed.push(sign(tokens, state.chain, state.head, now)?);
                 } else {
                     self.refuse(state.chain);
                 }

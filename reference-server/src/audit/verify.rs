@@ -93,14 +93,14 @@ pub struct Verified {
 }
 
 /// Verifies every chain, and tells `each` of its outcome. `noted` are heads that were kept outside
-/// the database.
+/// the database. Without `tokens` no signature is verified.
 ///
 /// # Errors
 ///
 /// When the list of chains cannot be read.
 pub async fn verify_all(
     store: &dyn Store,
-    tokens: &Tokens,
+    tokens: Option<&Tokens>,
     folder: Option<&Path>,
     noted: Vec<(Chain, ChainHead)>,
     mut each: impl FnMut(Result<Verified, VerifyError>),
@@ -134,7 +134,7 @@ pub async fn verify_all(
 /// The first thing that is wrong.
 pub async fn verify(
     store: &dyn Store,
-    tokens: &Tokens,
+    tokens: Option<&Tokens>,
     folder: Option<&Path>,
     state: ChainState,
     noted: Vec<ChainHead>,
@@ -174,9 +174,12 @@ pub async fn verify(
     })
 }
 
-/// The head that the platform signed last.
-fn signed_head(tokens: &Tokens, state: &ChainState) -> Result<Option<ChainHead>, VerifyError> {
-    let Some(signed) = &state.signed else {
+/// The head that the platform signed last; without `tokens` its signature cannot be verified.
+fn signed_head(
+    tokens: Option<&Tokens>,
+    state: &ChainState,
+) -> Result<Option<ChainHead>, VerifyError> {
+    let (Some(tokens), Some(signed)) = (tokens, &state.signed) else {
         return Ok(None);
     };
     let not_ours = |source| VerifyError::Signature {

@@ -181,8 +181,8 @@ async fn proven(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
     let bearer = bearer(headers)?;
     // An access token is a JWS (three parts); a session's token is one word.
     if let Some(token) = bearer.filter(|token| token.contains('.')) {
-        let token = app
-            .tokens
+        let tokens = app.secrets.tokens.get()?;
+        let token = tokens
             .verify_access(token, now)
             .map_err(|error| invalid_token().because(error))?;
         // The signature outlives its client by up to a quarter of an hour: a client that was deleted

@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<App>> for RenewingDevice {
 ///
 /// 503 `mtls_not_configured`.
 pub fn require_mtls(app: &App) -> Result<(), Problem> {
-    if app.tls.is_https() && app.ca.load().is_configured() {
+    if app.tls.is_https() && app.ca.load().is_some() {
         Ok(())
     } else {
         Err(Problem::new(

@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::secrets::Secret;
 
 /// How long the database has to answer before it counts as down: whoever asks does not wait for ever.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -77,13 +78,14 @@ struct Readiness {
     server_cert_configured: bool,
     /// The platform CA is there. Without it no scanner is served.
     platform_ca_configured: bool,
-    /// Certificates can be issued. `DOWN` with a CA that is there: its key cannot be read, and
-    /// everything but pairing and renewal goes on.
+    /// Certificates can be issued. `DOWN` with a CA that is there: its key is lost.
     issuing: Status,
+    /// The platform's secrets that no data key opens. What needs one of them is answered 503,
+    /// everything else goes on.
+    lost_secrets: Vec<&'static str>,
 }
 
-/// Database and schema are good. A missing CA, or one whose key cannot be read, is told and is no
-/// failure.
+/// Database and schema are good. A missing CA, or a secret that is lost, is told and is no failure.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     responses(
@@ -98,11 +100,12 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
         status: database,
         database,
         server_cert_configured: app.tls.is_https(),
-        platform_ca_configured: ca.is_configured(),
-        issuing: match ca.ready().is_some() {
-            true => Status::Up,
-            false => Status::Down,
+        platform_ca_configured: ca.is_some(),
+        issuing: match &**ca {
+            Some(Secret::Usable(_)) => Status::Up,
+            Some(Secret::Lost(_)) | None => Status::Down,
         },
+        lost_secrets: app.lost_secrets(),
     };
     (code(database), Json(readiness))
 }
@@ -164,9 +167,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     if let Some(age) = app.denylist.age(now) {
         metrics::gauge!("denylist_age_seconds").set(age.as_seconds_f64());
     }
-    let ca = app.ca.load();
-    let unusable = ca.is_configured() && ca.ready().is_none();
-    metrics::gauge!("ca_key_unusable").set(f64::from(u8::from(unusable)));
+    metrics::gauge!("secrets_lost").set(app.lost_secrets().len() as f64);
     metrics::gauge!("denylist_stale").set(f64::from(u8::from(app.denylist.is_stale(now))));
     let text = app
         .metrics

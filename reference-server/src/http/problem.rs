@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,15 @@ impl Problem {
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
+    }
+
+    /// 503 `unavailable`: no data key opens what the request needs.
+    #[must_use]
+    pub fn unreadable(what: impl Display) -> Self {
+        let detail = format!(
+            "{what} cannot be read: an operator has to restore its data key or to replace it."
+        );
+        Self::new(ErrorCode::Unavailable, detail).retry_after(crate::issuance::RETRY_AFTER)
     }
 
     /// 500 `internal`: `source` is logged, the caller sees none of it.

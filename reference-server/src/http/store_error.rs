@@ -19,13 +19,7 @@ impl From<Error> for Problem {
             Error::Busy { .. } => Self::new(ErrorCode::Unavailable, "The database is busy.")
                 .retry_after(Duration::from_secs(1))
                 .because(error),
-            Error::Decrypt { .. } => {
-                let detail =
-                    "What is stored cannot be read: an operator has to restore the data key.";
-                Self::new(ErrorCode::Unavailable, detail)
-                    .retry_after(crate::issuance::RETRY_AFTER)
-                    .because(error)
-            }
+            Error::Decrypt { .. } => Self::unreadable("What is stored").because(error),
             Error::Backend { .. } => Self::new(ErrorCode::Unavailable, "The database failed.")
                 .retry_after(Duration::from_secs(1))
                 .because(error),

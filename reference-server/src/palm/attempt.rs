@@ -76,6 +76,10 @@ impl Attempt {
             .challenge
             .ensure_open(self.app.clock.now())
             .map_err(Error::Challenge)?;
+        if record.challenge.kind() == ChallengeKind::Verify {
+            // A match that cannot be given its receipt is not looked for.
+            self.app.secrets.tokens.get()?;
+        }
         let basis = self.basis(&record).await?;
         let body = match self.begin().await? {
             Begun::Ours(AttemptStart::Begun {
@@ -119,7 +123,7 @@ impl Attempt {
     /// Takes the right to decide. While another replica has it, this one waits for its outcome.
     async fn begin(&self) -> Result<Begun, Problem> {
         let Palm { lease, .. } = self.app.palm;
-        let key = &self.app.sample_digest_key;
+        let key = self.app.secrets.sample_digest_key.get()?;
         let sample = self.capture.digest(key).map_err(Problem::internal)?;
         let topic = Topic::Challenge(self.challenge_id.clone());
         let mut waiter = self.app.waiters.listen(topic, lease, &self.app.shutdown);
@@ -229,7 +233,7 @@ impl Attempt {
         let VerifyOutcome::Match { .. } = outcome else {
             return Ok(None);
         };
-        let (tokens, certificate) = (&self.app.tokens, self.device.fingerprint());
+        let (tokens, certificate) = (self.app.secrets.tokens.get()?, self.device.fingerprint());
         let claims =
             ReceiptClaims::of_match(tokens.issuer(), record, &certificate, policy_version, now)
                 .map_err(Problem::internal)?;

@@ -56,7 +56,7 @@ impl World {
     ) -> Vec<Result<Verified, VerifyError>> {
         let mut outcomes = Vec::new();
         let each = |outcome| outcomes.push(outcome);
-        let verified = verify_all(&self.store, &self.tokens, folder, noted, each).await;
+        let verified = verify_all(&self.store, Some(&self.tokens), folder, noted, each).await;
         verified.unwrap();
         outcomes
     }

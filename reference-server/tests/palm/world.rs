@@ -157,8 +157,8 @@ impl World {
     fn token(&self, tenant: &TenantId, client_id: &ClientId, scopes: &[Scope]) -> String {
         let scopes = BTreeSet::from_iter(scopes.iter().copied());
         let now = self.clock.now();
-        self.app
-            .tokens
+        let tokens = self.app.secrets.tokens.get().unwrap();
+        tokens
             .issue_access(client_id, tenant, &scopes, now)
             .unwrap()
     }
@@ -214,7 +214,8 @@ impl World {
 
     pub(crate) async fn device(&self, id: &str, binding: DeviceBinding) -> Device {
         let identity = DeviceIdentity::new(self.tenant.clone(), DeviceId::new(id).unwrap());
-        let code = PairingCode::generate(&mut entropy()).lookup_hash(&self.app.pairing_pepper);
+        let code = PairingCode::generate(&mut entropy())
+            .lookup_hash(self.app.secrets.pairing_pepper.get().unwrap());
         let new = NewDevice {
             identity: identity.clone(),
             name: id.to_owned(),
@@ -262,7 +263,7 @@ impl World {
         let policy = CsrPolicy::new(webpki::aws_lc_rs::ECDSA_P256_SHA256);
         let csr = policy.check_der(csr.der()).unwrap();
         let ca = self.app.ca.load_full();
-        let ca = ca.ready().unwrap();
+        let ca = (*ca).as_ref().unwrap().get().unwrap();
         let terms = Terms::new(
             self.clock.now(),
             time::Duration::days(90),

@@ -8,8 +8,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::authority::IssuingCa;
-use crate::http::{ErrorCode, Problem, Timestamp, require_mtls};
+use crate::http::{Problem, Timestamp, require_mtls};
 use crate::issuance::{self, DevicePolicy};
 
 /// A certificate for the device that asked for it. The store has committed it.
@@ -73,12 +72,7 @@ pub(super) fn issue(
 ) -> Result<CertificateRecord, Problem> {
     require_mtls(app)?;
     match &**app.ca.load() {
-        IssuingCa::Ready(ca) => issuance::issue(ca, csr, identity, policy, now),
-        IssuingCa::KeyUnusable => {
-            let detail = "The platform CA's key cannot be read: an operator has to restore the data \
-                          key or to make a new CA.";
-            Err(Problem::new(ErrorCode::Unavailable, detail).retry_after(issuance::RETRY_AFTER))
-        }
-        IssuingCa::Missing => Err(Problem::internal("the platform CA is gone")),
+        Some(ca) => issuance::issue(ca.get()?, csr, identity, policy, now),
+        None => Err(Problem::internal("the platform CA is gone")),
     }
 }

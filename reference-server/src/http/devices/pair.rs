@@ -139,7 +139,7 @@ async fn look_up(
     let Ok(code) = PairingCode::parse(typed) else {
         return Ok(None);
     };
-    let hash = code.lookup_hash(&app.pairing_pepper);
+    let hash = code.lookup_hash(app.secrets.pairing_pepper.get()?);
     let candidate = app.store.pairing_candidate(&hash, context.now).await?;
     Ok(candidate.map(|candidate| (hash, candidate)))
 }

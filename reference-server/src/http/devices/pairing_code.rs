@@ -41,7 +41,7 @@ pub(super) async fn issue(
         // The class never changes, so the answer can be made, and committed, with the change.
         let device = app.store.device(&identity, context.now).await?;
         let class = device.ok_or_else(super::not_found)?.binding.class();
-        let (code, offer) = new_code(&app, context.now);
+        let (code, offer) = new_code(&app, context.now)?;
         let answer = Registered::answer(&identity, class, &code, offer.expires_at)?;
         let change = keep.answer(context.change(actor.clone()), &answer);
         let issued = app

@@ -80,16 +80,16 @@ impl Registered {
 }
 
 /// A new pairing code, and what the store keeps of it.
-pub(super) fn new_code(app: &App, now: OffsetDateTime) -> (PairingCode, PairingOffer) {
+pub(super) fn new_code(
+    app: &App,
+    now: OffsetDateTime,
+) -> Result<(PairingCode, PairingOffer), Problem> {
     let code = PairingCode::generate(&mut clock::entropy());
-    let code_hash = code.lookup_hash(&app.pairing_pepper);
-    (
-        code,
-        PairingOffer {
-            code_hash,
-            expires_at: now + CODE_LIFE,
-        },
-    )
+    let offer = PairingOffer {
+        code_hash: code.lookup_hash(app.secrets.pairing_pepper.get()?),
+        expires_at: now + CODE_LIFE,
+    };
+    Ok((code, offer))
 }
 
 /// Registers a device. The answer shows its pairing code, which is good for five minutes.
@@ -118,7 +118,7 @@ pub(super) async fn register(
         let id = format!("dev_{}", new_ulid(context.now, &mut clock::entropy()));
         let device_id = DeviceId::new(id).map_err(Problem::internal)?;
         let identity = DeviceIdentity::new(tenant_id, device_id);
-        let (code, pairing) = new_code(&app, context.now);
+        let (code, pairing) = new_code(&app, context.now)?;
         let answer = Registered::answer(&identity, new.device_class, &code, pairing.expires_at)?;
         let device = NewDevice {
             identity,

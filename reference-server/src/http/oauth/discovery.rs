@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::http::Scope;
+use crate::http::{Problem, Scope};
 
 /// How long keys may be cached: a new one is published for longer before it is used.
 const CACHE_KEYS: &str = "max-age=300";
@@ -29,10 +29,10 @@ pub(super) struct Metadata {
 #[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", responses(
     (status = 200, description = "RFC 8414 metadata", body = Metadata),
 ))]
-pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
-    let issuer = app.tokens.issuer();
+pub(super) async fn metadata(State(app): State<Arc<App>>) -> Result<Json<Metadata>, Problem> {
+    let issuer = app.secrets.tokens.get()?.issuer();
     let base = issuer.trim_end_matches('/');
-    Json(Metadata {
+    Ok(Json(Metadata {
         token_endpoint: format!("{base}/v1/auth/token"),
         jwks_uri: format!("{base}/.well-known/jwks.json"),
         issuer: issuer.to_owned(),
@@ -40,13 +40,14 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
         response_types_supported: [],
         grant_types_supported: ["client_credentials"],
         token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
-    })
+    }))
 }
 
 /// The keys that verify tokens and receipts (RFC 7517 §5).
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "oauth", responses(
     (status = 200, description = "A JWK set", body = Object),
 ))]
-pub(super) async fn jwks(State(app): State<Arc<App>>) -> Response {
-    ([(CACHE_CONTROL, CACHE_KEYS)], Json(app.tokens.jwks())).into_response()
+pub(super) async fn jwks(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let jwks = app.secrets.tokens.get()?.jwks();
+    Ok(([(CACHE_CONTROL, CACHE_KEYS)], Json(jwks)).into_response())
 }

@@ -73,8 +73,8 @@ pub(super) async fn token(
     require_active_tenant(&app, &client).await?;
     require_grant(form.grant_type.as_deref())?;
     let scopes = granted(&client, form.scope.as_deref())?;
-    let token = app
-        .tokens
+    let tokens = app.secrets.tokens.get()?;
+    let token = tokens
         .issue_access(&client.client_id, &client.tenant_id, &scopes, context.now)
         .map_err(Problem::internal)?;
     let scope = scope_text(&scopes);

@@ -39,7 +39,7 @@ struct SetUp {
 async fn status(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<SetUp>, Problem> {
     caller.platform(Right::Tls)?;
     let server_cert_configured = app.store.server_cert().await?.is_some();
-    let platform_ca_configured = app.ca.load().is_configured();
+    let platform_ca_configured = app.ca.load().is_some();
     Ok(Json(SetUp {
         server_cert_configured,
         platform_ca_configured,

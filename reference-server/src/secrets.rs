@@ -1,0 +1,159 @@
+//! The platform's own secrets. One that is lost takes nothing with it but what needs it.
+
+use identity_pki::PairingPepper;
+use identity_store::{Error, NamedSecret, SecretBytes, Store};
+
+use crate::clock;
+use crate::http::Problem;
+use crate::start::StartError;
+use crate::tokens::Tokens;
+
+/// A secret of the platform, if it can be used.
+#[derive(Debug)]
+pub enum Secret<T> {
+    /// It can.
+    Usable(T),
+    /// No data key opens the secret of this name, or it is not what it has to be: an operator has to
+    /// restore the key or to replace the secret.
+    Lost(&'static str),
+}
+
+impl<T> Secret<T> {
+    /// What reading the secret `name` came to. The log is told that one is lost.
+    ///
+    /// # Errors
+    ///
+    /// When the store failed, and the secret may well be there.
+    pub fn of(name: &'static str, read: Result<T, StartError>) -> Result<Self, StartError> {
+        match read {
+            Ok(secret) => Ok(Self::Usable(secret)),
+            Err(StartError::Store(error))
+                if !matches!(error, Error::Decrypt { .. } | Error::Corrupt { .. }) =>
+            {
+                Err(error.into())
+            }
+            Err(error) => {
+                let error = error.one_line();
+                tracing::error!(
+                    secret = name,
+                    error,
+                    "a secret of the platform is lost, and what needs it answers 503: put its data key back or replace it, see docs/OPERATIONS.md"
+                );
+                Ok(Self::Lost(name))
+            }
+        }
+    }
+
+    /// The secret.
+    ///
+    /// # Errors
+    ///
+    /// 503 `unavailable` for one that is lost.
+    pub fn get(&self) -> Result<&T, Problem> {
+        match self {
+            Self::Usable(secret) => Ok(secret),
+            Self::Lost(name) => Err(Problem::unreadable(format_args!("The platform's {name}"))),
+        }
+    }
+
+    /// The secret, unless it is lost.
+    #[must_use]
+    pub fn usable(&self) -> Option<&T> {
+        match self {
+            Self::Usable(secret) => Some(secret),
+            Self::Lost(_) => None,
+        }
+    }
+
+    /// The name of one that is lost.
+    #[must_use]
+    pub fn lost(&self) -> Option<&'static str> {
+        match self {
+            Self::Usable(_) => None,
+            Self::Lost(name) => Some(name),
+        }
+    }
+}
+
+/// The secrets that every database has from its first start on.
+#[derive(Debug)]
+pub struct Secrets {
+    /// Signs and verifies tokens.
+    pub tokens: Secret<Tokens>,
+    /// Keys the look-up hash of pairing codes.
+    pub pairing_pepper: Secret<PairingPepper>,
+    /// Keys the digests of palm samples.
+    pub sample_digest_key: Secret<SecretBytes>,
+    /// Whether the store finds console users by their address.
+    pub email_digest_key: Secret<()>,
+}
+
+impl Secrets {
+    /// Reads them, and makes those that are not there yet. `issuer` signs tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the store fails.
+    pub async fn load(store: &dyn Store, issuer: String) -> Result<Self, StartError> {
+        let pepper = |secret: SecretBytes| {
+            let bytes = secret.expose().try_into();
+            let bytes = bytes.map_err(|_| StartError::PairingPepper)?;
+            Ok(PairingPepper::from_bytes(bytes))
+        };
+        Ok(Self {
+            tokens: tokens(store, issuer).await?,
+            pairing_pepper: read(store, NamedSecret::PairingPepper, pepper).await?,
+            sample_digest_key: read(store, NamedSecret::SampleDigestKey, Ok).await?,
+            email_digest_key: read(store, NamedSecret::EmailDigestKey, |_| Ok(())).await?,
+        })
+    }
+
+    /// The names of those that are lost.
+    pub fn lost(&self) -> impl Iterator<Item = &'static str> {
+        let Self {
+            tokens,
+            pairing_pepper,
+            sample_digest_key,
+            email_digest_key,
+        } = self;
+        let lost = [
+            tokens.lost(),
+            pairing_pepper.lost(),
+            sample_digest_key.lost(),
+            email_digest_key.lost(),
+        ];
+        lost.into_iter().flatten()
+    }
+}
+
+/// What signs and verifies tokens of `issuer`.
+///
+/// # Errors
+///
+/// [`StartError`] when the store fails.
+pub async fn tokens(store: &dyn Store, issuer: String) -> Result<Secret<Tokens>, StartError> {
+    let load = |key: SecretBytes| Ok(Tokens::load(issuer, &key)?);
+    read(store, NamedSecret::TokenSigningKey, load).await
+}
+
+async fn read<T>(
+    store: &dyn Store,
+    name: NamedSecret,
+    take: impl FnOnce(SecretBytes) -> Result<T, StartError>,
+) -> Result<Secret<T>, StartError> {
+    let stored = store.named_secret(name, fresh(name)?).await;
+    let taken = stored.map_err(StartError::from).and_then(take);
+    Secret::of(name.as_str(), taken)
+}
+
+/// A new secret of that name.
+///
+/// # Errors
+///
+/// [`StartError::Tokens`] when no signing key could be made.
+pub fn fresh(name: NamedSecret) -> Result<SecretBytes, StartError> {
+    match name {
+        NamedSecret::TokenSigningKey => Ok(Tokens::fresh_key()?),
+        _ => Ok(SecretBytes::new(clock::random_bytes::<32>())),
+    }
+}
