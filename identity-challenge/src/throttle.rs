@@ -94,6 +94,22 @@ impl UserThrottle {
         }
     }
 
+    /// Whether the user may try now beside `under_way` tries that are being decided. Each may become a
+    /// failure, so that no more are let go at once than one after the other.
+    #[must_use]
+    pub fn decide_beside(&self, under_way: u32, now: OffsetDateTime) -> ThrottleDecision {
+        let failures = self.consecutive_failures().saturating_add(under_way);
+        match self.decide(now) {
+            ThrottleDecision::Allowed if under_way > 0 && failures >= Self::DELAY_FROM => {
+                let until = now.saturating_add(Self::DELAY);
+                ThrottleDecision::Wait { until }
+            }
+            decision @ (ThrottleDecision::Allowed
+            | ThrottleDecision::Wait { .. }
+            | ThrottleDecision::Locked) => decision,
+        }
+    }
+
     /// The counters after a verification's sample was decided on.
     #[must_use]
     pub fn after(&self, outcome: &VerifyOutcome, now: OffsetDateTime) -> Self {
@@ -139,6 +155,30 @@ mod tests {
                 until: NOW + Duration::seconds(30)
             }
         );
+    }
+
+    #[test]
+    fn tries_under_way_count_as_failures_that_may_come() {
+        let later = NOW + Duration::minutes(1);
+        let wait = ThrottleDecision::Wait {
+            until: later + Duration::seconds(30),
+        };
+        for (failures, under_way, decision) in [
+            (0, 4, ThrottleDecision::Allowed),
+            (0, 5, wait),
+            (4, 0, ThrottleDecision::Allowed),
+            (4, 1, wait),
+            (5, 0, ThrottleDecision::Allowed),
+            (5, 1, wait),
+            // Nobody is locked for what may come.
+            (49, 1, wait),
+            (50, 1, ThrottleDecision::Locked),
+            (u32::MAX, u32::MAX, ThrottleDecision::Locked),
+        ] {
+            let throttle = UserThrottle::stored(failures, Some(NOW));
+            let decided = throttle.decide_beside(under_way, later);
+            assert_eq!(decided, decision, "{failures} and {under_way}");
+        }
     }
 
     #[test]

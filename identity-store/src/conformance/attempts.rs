@@ -36,6 +36,7 @@ pub async fn a_sample_takes_the_challenge_up(world: World) {
         tenant_id: scene.tenant_id.clone(),
         challenge_id: challenge.challenge_id.clone(),
         number: 1,
+        sample,
         until: at(11),
     };
     assert_eq!(lease, expected);
@@ -67,23 +68,6 @@ pub async fn one_attempt_is_decided_at_a_time(world: World) {
     let next = scene.world.lease(&challenge, 2).await;
     assert_eq!(next.number, 2);
     scene.conflicts(&lease, Conflict::AttemptEnded).await;
-}
-
-pub async fn of_many_samples_at_once_one_is_decided(world: World) {
-    let scene = scene(world).await;
-    let challenge = scene.open(ChallengeKind::Verify).await;
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..32 {
-        let store = std::sync::Arc::clone(&scene.world.store);
-        let (change, sample) = (scene.world.change(), scene.sample());
-        let (tenant_id, id) = (scene.tenant_id.clone(), challenge.challenge_id.clone());
-        calls.spawn(async move {
-            let start = store.begin_attempt(change, &tenant_id, &id, sample, at(10));
-            matches!(start.await, Ok(AttemptStart::Begun { .. }))
-        });
-    }
-    let begun = calls.join_all().await.into_iter().filter(|begun| *begun);
-    assert_eq!(begun.count(), 1);
 }
 
 pub async fn a_lease_passes_on_when_it_ends(world: World) {
@@ -288,23 +272,6 @@ pub async fn a_sample_that_was_decided_on_is_known_again(world: World) {
         .await;
     let start = scene.world.begin(&elsewhere, 1, sample).await.unwrap();
     assert!(matches!(start, AttemptStart::Begun { .. }), "{start:?}");
-}
-
-pub async fn one_sample_at_two_challenges_at_once_is_decided_twice(world: World) {
-    let scene = scene(world).await;
-    let sample = scene.sample();
-    let mut leases = Vec::new();
-    for _ in 0..2 {
-        let challenge = scene.open(ChallengeKind::Verify).await;
-        match scene.world.begin(&challenge, 0, sample).await {
-            Ok(AttemptStart::Begun { lease, .. }) => leases.push(lease),
-            other => panic!("{other:?}"),
-        }
-    }
-    for lease in leases {
-        let told = Told::tenant(&["verification_failed"], &[]);
-        scene.finishes(1, lease, not_found(), told).await;
-    }
 }
 
 pub async fn who_failed_often_waits_and_who_failed_too_often_is_locked(world: World) {

@@ -20,6 +20,8 @@ pub mod admission;
 #[doc(hidden)]
 pub mod attempts;
 #[doc(hidden)]
+pub mod attempts_at_once;
+#[doc(hidden)]
 pub mod audit;
 #[doc(hidden)]
 pub mod audit_archive;
@@ -219,7 +221,6 @@ macro_rules! conformance_tests {
             attempts: [
                 a_sample_takes_the_challenge_up,
                 one_attempt_is_decided_at_a_time,
-                of_many_samples_at_once_one_is_decided,
                 a_lease_passes_on_when_it_ends,
                 a_match_completes_the_verification,
                 failed_tries_are_told_and_the_last_ends_the_verification,
@@ -227,9 +228,17 @@ macro_rules! conformance_tests {
                 a_vendor_that_does_not_decide_costs_no_try,
                 a_vendor_that_refuses_the_platform_is_an_alert,
                 a_sample_that_was_decided_on_is_known_again,
-                one_sample_at_two_challenges_at_once_is_decided_twice,
                 who_failed_often_waits_and_who_failed_too_often_is_locked,
                 a_verdict_after_the_end_moves_nothing,
+            ];
+            attempts_at_once: [
+                of_many_samples_at_once_one_is_decided,
+                of_one_sample_at_many_challenges_at_once_one_is_decided,
+                no_more_tries_are_let_go_at_once_than_one_after_the_other,
+                a_sample_under_way_at_another_challenge_is_a_replay,
+                a_sample_whose_decider_died_is_decided_once,
+                who_may_be_about_to_fail_too_often_waits,
+                a_try_whose_decider_died_holds_nobody_up_for_long,
             ];
             enrolments: [
                 an_enrolment_records_the_palm,

@@ -22,12 +22,19 @@ fn ended(verdict: &AttemptVerdict) -> AttemptState {
     }
 }
 
-impl ChallengeRow {
-    pub(super) fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
-        self.attempts.iter().any(|attempt| match attempt.state {
+impl Attempt {
+    fn is_under_way(&self, now: OffsetDateTime) -> bool {
+        match self.state {
             AttemptState::UnderWay { until } => now < until,
             AttemptState::Decided | AttemptState::Undecided | AttemptState::Unknown => false,
-        })
+        }
+    }
+}
+
+impl ChallengeRow {
+    pub(super) fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
+        let mut attempts = self.attempts.iter();
+        attempts.any(|attempt| attempt.is_under_way(now))
     }
 
     /// The last attempt, if `lease` still is the right to decide it.
@@ -60,7 +67,7 @@ impl Transaction<'_> {
             return Err(Error::Conflict(Conflict::AttemptInProgress));
         }
         let record = Box::new(row.record.clone());
-        if replayed {
+        if replayed || self.is_being_decided(&record, sample) {
             if let Some(event) = record.replay_event() {
                 self.tell(tenant_id, &event);
             }
@@ -82,6 +89,7 @@ impl Transaction<'_> {
             tenant_id: tenant_id.clone(),
             challenge_id: challenge_id.clone(),
             number: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            sample,
             until: lease_until,
         };
         Ok(AttemptStart::Begun {
@@ -100,12 +108,43 @@ impl Transaction<'_> {
             .any(|attempt| attempt.sample == sample && attempt.state == AttemptState::Decided)
     }
 
+    /// Attempts under way at the open challenges of the user of `record`, each with its challenge.
+    fn under_way(
+        &self,
+        record: &StoredChallenge,
+    ) -> impl Iterator<Item = (&StoredChallenge, &Attempt)> {
+        let at = self.at();
+        self.state
+            .challenges
+            .values()
+            .filter(move |row| {
+                row.record.tenant_id == record.tenant_id
+                    && row.record.user_id == record.user_id
+                    && !row.record.challenge.status().is_terminal()
+            })
+            .flat_map(|row| row.attempts.iter().map(|attempt| (&row.record, attempt)))
+            .filter(move |(_, attempt)| attempt.is_under_way(at))
+    }
+
+    fn is_being_decided(&self, record: &StoredChallenge, sample: SampleDigest) -> bool {
+        let mut under_way = self.under_way(record);
+        under_way.any(|(_, attempt)| attempt.sample == sample)
+    }
+
+    fn verifications_under_way(&self, record: &StoredChallenge) -> u32 {
+        let verifications = self
+            .under_way(record)
+            .filter(|(at, _)| at.challenge.kind().palm_type().is_none());
+        u32::try_from(verifications.count()).unwrap_or(u32::MAX)
+    }
+
     /// Until when the user has to wait: `Some(None)` for one who is locked.
     fn throttled(&mut self, record: &StoredChallenge) -> Result<Option<Option<OffsetDateTime>>> {
         let at = self.at();
+        let under_way = self.verifications_under_way(record);
         let user = self.user_mut(&record.tenant_id, &record.user_id)?;
         let enrolls = record.challenge.kind().palm_type().is_some();
-        Ok(match user.throttle.decide(at) {
+        Ok(match user.throttle.decide_beside(under_way, at) {
             ThrottleDecision::Locked => Some(None),
             ThrottleDecision::Wait { until } if !enrolls => Some(Some(until)),
             ThrottleDecision::Wait { .. } | ThrottleDecision::Allowed => None,
@@ -118,8 +157,13 @@ impl Transaction<'_> {
         lease: &AttemptLease,
         verdict: &AttemptVerdict,
     ) -> Result<Result<StoredVerdict>> {
+        let was_decided = self.was_decided(&lease.tenant_id, lease.sample);
         let row = self.challenge_row(&lease.tenant_id, &lease.challenge_id)?;
-        row.leased_attempt(lease)?.state = ended(verdict);
+        let attempt = row.leased_attempt(lease)?;
+        if verdict.is_decided() && was_decided {
+            return Err(Error::Conflict(Conflict::AttemptEnded));
+        }
+        attempt.state = ended(verdict);
         let record = row.record.clone();
         let user = self.user_mut(&record.tenant_id, &record.user_id)?;
         let throttle = user.throttle;

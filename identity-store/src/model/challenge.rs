@@ -126,6 +126,8 @@ pub struct AttemptLease {
     pub challenge_id: ChallengeId,
     /// Which attempt, counted from 1, over all that were started.
     pub number: u32,
+    /// The sample.
+    pub sample: SampleDigest,
     /// Until when it may be finished.
     pub until: OffsetDateTime,
 }
@@ -142,12 +144,12 @@ pub enum AttemptStart {
         /// An earlier attempt may have enrolled the palm: ask the palm server before adding.
         reconcile: bool,
     },
-    /// The sample was decided on before, byte for byte.
+    /// The sample was decided on before, or is being decided on, byte for byte.
     Replayed {
         /// The challenge.
         record: Box<StoredChallenge>,
     },
-    /// The user has to wait, or is locked.
+    /// The user has to wait, perhaps for tries under way at other challenges, or is locked.
     Throttled {
         /// The challenge.
         record: Box<StoredChallenge>,

@@ -16,12 +16,20 @@ use crate::{
     StoredChallenge, StoredVerdict,
 };
 
-/// Attempts at a challenge: the last one's number, one under way at $3, one in doubt.
-const EARLIER: &str = "
-    SELECT coalesce(max(number), 0) AS last,
-           count(*) FILTER (WHERE finished_at IS NULL AND lease_until > $3) > 0 AS under_way,
-           count(*) FILTER (WHERE finished_at IS NULL OR may_have_happened) > 0 AS in_doubt
-    FROM challenge_attempts WHERE tenant_id = $1 AND challenge_id = $2";
+/// Attempts at the open challenges of the user $3. Of those at $2: the last one's number, one under way at
+/// $4, one in doubt. Of all: one under way with the sample $5, and how many verifications are.
+pub(super) const EARLIER: &str = "
+    SELECT coalesce(max(number) FILTER (WHERE is_here), 0) AS last,
+           count(*) FILTER (WHERE is_here AND is_under_way) > 0 AS under_way,
+           count(*) FILTER (WHERE is_here AND (finished_at IS NULL OR may_have_happened)) > 0 AS in_doubt,
+           count(*) FILTER (WHERE is_under_way AND sample_digest = $5) > 0 AS same_sample,
+           count(*) FILTER (WHERE is_under_way AND kind = 'verify') AS verifications
+    FROM (SELECT a.number, a.finished_at, a.may_have_happened, a.sample_digest, c.kind,
+                 a.challenge_id = $2 AS is_here,
+                 a.finished_at IS NULL AND a.lease_until > $4 AS is_under_way
+          FROM challenges c JOIN challenge_attempts a
+            ON a.tenant_id = c.tenant_id AND a.challenge_id = c.challenge_id
+          WHERE c.tenant_id = $1 AND c.user_id = $3 AND c.status IN ('pending', 'in_progress')) AS attempts";
 /// In the words of the index over decided samples.
 pub(super) const DECIDED: Sql = Sql {
     sqlite: "SELECT 1 FROM challenge_attempts
@@ -45,14 +53,22 @@ struct Earlier {
     last: u32,
     under_way: bool,
     in_doubt: bool,
+    same_sample: bool,
+    verifications: u32,
 }
 
-async fn earlier(tx: &mut ChangeTx<'_>, record: &StoredChallenge) -> Step<Earlier> {
+async fn earlier(
+    tx: &mut ChangeTx<'_>,
+    record: &StoredChallenge,
+    sample: SampleDigest,
+) -> Step<Earlier> {
     let at = tx.at();
     let row = query(EARLIER)
         .bind(record.tenant_id.as_str())
         .bind(record.challenge_id.as_str())
+        .bind(record.user_id.as_str())
         .bind(ms(at))
+        .bind(&sample.0[..])
         .fetch_one(tx.conn())
         .await?;
     let columns = Columns::of(&row, "challenge_attempts");
@@ -60,6 +76,8 @@ async fn earlier(tx: &mut ChangeTx<'_>, record: &StoredChallenge) -> Step<Earlie
         last: columns.number("last")?,
         under_way: columns.get("under_way")?,
         in_doubt: columns.get("in_doubt")?,
+        same_sample: columns.get("same_sample")?,
+        verifications: columns.number("verifications")?,
     })
 }
 
@@ -95,12 +113,12 @@ pub(super) async fn begin(
         challenge,
         ..stored
     });
-    let earlier = earlier(tx, &record).await?;
+    let earlier = earlier(tx, &record, sample).await?;
     if earlier.under_way {
         return Err(Conflict::AttemptInProgress.into());
     }
     challenge_rows::update(tx, &record).await?;
-    if was_decided(tx, tenant_id, sample).await? {
+    if earlier.same_sample || was_decided(tx, tenant_id, sample).await? {
         if let Some(event) = record.replay_event() {
             tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
         }
@@ -108,7 +126,7 @@ pub(super) async fn begin(
     }
     let enrolls = record.challenge.kind().palm_type().is_some();
     let user = user_rows::must_find(tx.conn(), tenant_id, &record.user_id).await?;
-    match user.throttle.decide(at) {
+    match user.throttle.decide_beside(earlier.verifications, at) {
         ThrottleDecision::Locked => {
             return Ok(AttemptStart::Throttled {
                 record,
@@ -130,9 +148,10 @@ pub(super) async fn begin(
         tenant_id: tenant_id.clone(),
         challenge_id: challenge_id.clone(),
         number: earlier.last.saturating_add(1),
+        sample,
         until: to_millisecond(lease_until),
     };
-    insert(tx, &lease, sample).await?;
+    insert(tx, &lease).await?;
     Ok(AttemptStart::Begun {
         lease,
         record,
@@ -140,13 +159,13 @@ pub(super) async fn begin(
     })
 }
 
-async fn insert(tx: &mut ChangeTx<'_>, lease: &AttemptLease, sample: SampleDigest) -> Step<()> {
+async fn insert(tx: &mut ChangeTx<'_>, lease: &AttemptLease) -> Step<()> {
     let at = tx.at();
     query(BEGIN)
         .bind(lease.tenant_id.as_str())
         .bind(lease.challenge_id.as_str())
         .bind(i64::from(lease.number))
-        .bind(&sample.0[..])
+        .bind(&lease.sample.0[..])
         .bind(ms(at))
         .bind(ms(lease.until))
         .execute(tx.conn())
@@ -219,9 +238,12 @@ async fn take_back(
     }
 }
 
-/// Marks an attempt as finished; it may have been before, or have passed to another.
+/// Marks an attempt as finished; it may have been before, or have passed to another, and its sample too.
 async fn end(tx: &mut ChangeTx<'_>, lease: &AttemptLease, verdict: &AttemptVerdict) -> Step<()> {
     let at = tx.at();
+    if verdict.is_decided() && was_decided(tx, &lease.tenant_id, lease.sample).await? {
+        return Err(Conflict::AttemptEnded.into());
+    }
     let ended = query(FINISH)
         .bind(lease.tenant_id.as_str())
         .bind(lease.challenge_id.as_str())

@@ -67,10 +67,14 @@ pub trait ChallengeStore: Send + Sync {
 
     /// Starts deciding on a sample: the challenge is in progress, and no other attempt of it can
     /// start before `lease_until` or the end of this one. Checked in this order: the challenge's
-    /// state; another attempt under way; a sample of this tenant that was decided on before; the
-    /// user's throttle, of which an enrolment heeds the lock alone; for an enrolment, an erasure of the
-    /// palm that was [claimed](crate::UserStore::claim_palm_erasure). A sample implies a claim: the
-    /// challenge is in progress also when no attempt was started.
+    /// state; another attempt under way; a sample of this tenant that was decided on before, or of this
+    /// user that is being decided on; the user's throttle, for which verifications under way are
+    /// failures that may come, and of which an enrolment heeds the lock alone; for an enrolment, an
+    /// erasure of the palm that was [claimed](crate::UserStore::claim_palm_erasure). A sample implies a
+    /// claim: the challenge is in progress also when no attempt was started.
+    ///
+    /// What is under way at the user's open challenges counts until it is finished or its lease ends, so
+    /// that a process that died holds nobody up for longer.
     /// `reconcile` is set for an enrolment with an earlier attempt in doubt.
     /// Event: `verification_failed` with reason `capture_replayed`, for a verification.
     ///
@@ -107,7 +111,8 @@ pub trait ChallengeStore: Send + Sync {
     ///
     /// [`Entity::Challenge`](crate::Entity::Challenge) is not found;
     /// [`Conflict::AttemptEnded`](crate::Conflict::AttemptEnded) when the lease was finished or
-    /// passed on, or is that of an enrolment and ran out: its palm may have been erased since;
+    /// passed on, or is that of an enrolment and ran out: its palm may have been erased since; and when
+    /// the sample was decided on elsewhere, once the lease had run out;
     /// [`Error::Challenge`](crate::Error::Challenge) when the challenge ended meanwhile,
     /// or asks for another kind of outcome: then nothing is noted.
     async fn finish_attempt(

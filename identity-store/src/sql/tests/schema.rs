@@ -153,6 +153,7 @@ async fn what_every_request_asks_is_answered_by_an_index() {
     let store = file.open().await;
     for statement in [
         attempts::DECIDED.sqlite,
+        attempts::EARLIER,
         audit::OUTBOX,
         audit::SEALED,
         candidates::CANDIDATES.sqlite,
