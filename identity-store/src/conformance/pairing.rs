@@ -371,9 +371,9 @@ pub async fn a_spent_code_ends_with_a_renewal_or_a_revocation(world: World) {
     }
 }
 
-pub async fn what_expired_by_itself_is_not_denied(world: World) {
+pub async fn what_looks_expired_is_denied_too(world: World) {
     let tenant_id = world.tenant("acme").await;
-    for (seconds, denials) in [(VALIDITY, 1), (VALIDITY + 1, 0)] {
+    for seconds in [VALIDITY, VALIDITY + 1, 2 * VALIDITY] {
         let device = world.paired_device(&tenant_id).await;
         let issued = world
             .store
@@ -384,6 +384,9 @@ pub async fn what_expired_by_itself_is_not_denied(world: World) {
                 true,
             )
             .await;
-        assert_eq!(issued.unwrap().denied.len(), denials, "{seconds}");
+        let denied = issued.unwrap().denied;
+        assert_eq!(denied.len(), 1, "{seconds}");
+        let tbs_sha256 = device.certificate.unwrap().tbs_sha256;
+        assert_eq!(denied[0].tbs_sha256, tbs_sha256, "{seconds}");
     }
 }

@@ -347,13 +347,15 @@ async fn purge(world: &World, seconds: i64, step: Duration) -> u64 {
 pub async fn a_clock_that_is_ahead_for_a_week_forgets_no_live_denial(world: World) {
     const DAY: i64 = 86_400;
     let tenant_id = world.tenant("acme").await;
-    // Nobody was denied yet: a wrong clock has nothing to lose, and is forgotten when it is right.
-    for seconds in [400 * DAY, 0] {
+    // Nobody was denied yet: a wrong clock has nothing to lose, and is forgotten when it is right. It is
+    // not when it is wrong again.
+    for seconds in [400 * DAY, 0, 400 * DAY] {
         assert_eq!(purge(&world, seconds, Duration::ZERO).await, 0);
     }
     let device = world.paired_device(&tenant_id).await;
     let revoked = world.store.revoke_device(world.change(), &device.identity);
     revoked.await.unwrap();
+    assert_eq!(purge(&world, 400 * DAY, Duration::ZERO).await, 0);
     let before = VALIDITY - 10 * DAY;
     assert_eq!(purge(&world, before, Duration::seconds(before)).await, 0);
     for _ in 0..7 {

@@ -94,28 +94,28 @@ impl Transaction<'_> {
         denied
     }
 
-    /// Denies every unexpired certificate of a device that is not denied yet.
+    /// Denies every certificate of a device that is not denied yet.
     pub(super) fn deny_all(
         &mut self,
         identity: &DeviceIdentity,
         reason: DenialReason,
     ) -> Vec<DeniedCertificate> {
-        let at = self.at();
         let denials = &self.state.denials;
         let is_denied = |certificate: &CertificateRecord| {
             let mut tbs_hashes = denials.iter().map(|denied| denied.tbs_sha256);
             tbs_hashes.any(|tbs_sha256| tbs_sha256 == certificate.tbs_sha256)
         };
-        let live: Vec<CertificateRecord> = self
+        let not_denied: Vec<CertificateRecord> = self
             .state
             .ledger
             .iter()
             .map(|issuance| &issuance.certificate)
             .filter(|certificate| certificate.identity == *identity)
-            .filter(|certificate| certificate.not_after >= at && !is_denied(certificate))
+            .filter(|certificate| !is_denied(certificate))
             .cloned()
             .collect();
-        live.iter()
+        not_denied
+            .iter()
             .map(|certificate| self.deny(certificate, reason))
             .collect()
     }

@@ -213,7 +213,7 @@ pub struct Renewed {
 pub struct Revocation {
     /// The device.
     pub device: Device,
-    /// The denylist's new rows: one for each unexpired certificate of the device.
+    /// The denylist's new rows: one for each certificate of the device that had none.
     pub denied: Vec<DeniedCertificate>,
 }
 

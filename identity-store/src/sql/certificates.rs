@@ -30,14 +30,14 @@ const ISSUE: &str = "
         issued_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, 'device', $8, $9, $10, $11, $12, $13)";
 
-/// A certificate is valid through its `not_after`, and denied once.
+/// One that has expired by this process's clock may not have by another's. Each is denied once.
 const DENY: &str = "
     INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, serial,
                                            ca_fingerprint, reason, revoked_at, revoked_by, not_after)
     SELECT tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint, $4, $3, $5,
            not_after
     FROM issued_certificates c
-    WHERE tenant_id = $1 AND device_id = $2 AND not_after >= $3
+    WHERE tenant_id = $1 AND device_id = $2
       AND NOT EXISTS (SELECT 1 FROM revoked_cert_fingerprints r WHERE r.tbs_sha256 = c.tbs_sha256)
     ORDER BY issued_at, serial
     RETURNING sequence, tenant_id, device_id, fingerprint, tbs_sha256, serial, ca_fingerprint,
@@ -164,7 +164,7 @@ pub(super) async fn issue(
     Ok(())
 }
 
-/// Denies every unexpired certificate of a device that is not denied yet.
+/// Denies every certificate of a device that is not denied yet.
 pub(super) async fn deny_all(
     tx: &mut ChangeTx<'_>,
     identity: &DeviceIdentity,

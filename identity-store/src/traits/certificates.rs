@@ -38,6 +38,6 @@ pub trait CertificateStore: Send + Sync {
     /// beyond [`PURGE_MARGIN`](crate::PURGE_MARGIN) before `now`: a denial goes when its certificate
     /// expired before that. If calls move it on no faster than twice the time that passes, a clock that
     /// is ahead, however far, has nothing live deleted before it was so for a week less a day. The place
-    /// is set to `now` less the margin, wherever it was, while nothing is denied.
+    /// is `now` less the margin at first; while nothing is denied it goes back to that too.
     async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64>;
 }

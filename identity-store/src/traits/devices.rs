@@ -46,9 +46,10 @@ pub trait DeviceStore: Send + Sync {
     ) -> Result<Device>;
 
     /// Gives a device a new pairing code in place of any earlier one, and puts it back to
-    /// `pending_pairing`. With `replace` a paired device is accepted: its unexpired certificates
-    /// that are not denied yet are denied with reason `replaced`, and its open challenges are
-    /// canceled with reason `device_revoked`. Events: `pairing_code_issued`, and
+    /// `pending_pairing`. With `replace` a paired device is accepted: its certificates that are not
+    /// denied yet are denied with reason `replaced`, those that look expired too, since the clock of
+    /// another process may differ, and its open challenges are canceled with reason `device_revoked`.
+    /// Events: `pairing_code_issued`, and
     /// `challenge_canceled` for each challenge.
     ///
     /// # Errors
@@ -98,9 +99,9 @@ pub trait DeviceStore: Send + Sync {
     /// the new key has had a certificate before.
     async fn renew_device(&self, change: Change, renewal: RenewDevice) -> Result<Renewed>;
 
-    /// Revokes a device: its status, a denylist row with reason `revoked` for each of its unexpired
-    /// certificates that is not denied yet, its open challenges canceled with reason
-    /// `device_revoked`. A device that is revoked already stays as it is, without an event.
+    /// Revokes a device: its status, a denylist row with reason `revoked` for each of its
+    /// certificates that is not denied yet, those that look expired too, its open challenges canceled
+    /// with reason `device_revoked`. A device that is revoked already stays as it is, without an event.
     /// Events: `device_revoked`, and `challenge_canceled` for each challenge.
     ///
     /// # Errors
