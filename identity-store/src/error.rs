@@ -192,8 +192,8 @@ pub enum Conflict {
     /// An id, a code or a serial number that was drawn is taken: draw again.
     #[error("an id, a code or a serial number that was drawn is taken")]
     IdTaken,
-    /// The change carries an answer, and its request is not, or no longer, waiting for one: another
-    /// run of the same request answered it.
+    /// The change carries an answer, and its run of the request is not, or no longer, waiting for one:
+    /// another run, or another request, has its key.
     #[error("the request was answered by another run of it")]
     RequestAnswered,
     /// The change is made under a lease that another replica has, or had, since.

@@ -33,11 +33,32 @@ impl World {
             .rename_tenant(change, &tenant_id, name.to_owned());
         renamed.await
     }
+
+    /// Runs a change whose key is another's, which tells nothing.
+    async fn is_late(&self, answer: StoredAnswer) {
+        let before = self.trail().await;
+        let late = self.rename("Late", answer).await.unwrap_err();
+        let answered = crate::Error::Conflict(Conflict::RequestAnswered);
+        assert_eq!(late.to_string(), answered.to_string());
+        assert_eq!(self.trail().await, before);
+    }
+
+    async fn name(&self) -> String {
+        let tenant = self.store.tenant(&"acme".parse().unwrap()).await;
+        tenant.unwrap().unwrap().name
+    }
 }
 
+/// The answer to a request that reserved its key at second 0.
 fn answer(key: IdempotencyKey, status: u16) -> StoredAnswer {
+    answer_of(0, key, status)
+}
+
+/// The answer to a request that reserved its key at that second.
+fn answer_of(seconds: i64, key: IdempotencyKey, status: u16) -> StoredAnswer {
     StoredAnswer {
         key,
+        lease_until: at(seconds + 60),
         status,
         body: vec![0, 255, 123],
     }
@@ -118,7 +139,7 @@ pub async fn a_key_is_given_back_unanswered(world: World) {
     release(key, at(60)).await;
     let again = world.reserve_at(key, OTHER_BODY, 2).await;
     assert_eq!(again, Reservation::InProgress);
-    let kept = answer(key, 200);
+    let kept = answer_of(1, key, 200);
     world.store.keep_answer(kept.clone()).await.unwrap();
     release(key, at(61)).await;
     let again = world.reserve_at(key, OTHER_BODY, 3).await;
@@ -156,18 +177,32 @@ pub async fn of_two_runs_of_a_request_one_commits(world: World) {
     world.reserve_at(key, BODY, 0).await;
     // The first run's lease ends before it does, and a second run takes over.
     assert_eq!(world.reserve_at(key, BODY, 60).await, Reservation::Fresh);
-    world.rename("First", answer(key, 201)).await.unwrap();
-    let before = world.trail().await;
-    let second = world.rename("Second", answer(key, 202)).await.unwrap_err();
-    assert!(
-        matches!(second, crate::Error::Conflict(Conflict::RequestAnswered)),
-        "{second:?}"
-    );
-    assert_eq!(world.trail().await, before);
-    let tenant = world.store.tenant(&"acme".parse().unwrap()).await.unwrap();
-    assert_eq!(tenant.unwrap().name, "First");
+    world.is_late(answer(key, 201)).await;
+    let second = answer_of(60, key, 202);
+    world.rename("Second", second.clone()).await.unwrap();
+    world.is_late(second.clone()).await;
+    assert_eq!(world.name().await, "Second");
     let again = world.reserve_at(key, BODY, 61).await;
-    assert_eq!(again, Reservation::Answered(answer(key, 201)));
+    assert_eq!(again, Reservation::Answered(second));
+}
+
+pub async fn a_late_run_leaves_its_key_to_the_request_that_took_it(world: World) {
+    world.tenant("acme").await;
+    let key = world.request_key();
+    world.reserve_at(key, BODY, 0).await;
+    assert_eq!(
+        world.reserve_at(key, OTHER_BODY, 60).await,
+        Reservation::Fresh
+    );
+    world.is_late(answer(key, 201)).await;
+    world.store.keep_answer(answer(key, 422)).await.unwrap();
+    let again = world.reserve_at(key, OTHER_BODY, 61).await;
+    assert_eq!(again, Reservation::InProgress);
+    let other = answer_of(60, key, 200);
+    world.rename("Other", other.clone()).await.unwrap();
+    let again = world.reserve_at(key, OTHER_BODY, 61).await;
+    assert_eq!(again, Reservation::Answered(other));
+    assert_eq!(world.name().await, "Other");
 }
 
 pub async fn a_run_whose_key_was_given_back_does_not_commit(world: World) {
@@ -175,11 +210,7 @@ pub async fn a_run_whose_key_was_given_back_does_not_commit(world: World) {
     let key = world.request_key();
     world.reserve_at(key, BODY, 0).await;
     world.store.release(key, at(60)).await.unwrap();
-    let run = world.rename("Late", answer(key, 201)).await.unwrap_err();
-    assert!(
-        matches!(run, crate::Error::Conflict(Conflict::RequestAnswered)),
-        "{run:?}"
-    );
+    world.is_late(answer(key, 201)).await;
     assert_eq!(world.reserve_at(key, BODY, 1).await, Reservation::Fresh);
 }
 

@@ -285,6 +285,7 @@ macro_rules! conformance_tests {
                 a_key_is_given_back_unanswered,
                 a_purge_takes_what_is_past_its_time,
                 of_two_runs_of_a_request_one_commits,
+                a_late_run_leaves_its_key_to_the_request_that_took_it,
                 a_run_whose_key_was_given_back_does_not_commit,
                 keys_of_a_process_that_died_are_given_back_and_answers_stay,
             ];

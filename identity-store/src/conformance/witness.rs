@@ -116,6 +116,7 @@ impl World {
         assert_eq!(self.reserve(&key).await, Reservation::Fresh);
         StoredAnswer {
             key,
+            lease_until: at(60),
             status: 201,
             body: format!("{{\"n\":{}}}", self.draw()).into_bytes(),
         }

@@ -33,7 +33,7 @@ impl IdempotencyStore for MemoryStore {
     async fn keep_answer(&self, answer: StoredAnswer) -> Result<()> {
         let mut state = self.state();
         let reserved = state.answers.get_mut(&answer.key);
-        if let Some(reserved) = reserved.filter(|reserved| reserved.answer.is_none()) {
+        if let Some(reserved) = reserved.filter(|reserved| reserved.waits(answer.lease_until)) {
             reserved.answer = Some(answer);
         }
         Ok(())
@@ -41,8 +41,7 @@ impl IdempotencyStore for MemoryStore {
 
     async fn release(&self, key: IdempotencyKey, lease_until: OffsetDateTime) -> Result<()> {
         let answers = &mut self.state().answers;
-        let waits = |it: &ReservedKey| it.answer.is_none() && it.lease_until == lease_until;
-        answers.retain(|held, reserved| *held != key || !waits(reserved));
+        answers.retain(|held, reserved| *held != key || !reserved.waits(lease_until));
         Ok(())
     }
 
@@ -62,6 +61,11 @@ impl IdempotencyStore for MemoryStore {
 }
 
 impl ReservedKey {
+    /// Whether the run that reserved it until then waits for its answer.
+    pub(super) fn waits(&self, lease_until: OffsetDateTime) -> bool {
+        self.answer.is_none() && self.lease_until == lease_until
+    }
+
     fn counts(&self, now: OffsetDateTime) -> bool {
         let until = match self.answer {
             Some(_) => self.keep_until,

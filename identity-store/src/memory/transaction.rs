@@ -46,7 +46,9 @@ impl<'a> Transaction<'a> {
         }
         if let Some(answer) = self.change.answer {
             match self.state.answers.get_mut(&answer.key) {
-                Some(reserved) if reserved.answer.is_none() => reserved.answer = Some(answer),
+                Some(reserved) if reserved.waits(answer.lease_until) => {
+                    reserved.answer = Some(answer);
+                }
                 Some(_) | None => return Err(Error::Conflict(Conflict::RequestAnswered)),
             }
         }

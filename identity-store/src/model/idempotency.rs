@@ -1,3 +1,5 @@
+use time::OffsetDateTime;
+
 /// Which request an `Idempotency-Key` makes repeatable: its credential, its route and the key itself.
 ///
 /// Only a digest is stored, so that a key that holds something private does not stay behind.
@@ -24,6 +26,8 @@ pub enum Reservation {
 pub struct StoredAnswer {
     /// The request.
     pub key: IdempotencyKey,
+    /// Until when it reserved the key, which tells its run from another's.
+    pub lease_until: OffsetDateTime,
     /// HTTP status code.
     pub status: u16,
     /// The JSON body.

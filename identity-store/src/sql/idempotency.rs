@@ -12,7 +12,7 @@ use crate::posting::to_millisecond;
 use crate::{Conflict, IdempotencyKey, IdempotencyStore, Reservation, Result, StoredAnswer};
 
 const FIND: &str = "
-    SELECT body_sha256, status, body FROM idempotent_answers WHERE request_key = $1";
+    SELECT body_sha256, lease_until, status, body FROM idempotent_answers WHERE request_key = $1";
 /// Takes a key that is free, or whose lease or time is over at $5.
 const RESERVE: &str = "
     INSERT INTO idempotent_answers (request_key, body_sha256, lease_until, keep_until)
@@ -22,8 +22,8 @@ const RESERVE: &str = "
     WHERE CASE WHEN idempotent_answers.status IS NULL THEN idempotent_answers.lease_until
                ELSE idempotent_answers.keep_until END <= $5";
 const ANSWER: &str = "
-    UPDATE idempotent_answers SET status = $2, body = $3
-    WHERE request_key = $1 AND status IS NULL";
+    UPDATE idempotent_answers SET status = $3, body = $4
+    WHERE request_key = $1 AND status IS NULL AND lease_until = $2";
 const RELEASE: &str = "
     DELETE FROM idempotent_answers
     WHERE request_key = $1 AND status IS NULL AND lease_until = $2";
@@ -33,6 +33,7 @@ const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
 /// A key that was reserved before.
 struct Kept {
     body_sha256: [u8; 32],
+    lease_until: OffsetDateTime,
     answer: Option<(u16, Vec<u8>)>,
 }
 
@@ -47,6 +48,7 @@ async fn find(conn: &mut Connection, key: &IdempotencyKey) -> Step<Option<Kept>>
     };
     Ok(Some(Kept {
         body_sha256: columns.bytes("body_sha256")?,
+        lease_until: columns.time("lease_until")?,
         answer,
     }))
 }
@@ -55,12 +57,13 @@ fn row_key(key: &IdempotencyKey) -> RowKey {
     RowKey::Bytes(key.0.to_vec())
 }
 
-/// Writes `answer` where its request waits for one; returns whether it did.
+/// Writes `answer` where its run of the request waits for one; returns whether it did.
 async fn answer(tx: &mut Tx, answer: &StoredAnswer) -> Step<bool> {
     let row = row_key(&answer.key);
     let body = encrypted::ANSWER_BODY.encrypt(tx.shared.sealer(), &row, &answer.body)?;
     let written = query(ANSWER)
         .bind(&answer.key.0[..])
+        .bind(ms(answer.lease_until))
         .bind(i64::from(answer.status))
         .bind(body)
         .execute(tx.conn())
@@ -68,8 +71,8 @@ async fn answer(tx: &mut Tx, answer: &StoredAnswer) -> Step<bool> {
     Ok(written == 1)
 }
 
-/// Keeps the answer of the change that the transaction makes. Work whose request is not waiting any
-/// more must not be done a second time.
+/// Keeps the answer of the change that the transaction makes. Work whose run of the request is not waiting
+/// any more must not be done a second time, nor under a key that another request has.
 pub(super) async fn answer_with_work(tx: &mut Tx, kept: &StoredAnswer) -> Step<()> {
     if answer(tx, kept).await? {
         Ok(())
@@ -109,7 +112,12 @@ async fn reserve(
     };
     let body = encrypted::ANSWER_BODY.decrypt(&tx.shared.crypter, &row_key(&key), &body)?;
     let body = body.to_vec();
-    Ok(Reservation::Answered(StoredAnswer { key, status, body }))
+    Ok(Reservation::Answered(StoredAnswer {
+        key,
+        lease_until: kept.lease_until,
+        status,
+        body,
+    }))
 }
 
 #[async_trait]

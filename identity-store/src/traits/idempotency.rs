@@ -22,7 +22,8 @@ pub trait IdempotencyStore: Send + Sync {
     ) -> Result<Reservation>;
 
     /// Keeps the answer of a request that changed nothing, such as a refusal. Where the key is not
-    /// reserved, or was answered, it does nothing: the first answer stays.
+    /// reserved until then, or was answered, it does nothing: the first answer stays, and the key another
+    /// run's.
     async fn keep_answer(&self, answer: StoredAnswer) -> Result<()>;
 
     /// Gives a key back unanswered that was reserved until `lease_until`; also when nobody knows whether

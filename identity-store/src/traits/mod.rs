@@ -7,9 +7,9 @@
 //! answer to keep for a repeated request — or it changes nothing and says why. Once it was called it
 //! runs to its end, also when the caller's future is dropped.
 //!
-//! A change with an answer commits only while its request is reserved and unanswered, otherwise it
-//! is [`Conflict::RequestAnswered`](crate::Conflict::RequestAnswered): of any number of runs of one
-//! request, one commits. A method that makes something under an id, a code or a serial number that
+//! A change with an answer commits only while its run of the request has the key reserved, unanswered,
+//! otherwise it is [`Conflict::RequestAnswered`](crate::Conflict::RequestAnswered): of any number of runs
+//! of one request, one commits, and none under a key that another request took. A method that makes something under an id, a code or a serial number that
 //! is taken answers [`Conflict::IdTaken`](crate::Conflict::IdTaken). A change under a lease commits
 //! only while no other replica has had it since, otherwise it is
 //! [`Conflict::LeaseLost`](crate::Conflict::LeaseLost).

@@ -98,14 +98,33 @@ impl IntoResponse for Answer {
 
 /// Ties an answer to the change that it answers, so that both are committed or neither is.
 #[derive(Debug)]
-pub struct Keep(Option<IdempotencyKey>);
+pub struct Keep(Option<Reserved>);
+
+/// A key that a request has to itself.
+#[derive(Debug, Clone, Copy)]
+struct Reserved {
+    key: IdempotencyKey,
+    /// Until when the reservation counts, which tells it from another's.
+    until: OffsetDateTime,
+}
+
+impl Reserved {
+    fn stored(self, answer: &Answer) -> StoredAnswer {
+        StoredAnswer {
+            key: self.key,
+            lease_until: self.until,
+            status: answer.status.as_u16(),
+            body: answer.body.clone(),
+        }
+    }
+}
 
 impl Keep {
     /// `change`, with the answer to repeat if the request is repeated.
     #[must_use]
     pub fn answer(&self, change: Change, answer: &Answer) -> Change {
         match self.0 {
-            Some(key) => change.answering(stored(key, answer)),
+            Some(reserved) => change.answering(reserved.stored(answer)),
             None => change,
         }
     }
@@ -133,47 +152,45 @@ where
     let Some(header) = &context.idempotency_key else {
         return work(Keep(None)).await.map(Answer::into_response);
     };
-    let key = scoped(actor, &context.route, header);
-    let reserved = reserve(app, context, key, body_sha256).await;
+    let own = Reserved {
+        key: scoped(actor, &context.route, header),
+        until: context.now + LEASE,
+    };
+    let reserved = reserve(app, context, own, body_sha256).await;
     if let Err(problem) = &reserved
         && problem.code().status().is_server_error()
     {
-        give_back(app, context, key);
+        give_back(app, own);
     }
     if let Some(replay) = reserved? {
         return Ok(replay);
     }
-    match work(Keep(Some(key))).await {
+    match work(Keep(Some(own))).await {
         Ok(answer) => Ok(answer.into_response()),
-        // The lease ran out, and another run of the same request was faster.
+        // The lease ran out, and another run took the key.
         Err(problem) if problem.code() == ErrorCode::IdempotencyInProgress => {
-            reserve(app, context, key, body_sha256)
+            reserve(app, context, own, body_sha256)
                 .await?
                 .ok_or(problem)
         }
         Err(problem) => {
-            settle_refusal(app, context, key, &problem).await?;
+            settle_refusal(app, context, own, &problem).await?;
             Err(problem)
         }
     }
-}
-
-/// Until when this request's reservation counts, which tells it from another's.
-fn lease_until(context: &RequestContext) -> OffsetDateTime {
-    context.now + LEASE
 }
 
 /// Takes the key for this request, or gives the answer that the first one got.
 async fn reserve(
     app: &App,
     context: &RequestContext,
-    key: IdempotencyKey,
+    own: Reserved,
     body_sha256: [u8; 32],
 ) -> Result<Option<Response>, Problem> {
-    let (lease, keep) = (lease_until(context), context.now + KEEP);
+    let keep = context.now + KEEP;
     match app
         .store
-        .reserve(key, body_sha256, context.now, lease, keep)
+        .reserve(own.key, body_sha256, context.now, own.until, keep)
         .await?
     {
         Reservation::Fresh => Ok(None),
@@ -191,10 +208,10 @@ async fn reserve(
 
 /// Whether the key was taken nobody knows: whoever repeats the request is not to wait for that long. Nor is
 /// the answer to wait for a database that does not answer.
-fn give_back(app: &App, context: &RequestContext, key: IdempotencyKey) {
-    let (store, lease) = (Arc::clone(&app.store), lease_until(context));
+fn give_back(app: &App, own: Reserved) {
+    let store = Arc::clone(&app.store);
     tokio::spawn(async move {
-        if let Err(error) = store.release(key, lease).await {
+        if let Err(error) = store.release(own.key, own.until).await {
             tracing::debug!(%error, "a key counts until its lease is over");
         }
     });
@@ -203,27 +220,19 @@ fn give_back(app: &App, context: &RequestContext, key: IdempotencyKey) {
 async fn settle_refusal(
     app: &App,
     context: &RequestContext,
-    key: IdempotencyKey,
+    own: Reserved,
     problem: &Problem,
 ) -> Result<(), Problem> {
     let status = problem.code().status();
     if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
         let body = problem.to_json(context.request_id.as_str());
         app.store
-            .keep_answer(stored(key, &Answer { status, body }))
+            .keep_answer(own.stored(&Answer { status, body }))
             .await?;
     } else {
-        app.store.release(key, lease_until(context)).await?;
+        app.store.release(own.key, own.until).await?;
     }
     Ok(())
-}
-
-fn stored(key: IdempotencyKey, answer: &Answer) -> StoredAnswer {
-    StoredAnswer {
-        key,
-        status: answer.status.as_u16(),
-        body: answer.body.clone(),
-    }
 }
 
 fn replayed(answer: StoredAnswer) -> Result<Response, Problem> {
@@ -311,15 +320,11 @@ mod tests {
         let change = || Change::new(OffsetDateTime::UNIX_EPOCH, Actor::Anonymous, "r");
         let answer = Answer::created(&serde_json::json!({"id": 1})).expect("JSON");
         assert!(Keep(None).answer(change(), &answer).answer.is_none());
-        let key = IdempotencyKey([1; 32]);
-        let kept = Keep(Some(key)).answer(change(), &answer).answer;
-        assert_eq!(
-            kept,
-            Some(StoredAnswer {
-                key,
-                status: 201,
-                body: answer.body
-            })
-        );
+        let own = Reserved {
+            key: IdempotencyKey([1; 32]),
+            until: OffsetDateTime::UNIX_EPOCH + LEASE,
+        };
+        let kept = Keep(Some(own)).answer(change(), &answer).answer;
+        assert_eq!(kept, Some(own.stored(&answer)));
     }
 }

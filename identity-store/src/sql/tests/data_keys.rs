@@ -71,6 +71,7 @@ async fn fill(store: &SqlStore) {
     let body = b"shown once".to_vec();
     let answer = StoredAnswer {
         key,
+        lease_until: until,
         status: 201,
         body,
     };

@@ -43,6 +43,7 @@ async fn store_secrets(store: &SqlStore) {
     assert_eq!(reserved, Reservation::Fresh);
     let answer = StoredAnswer {
         key: KEY,
+        lease_until: until,
         status: 201,
         body: ANSWER.into(),
     };
