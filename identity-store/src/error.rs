@@ -94,13 +94,16 @@ pub enum Error {
     #[error("the backup {0}")]
     Backup(&'static str),
     /// The database stayed busy for every try of a transaction.
-    #[error("{transaction} found the database busy {tries} times")]
+    #[error("{transaction} found the database busy (tries: {tries})")]
     Busy {
         /// The transaction's name.
         transaction: &'static str,
         /// How often it was tried.
         tries: u32,
     },
+    /// The database is not there to be opened or migrated.
+    #[error("the database cannot be reached: start it, or correct the host and port of its URL")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed.
     #[error("{operation} failed in the database")]
     Backend {

@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use harness::{ADMIN, Exit, FIRST_PASSWORD, Fresh, Platform, sign_in_for_the_first_time};
 use reqwest::Method;
@@ -181,26 +181,42 @@ fn a_bad_variable_stops_the_start_with_one_line() {
     }
 }
 
+/// What comes of a command that ends by itself, with a variable.
+fn run(command: &str, database_url: &str, (name, value): (&str, &str)) -> Output {
+    let mut program = harness::program();
+    program
+        .arg(command)
+        .env("DATABASE_URL", database_url)
+        .env("IDENTITY_LISTEN", "127.0.0.1:0")
+        .env("IDENTITY_METRICS_LISTEN", "127.0.0.1:0")
+        .env(name, value);
+    program.output().expect("it runs")
+}
+
 #[test]
 fn migrate_is_idempotent_and_a_database_without_schema_stops_a_start_that_may_not_migrate() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = format!("sqlite://{}", directory.path().join("id.db").display());
-    let run = |command: &str, migrate: &str| {
-        let mut program = harness::program();
-        program
-            .arg(command)
-            .env("DATABASE_URL", &url)
-            .env("IDENTITY_MIGRATE", migrate);
-        program
-            .env("IDENTITY_LISTEN", "127.0.0.1:0")
-            .env("IDENTITY_METRICS_LISTEN", "127.0.0.1:0");
-        program.output().expect("it runs")
-    };
+    let run = |command, migrate| run(command, &url, ("IDENTITY_MIGRATE", migrate));
     let refused = run("serve", "off");
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("run `migrate` first"));
     for _ in 0..2 {
         assert_eq!(run("migrate", "off").status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_to_be_so_at_migrate_and_at_the_start() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let url = format!("postgres:///identity?host={}", nowhere.path().display());
+    let key = format!("k:{}", "A".repeat(43));
+    for command in ["migrate", "serve"] {
+        let output = run(command, &url, ("IDENTITY_DATA_ENCRYPTION_KEYS", &key));
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        let what_to_do = "the database cannot be reached: start it, or correct";
+        assert!(said.contains(what_to_do), "{command}: {said}");
     }
 }
 

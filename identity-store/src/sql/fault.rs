@@ -84,6 +84,16 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+/// What comes of the first connection to a database that is not there, or starts.
+#[cfg(feature = "postgres")]
+pub(super) fn unreachable(error: sqlx::Error) -> Fault {
+    if is_busy(&error) {
+        Fault::Refused(Error::Unreachable(Box::new(error)))
+    } else {
+        error.into()
+    }
+}
+
 /// Whether the database had no time for it, however long that was waited for.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     is_transient(error) || was_waited_for(error)

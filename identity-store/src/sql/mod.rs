@@ -148,7 +148,7 @@ impl SqlStore {
     ///
     /// [`Error::Url`](crate::Error::Url); [`Error::SchemaNewer`](crate::Error::SchemaNewer);
     /// [`Error::SchemaOlder`](crate::Error::SchemaOlder) with [`Migrate::Off`];
-    /// [`Error::Busy`](crate::Error::Busy) and [`Error::Backend`](crate::Error::Backend).
+    /// [`Error::Unreachable`](crate::Error::Unreachable), [`Error::Busy`](crate::Error::Busy) and [`Error::Backend`](crate::Error::Backend).
     pub async fn open(
         database_url: &str,
         pool: &PoolOptions,

@@ -13,7 +13,7 @@ use super::TRIES;
 use super::connection::Connection;
 use super::database::PoolOptions;
 use super::encrypted::Sealer;
-use super::fault::{Fault, Step};
+use super::fault::{self, Fault, Step};
 use super::schema::{self, Migrate, Migrations};
 use super::tx::Isolation;
 use crate::observer::Observed;
@@ -97,7 +97,8 @@ async fn bring_up(
 ) -> Result<()> {
     let run = async {
         let pool = connect::single(options.clone());
-        let mut connection = Connection::Postgres(Held::reader(&pool).await?);
+        let first = Held::reader(&pool).await.map_err(fault::unreachable);
+        let mut connection = Connection::Postgres(first?);
         // Whose schema is right needs no lock, and no right to change it.
         let found = schema::bring_up(&mut connection, Migrate::Off, sealer).await;
         // Back to the pool: the lock needs it, and so does the pool's end.
