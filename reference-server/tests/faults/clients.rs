@@ -11,13 +11,15 @@ use http::Method;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, DeviceKey, Reply};
+use crate::harness::{Api, DeviceKey, PASSWORD, Reply};
 use crate::journal::{Holding, Journal, Told};
 
 /// So long one request may take.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(20);
 /// So long a client goes on asking before the story has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// The tenant's administrator.
+const OPERATOR: &str = "tenant_admin@acme.example";
 /// The pause before asking again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -27,9 +29,9 @@ pub(crate) struct Clients {
     pub(crate) replicas: Vec<Api>,
     /// The token of the tenant's administrator.
     pub(crate) token: String,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Arc<Journal>,
     turn: AtomicUsize,
-    numbers: AtomicU64,
+    numbers: Arc<AtomicU64>,
 }
 
 /// A device that has a certificate.
@@ -56,15 +58,32 @@ impl Settled {
 
 impl Clients {
     pub(crate) fn new(replicas: Vec<Api>, token: String) -> Arc<Self> {
-        let journal = Journal::default();
+        let journal = Arc::new(Journal::default());
+        let numbers = Arc::new(AtomicU64::new(1));
+        Self::with(replicas, token, journal, numbers)
+    }
+
+    fn with(
+        replicas: Vec<Api>,
+        token: String,
+        journal: Arc<Journal>,
+        numbers: Arc<AtomicU64>,
+    ) -> Arc<Self> {
         journal.hide(&token);
         Arc::new(Self {
             replicas,
             token,
             journal,
             turn: AtomicUsize::new(0),
-            numbers: AtomicU64::new(1),
+            numbers,
         })
+    }
+
+    /// The same clients, turned to these replicas, whose first the administrator signs in at.
+    pub(crate) async fn turned_to(&self, replicas: Vec<Api>) -> Arc<Self> {
+        let token = replicas[0].sign_in(OPERATOR, PASSWORD).await;
+        let (journal, numbers) = (Arc::clone(&self.journal), Arc::clone(&self.numbers));
+        Self::with(replicas, token.token().to_owned(), journal, numbers)
     }
 
     /// A number that no other call gets.

@@ -1,8 +1,9 @@
-//! A clock that steps back, by libfaketime.
+//! Clocks that are wrong, by libfaketime.
 
 use std::path::Path;
 
 use http::Method;
+use identity_challenge::ChallengeStatus;
 use reference_server::clock::{Clock as _, SystemClock};
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -10,9 +11,11 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::clients::text;
-use crate::harness::DeviceKey;
+use crate::harness::{DeviceKey, Exit, Process};
 use crate::invariants::Invariants;
-use crate::stage::{Setting, Stage};
+use crate::retry::until;
+use crate::stage::{Setting, Stage, TENANT};
+use crate::template::Backend;
 use crate::workload::{day_at_a_counter, life_of_a_device};
 
 const LIBRARIES: [&str; 2] = [
@@ -26,6 +29,14 @@ pub(crate) fn library() -> Option<&'static str> {
 }
 
 pub(crate) async fn a_clock_that_steps_back_brings_nobody_back() {
+    steps_back(Backend::Sqlite).await;
+}
+
+pub(crate) async fn a_clock_before_postgresql_that_steps_back_brings_nobody_back() {
+    steps_back(Backend::Postgres).await;
+}
+
+async fn steps_back(backend: Backend) {
     let clock = NamedTempFile::new().unwrap();
     let step_to = |offset: &str| std::fs::write(clock.path(), offset).unwrap();
     step_to("+0");
@@ -39,6 +50,7 @@ pub(crate) async fn a_clock_that_steps_back_brings_nobody_back() {
         variables: variables
             .map(|(name, value)| (name, value.to_owned()))
             .into(),
+        backend,
         ..Setting::default()
     })
     .await;
@@ -80,5 +92,53 @@ pub(crate) async fn a_clock_that_steps_back_brings_nobody_back() {
     // The jobs of the second half find the chain and the order of events as they were.
     step_to("+0");
     life_of_a_device(&clients).await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Whatever was issued before has expired there, and what is issued there begins in more than a year.
+pub(crate) async fn a_replica_whose_clock_is_more_than_a_year_ahead_breaks_nothing() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let clients = stage.clients.clone();
+    day_at_a_counter(&clients).await;
+    let (revoked, mut replaced) = (clients.paired().await, clients.paired().await);
+    let mut renewed = clients.paired().await;
+    let user = clients.user().await;
+    let challenge = clients.ask_to_enrol(&renewed, &user).await;
+
+    let mut ahead = Process::run(stage.command(
+        0,
+        &[
+            ("LD_PRELOAD", library().unwrap()),
+            ("FAKETIME", "+400d"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ],
+    ));
+    stage.replicas[0].logs.push(ahead.logged());
+    let there = clients.turned_to(vec![clients.nobody().at(ahead.address)]);
+    let there = there.await;
+    // Its certificate has expired there, and not at the other, which refuses it.
+    there.revoke(&revoked).await;
+    there.pair_anew(&mut replaced).await;
+    life_of_a_device(&there).await;
+    let device = there.paired().await;
+    let other = there.user().await;
+    there.enrol(&device, &other, there.number()).await;
+    there.revoke(&device).await;
+    clients.renew(&mut renewed).await;
+    let store = stage.database.store().await;
+    let (tenant_id, challenge) = (TENANT.parse().unwrap(), challenge.parse().unwrap());
+    until("its jobs have run", async || {
+        let read = store.challenge(&tenant_id, &challenge).await;
+        read.unwrap().unwrap().challenge.status() == ChallengeStatus::Expired
+    })
+    .await;
+    store.close().await;
+    assert_eq!(ahead.terminate(), Exit::success());
+
+    // It ended the sessions that had expired there.
+    stage.clients = clients.turned_to(clients.replicas.clone()).await;
+    stage.clients.pair_anew(&mut replaced).await;
+    life_of_a_device(&stage.clients).await;
+    day_at_a_counter(&stage.clients).await;
     Invariants::check(&mut stage).await;
 }

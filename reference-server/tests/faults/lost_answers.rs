@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::harness::{Api, DeviceKey, Proxy, Random};
 use crate::invariants::Invariants;
 use crate::stage::Stage;
+use crate::template::Backend;
 use crate::{rounds, seed};
 
 /// As many bytes a handshake and an answer with a certificate have, and some more.
@@ -17,18 +18,29 @@ const ANSWER: u64 = 6_000;
 const REQUEST: u64 = 4_000;
 
 pub(crate) async fn an_answer_that_is_cut_at_any_byte_costs_nothing() {
-    let mut random = Random::seeded(seed());
-    cut(Proxy::cut_answers_after, || random.below(ANSWER)).await;
+    cut(Stage::open().await, Proxy::cut_answers_after, ANSWER).await;
+}
+
+pub(crate) async fn an_answer_over_postgresql_that_is_cut_at_any_byte_costs_nothing() {
+    let stage = Stage::on(Backend::Postgres, 1).await;
+    cut(stage, Proxy::cut_answers_after, ANSWER).await;
 }
 
 pub(crate) async fn a_client_that_leaves_in_the_middle_of_a_request_costs_nothing() {
-    let mut random = Random::seeded(seed());
-    cut(Proxy::cut_requests_after, || random.below(REQUEST)).await;
+    cut(Stage::open().await, Proxy::cut_requests_after, REQUEST).await;
 }
 
-/// Pairs, renews and revokes over connections that are cut, and again over whole ones.
-async fn cut(limit: impl Fn(&Proxy, Option<usize>), mut place: impl FnMut() -> u64) {
-    let mut stage = Stage::open().await;
+pub(crate) async fn a_client_over_postgresql_that_leaves_in_the_middle_of_a_request_costs_nothing()
+{
+    let stage = Stage::on(Backend::Postgres, 1).await;
+    cut(stage, Proxy::cut_requests_after, REQUEST).await;
+}
+
+/// Pairs, renews and revokes over connections that are cut before that many bytes, and again over whole
+/// ones.
+async fn cut(mut stage: Stage, limit: impl Fn(&Proxy, Option<usize>), most: u64) {
+    let mut random = Random::seeded(seed());
+    let mut place = || random.below(most);
     for _ in 0..rounds(10) {
         let clients = &stage.clients;
         let front = &stage.replicas[0].front;

@@ -71,10 +71,16 @@ fn main() {
     ];
     let in_namespaces = stories![disk::a_full_disk_is_answered_503_until_there_is_space_again];
     let by_faketime = stories![clock::a_clock_that_steps_back_brings_nobody_back];
+    let by_faketime_on_postgresql = stories![
+        clock::a_clock_before_postgresql_that_steps_back_brings_nobody_back,
+        clock::a_replica_whose_clock_is_more_than_a_year_ahead_breaks_nothing,
+    ];
     let on_postgresql = stories![
         data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
         kill::a_server_on_postgresql_that_is_killed_at_any_moment_loses_nothing,
         kill::of_two_replicas_one_is_killed_at_any_moment_and_nothing_is_lost,
+        lost_answers::a_client_over_postgresql_that_leaves_in_the_middle_of_a_request_costs_nothing,
+        lost_answers::an_answer_over_postgresql_that_is_cut_at_any_byte_costs_nothing,
         postgres::a_client_that_leaves_during_begin_takes_nobodys_write_with_it,
         postgres::a_commit_whose_answer_is_lost_is_not_lost,
         postgres::a_database_that_is_silent_is_answered_503_until_it_speaks,
@@ -114,6 +120,11 @@ fn main() {
             by_faketime,
             clock::library().is_some(),
             "libfaketime is not installed",
+        ),
+        trials(
+            by_faketime_on_postgresql,
+            clock::library().is_some() && postgres::is_there(),
+            "libfaketime or PostgreSQL is not there",
         ),
     ];
     let mut arguments = Arguments::from_args();

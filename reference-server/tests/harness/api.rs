@@ -79,6 +79,14 @@ impl Api {
         }
     }
 
+    /// The same caller, at another server of the same platform.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            base: format!("https://{address}"),
+            ..self.clone()
+        }
+    }
+
     /// With a token in place of whatever credential there was.
     pub fn with_bearer(&self, token: &str) -> Self {
         Self {
