@@ -59,26 +59,34 @@ macro_rules! consume {
     };
 }
 
+/// Writes the certificates of the devices whose codes were consumed.
 macro_rules! issue {
-    ($database:ident) => {
+    ($database:ident, $consumed:literal) => {
         concat!(
             "INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
                  spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem,
                  request_id, issued_at)
              SELECT p.tenant, p.device, p.serial_number, p.der_sha256, p.tbs, p.spki, p.ca, 'device',
                     'pairing', p.valid_from, p.valid_until, p.certificate, p.request, p.moment
-             FROM ", pairings!($database)
+             FROM ", pairings!($database), " JOIN ", $consumed, " d
+             ON d.tenant_id = p.tenant AND d.device_id = p.device
+                AND d.active_serial = p.serial_number"
         )
     };
 }
 
-const CONSUME: Sql = Sql {
-    sqlite: consume!(sqlite),
-    postgres: consume!(postgres),
-};
-const ISSUE: Sql = Sql {
-    sqlite: issue!(sqlite),
-    postgres: issue!(postgres),
+/// Both in one way to the database. A serial number is in no row before.
+const PAIR: Sql = Sql {
+    sqlite: concat!(consume!(sqlite), "; ", issue!(sqlite, "devices")),
+    postgres: concat!(
+        "WITH consumed AS (",
+        consume!(postgres),
+        "),
+              issued AS (",
+        issue!(postgres, "consumed"),
+        ")
+         SELECT * FROM consumed"
+    ),
 };
 
 /// A pairing as the statements read it.
@@ -179,8 +187,12 @@ pub(super) async fn pair_group(
 /// Pairs those whose codes are good; returns their devices by what each was paired with. Two requests
 /// may be for one device, whose code was replaced between them: one of the codes is good.
 async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<SerialNumber, Device>> {
-    let consumed = query(CONSUME)
-        .bind(list(requests.iter())?)
+    let listed = requests
+        .iter()
+        .map(Listed::of)
+        .collect::<Result<Vec<_>>>()?;
+    let consumed = query(PAIR)
+        .bind(json(&listed)?)
         .fetch_all(tx.conn())
         .await?;
     let mut rows = HashMap::new();
@@ -191,10 +203,6 @@ async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<SerialNumber, D
         let is_paired = |request: &&Request| rows.contains_key(&request.1.certificate.serial);
         requests.iter().filter(is_paired)
     };
-    query(ISSUE)
-        .bind(list(paired())?)
-        .execute(tx.conn())
-        .await?;
     let postings: Vec<Posting> = paired()
         .map(|request| {
             let (change, certificate) = (&request.0, &request.1.certificate);
@@ -214,9 +222,4 @@ async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<SerialNumber, D
         Ok((serial, device))
     };
     Ok(paired().map(device).collect::<Result<_>>()?)
-}
-
-fn list<'a>(requests: impl Iterator<Item = &'a Request>) -> Result<String> {
-    let listed = requests.map(Listed::of);
-    json(&listed.collect::<Result<Vec<_>>>()?)
 }

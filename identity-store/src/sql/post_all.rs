@@ -1,5 +1,5 @@
-//! What one change or many write beside their data: audit rows and outbox rows, in two statements for
-//! all of them.
+//! What one change or many write beside their data: audit rows and outbox rows, in one way to the
+//! database for all of them.
 
 use serde::Serialize;
 
@@ -39,34 +39,40 @@ macro_rules! outbox {
     };
 }
 
-const AUDIT: Sql = Sql {
-    sqlite: audit!(
-        "(SELECT value ->> 'id' AS id, value ->> 'tenant' AS tenant, value ->> 'moment' AS moment,
-                 value ->> 'actor_type' AS actor_type, value ->> 'actor_id' AS actor_id,
-                 value ->> 'action' AS action, value ->> 'outcome' AS outcome,
-                 value ->> 'severity' AS severity, value ->> 'subject' AS subject,
-                 value ->> 'request_id' AS request_id, value ->> 'ip' AS ip,
-                 value ->> 'metadata' AS metadata
-          FROM json_each($1)) AS p",
-        "json_extract(t.config, '$.audit_enabled') = 0"
+/// Both in one way to the database.
+const POST: Sql = Sql {
+    sqlite: concat!(
+        audit!(
+            "(SELECT value ->> 'id' AS id, value ->> 'tenant' AS tenant, value ->> 'moment' AS moment,
+                     value ->> 'actor_type' AS actor_type, value ->> 'actor_id' AS actor_id,
+                     value ->> 'action' AS action, value ->> 'outcome' AS outcome,
+                     value ->> 'severity' AS severity, value ->> 'subject' AS subject,
+                     value ->> 'request_id' AS request_id, value ->> 'ip' AS ip,
+                     value ->> 'metadata' AS metadata
+              FROM json_each($1)) AS p",
+            "json_extract(t.config, '$.audit_enabled') = 0"
+        ),
+        "; ",
+        outbox!(
+            "(SELECT value ->> 'tenant' AS tenant, value ->> 'event_id' AS event_id,
+                     value ->> 'event_type' AS event_type, value ->> 'subject' AS subject,
+                     value ->> 'moment' AS moment, value ->> 'data' AS data
+              FROM json_each($2)) AS p"
+        )
     ),
-    postgres: audit!(
-        "json_to_recordset($1::json) AS p(id text, tenant text, moment bigint, actor_type text,
-             actor_id text, action text, outcome text, severity text, subject text,
-             request_id text, ip text, metadata text)",
-        "t.config::jsonb ->> 'audit_enabled' = 'false'"
-    ),
-};
-const OUTBOX: Sql = Sql {
-    sqlite: outbox!(
-        "(SELECT value ->> 'tenant' AS tenant, value ->> 'event_id' AS event_id,
-                 value ->> 'event_type' AS event_type, value ->> 'subject' AS subject,
-                 value ->> 'moment' AS moment, value ->> 'data' AS data
-          FROM json_each($1)) AS p"
-    ),
-    postgres: outbox!(
-        "json_to_recordset($1::json) AS p(tenant text, event_id text, event_type text,
-             subject text, moment bigint, data text)"
+    postgres: concat!(
+        "WITH audited AS (",
+        audit!(
+            "json_to_recordset($1::json) AS p(id text, tenant text, moment bigint, actor_type text,
+                 actor_id text, action text, outcome text, severity text, subject text,
+                 request_id text, ip text, metadata text)",
+            "t.config::jsonb ->> 'audit_enabled' = 'false'"
+        ),
+        ") ",
+        outbox!(
+            "json_to_recordset($2::json) AS p(tenant text, event_id text, event_type text,
+                 subject text, moment bigint, data text)"
+        )
     ),
 };
 
@@ -138,19 +144,17 @@ impl Tx {
     /// Writes the audit rows and outbox rows of events.
     pub(super) async fn post_all(&mut self, postings: &[Posting]) -> Step<()> {
         let rows = postings.iter().map(|posting| ListedRow::of(&posting.row));
-        let rows = json(&rows.collect::<Result<Vec<_>>>()?)?;
-        query(AUDIT).bind(rows).execute(self.conn()).await?;
+        let rows = rows.collect::<Result<Vec<_>>>()?;
         let webhooks: Vec<_> = postings
             .iter()
             .filter_map(|posting| Some((&posting.row, posting.webhook.as_ref()?)))
             .map(ListedWebhook::of)
             .collect::<Result<_>>()?;
-        if !webhooks.is_empty() {
-            query(OUTBOX)
-                .bind(json(&webhooks)?)
-                .execute(self.conn())
-                .await?;
-        }
+        query(POST)
+            .bind(json(&rows)?)
+            .bind(json(&webhooks)?)
+            .execute(self.conn())
+            .await?;
         Ok(())
     }
 }
