@@ -5,24 +5,30 @@ use std::ops::{Deref, DerefMut};
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-/// A connection that its pool gets back.
+use super::writer::Write;
+
+/// A connection to read on, or an open transaction.
 pub(in crate::sql) enum Held {
     Reader(PoolConnection<Sqlite>),
-    Transaction(Transaction<'static, Sqlite>),
+    Write(Write),
+    /// sqlx's migrations nest theirs in it.
+    Migration(Transaction<'static, Sqlite>),
 }
 
 impl Held {
     pub(in crate::sql) async fn commit(self) -> sqlx::Result<()> {
         match self {
             Self::Reader(_) => Ok(()),
-            Self::Transaction(transaction) => transaction.commit().await,
+            Self::Write(write) => write.commit().await,
+            Self::Migration(transaction) => transaction.commit().await,
         }
     }
 
     pub(in crate::sql) async fn rollback(self) -> sqlx::Result<()> {
         match self {
             Self::Reader(_) => Ok(()),
-            Self::Transaction(transaction) => transaction.rollback().await,
+            Self::Write(write) => write.rollback().await,
+            Self::Migration(transaction) => transaction.rollback().await,
         }
     }
 }
@@ -33,7 +39,8 @@ impl Deref for Held {
     fn deref(&self) -> &SqliteConnection {
         match self {
             Self::Reader(connection) => connection,
-            Self::Transaction(transaction) => transaction,
+            Self::Write(write) => &write.connection,
+            Self::Migration(transaction) => transaction,
         }
     }
 }
@@ -42,7 +49,8 @@ impl DerefMut for Held {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Reader(connection) => connection,
-            Self::Transaction(transaction) => transaction,
+            Self::Write(write) => &mut write.connection,
+            Self::Migration(transaction) => transaction,
         }
     }
 }

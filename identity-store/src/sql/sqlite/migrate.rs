@@ -1,6 +1,6 @@
 //! Brings a file up while other processes may do the same.
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::Held;
 use super::{connect, seal};
@@ -14,12 +14,12 @@ use crate::{Error, Result};
 /// the lock as long as a transaction does.
 const TRIES: u32 = 30;
 
-/// Connects the writer, and applies what is missing or refuses a schema that is not this program's.
+/// Applies what is missing or refuses a schema that is not this program's.
 pub(super) async fn bring_up(
     options: SqliteConnectOptions,
     migrate: Migrate,
     sealer: Option<Sealer<'_>>,
-) -> Result<SqlitePool> {
+) -> Result<()> {
     let mut tries = 1;
     loop {
         match connect_and_apply(options.clone(), migrate, sealer).await {
@@ -36,16 +36,17 @@ async fn connect_and_apply(
     options: SqliteConnectOptions,
     migrate: Migrate,
     sealer: Option<Sealer<'_>>,
-) -> Result<SqlitePool> {
+) -> Result<()> {
     let run = async {
-        let writer = connect::writer(options).await?;
+        let pool = connect::migrating(options).await?;
         // sqlx's own migration lock does nothing on SQLite; the write lock is one.
-        let begun = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let mut connection = Connection::Sqlite(Held::Transaction(begun));
+        let begun = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut connection = Connection::Sqlite(Held::Migration(begun));
         schema::bring_up(&mut connection, migrate, sealer).await?;
         connection.commit().await?;
-        seal::scrub(&writer).await?;
-        Ok(writer)
+        seal::scrub(&pool).await?;
+        pool.close().await;
+        Ok(())
     };
     run.await.map_err(|fault: Fault| fault.named("migrate"))
 }

@@ -7,6 +7,7 @@ mod connect;
 mod held;
 mod migrate;
 mod seal;
+mod writer;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
@@ -19,6 +20,7 @@ use crate::Result;
 pub(super) use connect::{file, writer_options};
 pub(super) use held::Held;
 pub(super) use seal::seal;
+use writer::Writer;
 
 /// The migration after which the program encrypts what was stored in the open, before the next.
 pub(super) const ENCRYPTED_COLUMNS: &str = "encrypted columns";
@@ -53,7 +55,7 @@ pub(super) const MIGRATIONS: Migrations = &[
 /// The connections to one file.
 #[derive(Debug)]
 pub(super) struct SqliteDatabase {
-    pub(super) writer: SqlitePool,
+    writer: Writer,
     pub(super) readers: SqlitePool,
 }
 
@@ -63,23 +65,24 @@ impl SqliteDatabase {
         migrate: Migrate,
         sealer: Sealer<'_>,
     ) -> Result<Self> {
-        let writer = migrate::bring_up(options.clone(), migrate, Some(sealer)).await?;
-        let readers = connect::readers(options).await;
-        let readers = readers.map_err(|error| Fault::from(error).named("open"))?;
-        Ok(Self { writer, readers })
+        migrate::bring_up(options.clone(), migrate, Some(sealer)).await?;
+        let connect = async {
+            let writer = Writer::connect(connect::with_cache(options.clone())).await?;
+            let readers = connect::readers(options).await?;
+            Ok(Self { writer, readers })
+        };
+        connect.await.map_err(|fault: Fault| fault.named("open"))
     }
 
     pub(super) async fn migrate(file: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
         let options = connect::writer_options(file);
-        let writer = migrate::bring_up(options, Migrate::Auto, sealer).await?;
-        writer.close().await;
-        Ok(())
+        migrate::bring_up(options, Migrate::Auto, sealer).await
     }
 
-    /// Waits for the write lock before anything is read.
+    /// A transaction: the only one.
     pub(super) async fn begin(&self) -> sqlx::Result<Connection> {
-        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Connection::Sqlite(Held::Transaction(begun)))
+        let begun = self.writer.begin().await?;
+        Ok(Connection::Sqlite(Held::Write(begun)))
     }
 
     pub(super) async fn reader(&self) -> sqlx::Result<Connection> {

@@ -109,7 +109,7 @@ impl File {
         let options = sqlite::writer_options(self.path().to_str().unwrap());
         let pool = SqlitePool::connect_with(options).await.unwrap();
         let begun = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        let mut connection = Connection::Sqlite(Held::Transaction(begun));
+        let mut connection = Connection::Sqlite(Held::Migration(begun));
         schema_of::run(&mut connection, Some(version))
             .await
             .unwrap();
@@ -197,11 +197,6 @@ fn pairing(key: u8) -> PairDevice {
 async fn close(store: SqlStore, raw: SqliteConnection) {
     raw.close().await.unwrap();
     store.close().await;
-}
-
-/// The connection that writes.
-fn writer(store: &SqlStore) -> &SqlitePool {
-    &database(store).writer
 }
 
 /// The connections that read.

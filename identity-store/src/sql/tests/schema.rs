@@ -1,6 +1,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{File, entropy, readers, waiting_device, writer};
+use super::{File, database, entropy, readers, waiting_device};
+use crate::sql::connection::Connection;
 use crate::sql::{
     Migrate, SqlStore, attempts, audit, candidates, certificates, challenge_rows, clients, denied,
     device_rows, erasures, operators, seal, seen, sessions,
@@ -11,8 +12,12 @@ use crate::{DeviceStore as _, Error, Store as _};
 async fn commits_are_on_the_disk_before_they_are_answered() {
     let file = File::new();
     let store = file.open().await;
+    let mut transaction = database(&store).begin().await.unwrap();
+    let Connection::Sqlite(writer) = &mut transaction else {
+        panic!("these tests are SQLite's");
+    };
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-        .fetch_one(writer(&store))
+        .fetch_one(&mut **writer)
         .await
         .unwrap();
     assert_eq!(journal, "wal");
@@ -22,15 +27,15 @@ async fn commits_are_on_the_disk_before_they_are_answered() {
         ("PRAGMA foreign_keys", 1),
         ("PRAGMA trusted_schema", 0),
     ] {
-        let found = pragma_value(writer(&store), pragma).await;
+        let found = pragma_value(&mut **writer, pragma).await;
         assert_eq!(found, value, "{pragma}");
     }
     let found = pragma_value(readers(&store), "PRAGMA query_only").await;
     assert_eq!(found, 1, "a reader cannot write");
 }
 
-async fn pragma_value(pool: &sqlx::SqlitePool, pragma: &'static str) -> i64 {
-    let value = sqlx::query_scalar(pragma).fetch_one(pool);
+async fn pragma_value(conn: impl sqlx::SqliteExecutor<'_>, pragma: &'static str) -> i64 {
+    let value = sqlx::query_scalar(pragma).fetch_one(conn);
     value.await.unwrap()
 }
 
