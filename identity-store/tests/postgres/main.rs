@@ -16,6 +16,7 @@ mod migrations;
 mod notices;
 #[path = "../operations/mod.rs"]
 mod operations;
+mod retries;
 mod sql;
 mod stalled;
 #[path = "../tampering/mod.rs"]
@@ -54,6 +55,8 @@ const TESTS: &[(&str, Test)] = tests![
     stalled::a_sealer_that_goes_on_late_gives_no_place_twice,
     stalled::a_sealer_whose_session_ended_while_it_slept_leaves_all_to_the_next,
     stalled::a_purge_that_goes_on_late_forgets_nothing_live,
+    retries::of_two_that_cannot_be_put_in_order_one_is_run_again,
+    retries::one_that_is_in_a_deadlock_is_run_again,
     notices::a_change_is_heard_in_another_process_and_in_its_own_once,
     pairings::devices_are_paired_together_and_each_gets_its_own_answer,
     pairings::a_replaced_code_pairs_nothing_beside_its_successor,
