@@ -9,6 +9,7 @@ mod data_keys;
 mod file;
 mod open_columns;
 mod schema;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,88 @@
+-- A row for each table, under the first and the last version that takes it. [n] is 32 bytes of the value n,
+-- [id] a ULID, and <table.column of row: text> the text as that column holds it.
+
+-- versions 1 to 99
+INSERT INTO tenants VALUES ('acme', 'Acme', 'active',
+    '{"audit_enabled":true,"certificate_validity_days":null,"renewal_window_days":null,"renewal_grace_seconds":0,
+      "consent_required":true,"kyc_required_for_enrollment":false,"challenge_ttl_seconds":120,"max_attempts":3,
+      "max_open_challenges_per_device":5,"palm_duplicate_action":"reject","palm_policy":{}}', 0);
+INSERT INTO devices (tenant_id, device_id, name, device_class, tags, status, info, active_serial,
+                     paired_at, created_at)
+VALUES ('acme', 'dev_1', 'Counter 1', 'personal_scanner', '{"floor":"2"}', 'paired', '{"model":"M"}',
+        x'0000000000000000000000000000000000000007', 0, 0);
+INSERT INTO issued_certificates
+VALUES ('acme', 'dev_1', x'0000000000000000000000000000000000000007', [1], [2], [3], [4], 'device',
+        'pairing', 0, 4000000000000, 'the PEM', 'req-1', 0);
+INSERT INTO oauth_clients VALUES ('acme', 'cli_[id]', 'Backend', '["devices:read"]', 0);
+INSERT INTO oauth_client_secrets VALUES ('acme', 'cli_[id]', 1, [6], NULL);
+INSERT INTO platform_secrets (kind, fingerprint, position, secret, uploaded_by)
+VALUES ('email_digest_key', '', 1,
+        <platform_secrets.secret of email_digest_key/: kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk>, '');
+INSERT INTO platform_secrets (kind, fingerprint, position, state, cert_pem, secret, not_after,
+                              uploaded_by, created_at)
+VALUES ('platform_ca', '0404040404040404040404040404040404040404040404040404040404040404', 2,
+        'active', 'the certificate',
+        <platform_secrets.secret of platform_ca/0404040404040404040404040404040404040404040404040404040404040404: the key>,
+        4000000000000, 'adm_[id]', 0);
+INSERT INTO idempotent_answers
+VALUES ([8], [9], 0, 4000000000000, 201,
+        <idempotent_answers.body of 0808080808080808080808080808080808080808080808080808080808080808: shown once>);
+INSERT INTO audit_rows (id, tenant_id, chain_position, at, actor_type, actor_id, action, outcome,
+                        severity, subject, request_id, metadata, prev_hash, hash)
+VALUES ('aud_[id]', '', 1, 0, 'system', 'test', 'ops_alert', 'failed', 'info', '', 'req-1', '{}',
+        [0], [1]);
+INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
+VALUES ('', 'evt_[id]', 'platform.ops_alert', 'kind', 1, 0, '{}');
+
+-- versions 1 to 1
+INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
+                                       revoked_at, revoked_by, not_after)
+VALUES ('acme', 'dev_1', [1], [2], 'renewed', 0, 'dev_1', 4000000000000);
+
+-- versions 2 to 99
+INSERT INTO revoked_cert_fingerprints (tenant_id, device_id, fingerprint, tbs_sha256, reason,
+                                       revoked_at, revoked_by, not_after, serial, ca_fingerprint)
+VALUES ('acme', 'dev_1', [1], [2], 'renewed', 0, 'dev_1', 4000000000000,
+        x'0000000000000000000000000000000000000007', [4]);
+
+-- versions 1 to 3
+INSERT INTO users
+VALUES ('acme', 'ada', 'usr_[id]', 'Ada', 'ada@example.org', '+41', 0, 'granted', 'none', NULL, NULL,
+        '{"allowed_types":["left"],"verification_enabled":true}', 0, NULL, 0);
+INSERT INTO console_users
+VALUES ('adm_[id]', NULL, 'root@example.org', 'platform_admin', 'hash', 0, 0);
+INSERT INTO login_failures VALUES ('root@example.org', 4000000000000);
+
+-- versions 3 to 99
+INSERT INTO leases VALUES ('purge', 'rep_[id]', 41, 0, 1);
+INSERT INTO rate_limit_buckets VALUES ([5], 4000000000000);
+
+-- versions 5 to 99
+INSERT INTO data_keys VALUES ('test', <data_keys.key_check of test: >);
+INSERT INTO users (tenant_id, user_id, internal_id, display_name, email, mobile, suspended,
+                   consent_status, kyc_status, palm_policy, consecutive_failures, created_at)
+VALUES ('acme', 'ada', 'usr_[id]', <users.display_name of acme/ada: Ada>,
+        <users.email of acme/ada: ada@example.org>, <users.mobile of acme/ada: +41>, 0, 'granted',
+        'none', '{"allowed_types":["left"],"verification_enabled":true}', 0, 0);
+-- The digest under the key above.
+INSERT INTO console_users
+VALUES ('adm_[id]', NULL, <console_users.email of adm_[id]: root@example.org>,
+        x'52598cd37e35f93dc2559d93860abfdf363088e3f83372a0f158f4f142a7e773',
+        'platform_admin', 'hash', 0, 0);
+INSERT INTO login_failures
+VALUES (x'52598cd37e35f93dc2559d93860abfdf363088e3f83372a0f158f4f142a7e773', 4000000000000);
+
+-- versions 1 to 99
+INSERT INTO console_sessions
+VALUES ('ses_[id]', 'adm_[id]', [7], 0, 4000000000000, 4000000000001);
+INSERT INTO palms VALUES ('acme', 'ada', 'left', 77, 'dev_1', 0);
+INSERT INTO palm_erasures (tenant_id, user_id, palm_type, requested_at)
+VALUES ('acme', 'ada', 'right', 0);
+INSERT INTO consents VALUES ('acme', 'ada', 1, 0, 'v1', '["doors"]', 1, 'signature', NULL);
+INSERT INTO challenges (tenant_id, challenge_id, kind, status, attempts_used, max_attempts, user_id,
+                        internal_user_id, device_id, context, metadata, nonce, created_at, expires_at)
+VALUES ('acme', 'ch_[id]', 'verify', 'in_progress', 0, 3, 'ada', 'usr_[id]', 'dev_1', 'the safe',
+        '{}', 'nonce', 0, 4000000000000);
+INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,
+                                lease_until, finished_at, decided, may_have_happened)
+VALUES ('acme', 'ch_[id]', 1, [5], 0, 1, 1, 1, 0);
