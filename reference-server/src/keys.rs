@@ -1,14 +1,12 @@
 //! The commands `keys rotate`, which re-encrypts what is under an earlier data key while servers serve,
 //! and `keys replace`, for what is under none any more.
 
-use identity_store::{
-    Actor, Change, Migrate, NamedSecret, Rotation, RotationProgress, SqlStore, Store as _,
-};
+use identity_store::{Actor, Change, NamedSecret, Rotation, RotationProgress, Store as _};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::http::RequestId;
-use crate::serve::open_store;
+use crate::serve::open_as_it_is;
 use crate::start::StartError;
 use crate::{cli, secrets};
 
@@ -20,7 +18,7 @@ use crate::{cli, secrets};
 /// [`StartError::Rotation`] when something is left under another key; [`StartError`] when the
 /// database does not open or fails.
 pub async fn rotate(config: Config) -> Result<(), StartError> {
-    let store = open(config).await?;
+    let store = open_as_it_is(config).await?;
     let mut printed = Ok(());
     let rotated = store.rotate_keys(|progress| {
         if printed.is_ok() {
@@ -40,7 +38,7 @@ pub async fn rotate(config: Config) -> Result<(), StartError> {
 /// [`StartError::Store`] for a secret that can be read; [`StartError`] when the database does not open
 /// or fails.
 pub async fn replace(config: Config, name: NamedSecret) -> Result<(), StartError> {
-    let store = open(config).await?;
+    let store = open_as_it_is(config).await?;
     let now = SystemClock.now();
     let request_id = RequestId::generate(now);
     let change = Change::new(now, Actor::System("keys_replace"), request_id.as_str());
@@ -54,12 +52,6 @@ pub async fn replace(config: Config, name: NamedSecret) -> Result<(), StartError
     }
     let name = name.as_str();
     cli::print(&format!("{name} was replaced: start every server anew"))
-}
-
-/// Opens the database as it is: servers decide when the schema changes.
-async fn open(mut config: Config) -> Result<SqlStore, StartError> {
-    config.migrate = Migrate::Off;
-    open_store(&config).await
 }
 
 fn line(progress: &RotationProgress) -> String {

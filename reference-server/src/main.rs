@@ -117,10 +117,10 @@ async fn run(command: Command) -> Result<(), StartError> {
         }
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Audit(Audit::Verify { archives, head }) => {
-            audit::command::verify(&Config::from_env()?, archives, &head).await
+            audit::command::verify(Config::from_env()?, archives, &head).await
         }
         Command::Audit(Audit::Archive { month, to }) => {
-            audit::command::archive(&Config::from_env()?, month, &to).await
+            audit::command::archive(Config::from_env()?, month, &to).await
         }
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }

@@ -136,6 +136,23 @@ pub async fn tokens(store: &dyn Store, issuer: String) -> Result<Secret<Tokens>,
     read(store, NamedSecret::TokenSigningKey, load).await
 }
 
+/// As [`tokens`], for one who signs nothing and makes no key: one that is not there is lost to it.
+///
+/// # Errors
+///
+/// [`StartError`] when the store fails.
+pub async fn known_tokens(store: &dyn Store) -> Result<Secret<Tokens>, StartError> {
+    let name = NamedSecret::TokenSigningKey;
+    let load = |key: SecretBytes| Ok(Tokens::load("", &key)?);
+    match store.known_secret(name).await.transpose() {
+        None => Ok(Secret::Lost(name.as_str())),
+        Some(known) => {
+            let taken = known.map_err(StartError::from).and_then(load);
+            Secret::of(name.as_str(), taken)
+        }
+    }
+}
+
 async fn read<T>(
     store: &dyn Store,
     name: NamedSecret,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity_store::{Crypter, PoolOptions, SqlStore};
+use identity_store::{Crypter, Migrate, PoolOptions, SqlStore};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -158,6 +158,12 @@ pub(crate) async fn open_store(config: &Config) -> Result<SqlStore, StartError> 
     };
     let opened = SqlStore::open(&url, &pool, crypter, clock::entropy(), config.migrate);
     Ok(opened.await?)
+}
+
+/// Opens the database for a command beside servers: they decide when the schema changes.
+pub(crate) async fn open_as_it_is(mut config: Config) -> Result<SqlStore, StartError> {
+    config.migrate = Migrate::Off;
+    open_store(&config).await
 }
 
 /// What the database's columns are encrypted with.

@@ -63,8 +63,8 @@ pub enum StartError {
     /// A month of the audit trail cannot be archived.
     #[error("the month is not archived")]
     Archive(#[from] ArchiveError),
-    /// Chains of the audit trail are not whole; which and where was printed.
-    #[error("{0} chains of the audit trail are not whole, or could not be verified")]
+    /// Chains of the audit trail are not whole and signed; which and where was printed.
+    #[error("{0} chains of the audit trail are not whole and signed, or could not be verified")]
     AuditBroken(u64),
     /// What was given as a signed head was not signed by the platform.
     #[error("--head: not a signed head of this platform")]

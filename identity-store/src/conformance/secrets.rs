@@ -146,6 +146,11 @@ pub async fn of_two_active_cas_at_once_one_stays_active(world: World) {
 
 pub async fn a_named_secret_is_made_once_whoever_asks(world: World) {
     let before = world.trail().await;
+    let known = async || {
+        let known = world.store.known_secret(NamedSecret::PairingPepper).await;
+        known.unwrap().map(|secret| secret.expose().to_vec())
+    };
+    assert_eq!(known().await, None);
     let mut calls = JoinSet::new();
     for _ in 0..32 {
         let store = Arc::clone(&world.store);
@@ -159,6 +164,7 @@ pub async fn a_named_secret_is_made_once_whoever_asks(world: World) {
     secrets.sort_unstable();
     secrets.dedup();
     assert_eq!(secrets.len(), 1);
+    assert_eq!(known().await, secrets.pop());
     for name in [NamedSecret::SampleDigestKey, NamedSecret::TokenSigningKey] {
         let fresh = SecretBytes::new(world.digest());
         let other = world.store.named_secret(name, fresh.clone()).await;

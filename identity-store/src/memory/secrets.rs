@@ -75,4 +75,8 @@ impl SecretStore for MemoryStore {
         let mut state = self.state();
         Ok(state.secrets.entry(name).or_insert(fresh).clone())
     }
+
+    async fn known_secret(&self, name: NamedSecret) -> Result<Option<SecretBytes>> {
+        Ok(self.state().secrets.get(&name).cloned())
+    }
 }

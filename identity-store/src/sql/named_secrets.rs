@@ -6,11 +6,25 @@ use super::encrypted::Sealer;
 use super::fault::Step;
 use super::secrets::{self, NewRow};
 use crate::crypter::LookupKey;
-use crate::{NamedSecret, SecretBytes};
+use crate::{Crypter, NamedSecret, SecretBytes};
 
 #[cfg(feature = "sqlite")]
 const ALL: &str = "
     SELECT kind, fingerprint, secret FROM platform_secrets WHERE fingerprint = ''";
+
+/// The secret, if it is there.
+pub(super) async fn find(
+    conn: &mut Connection,
+    crypter: &Crypter,
+    name: NamedSecret,
+) -> Step<Option<SecretBytes>> {
+    let rows = secrets::of_kind(conn, name.as_str()).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let bytes = secrets::secret(Columns::of(row, "platform_secrets"), crypter)?;
+    Ok(Some(SecretBytes::new(bytes.as_slice())))
+}
 
 /// The secret that is there, or `fresh` from now on.
 pub(super) async fn obtain(
@@ -19,10 +33,8 @@ pub(super) async fn obtain(
     name: NamedSecret,
     fresh: SecretBytes,
 ) -> Step<SecretBytes> {
-    let rows = secrets::of_kind(conn, name.as_str()).await?;
-    if let Some(row) = rows.first() {
-        let bytes = secrets::secret(Columns::of(row, "platform_secrets"), sealer.crypter)?;
-        return Ok(SecretBytes::new(bytes.as_slice()));
+    if let Some(secret) = find(conn, sealer.crypter, name).await? {
+        return Ok(secret);
     }
     let row = NewRow {
         kind: name.as_str(),
@@ -44,7 +56,7 @@ pub(super) async fn email_digest_key(conn: &mut Connection, sealer: Sealer<'_>) 
 
 /// Opens every secret that is there, or names the first that does not open.
 #[cfg(feature = "sqlite")]
-pub(super) async fn open_all(conn: &mut Connection, crypter: &crate::Crypter) -> Step<()> {
+pub(super) async fn open_all(conn: &mut Connection, crypter: &Crypter) -> Step<()> {
     for row in super::query::query(ALL).fetch_all(conn).await? {
         secrets::secret(Columns::of(&row, "platform_secrets"), crypter)?;
     }

@@ -241,4 +241,11 @@ impl SecretStore for SqlStore {
         })
         .await
     }
+
+    async fn known_secret(&self, name: NamedSecret) -> Result<Option<SecretBytes>> {
+        self.read("known_secret", async |conn| {
+            named_secrets::find(conn, &self.shared.crypter, name).await
+        })
+        .await
+    }
 }

@@ -50,4 +50,11 @@ pub trait SecretStore: Send + Sync {
     ///
     /// [`Error::Decrypt`](crate::Error::Decrypt), which names it, when no data key opens it.
     async fn named_secret(&self, name: NamedSecret, fresh: SecretBytes) -> Result<SecretBytes>;
+
+    /// Reads a secret of the platform, if there has been a need for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`named_secret`](Self::named_secret)'s.
+    async fn known_secret(&self, name: NamedSecret) -> Result<Option<SecretBytes>>;
 }

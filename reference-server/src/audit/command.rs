@@ -10,7 +10,7 @@ use crate::cli::print;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::secrets::{self, Secret};
-use crate::serve::open_store;
+use crate::serve::open_as_it_is;
 use crate::start::StartError;
 use crate::tokens::Tokens;
 
@@ -22,38 +22,31 @@ use crate::tokens::Tokens;
 /// [`StartError::AuditBroken`] when something is wrong, [`StartError::SecretLost`] when the signatures
 /// could not be verified, and what keeps it from looking.
 pub async fn verify(
-    config: &Config,
+    config: Config,
     folder: Option<PathBuf>,
     signed: &[String],
 ) -> Result<(), StartError> {
-    let store = open_store(config).await?;
-    let outcome = verify_store(&store, config, folder, signed).await;
+    let folder = folder.or_else(|| config.audit.archives.clone());
+    let store = open_as_it_is(config).await?;
+    let outcome = verify_store(&store, folder.as_deref(), signed).await;
     store.close().await;
     outcome
 }
 
 async fn verify_store(
     store: &dyn Store,
-    config: &Config,
-    folder: Option<PathBuf>,
+    folder: Option<&Path>,
     signed: &[String],
 ) -> Result<(), StartError> {
-    // The issuer signs nothing here.
-    let tokens = secrets::tokens(store, String::new()).await?;
+    let now = SystemClock.now();
+    let tokens = secrets::known_tokens(store).await?;
     let noted = noted(&tokens, signed)?;
-    let folder = folder.or_else(|| config.audit.archives.clone());
     let mut lines = Vec::new();
     let mut broken = 0;
-    verify::verify_all(
-        store,
-        tokens.usable(),
-        folder.as_deref(),
-        noted,
-        |outcome| {
-            broken += u64::from(outcome.is_err());
-            lines.push(line(outcome));
-        },
-    )
+    verify::verify_all(store, tokens.usable(), folder, noted, now, |outcome| {
+        broken += u64::from(outcome.is_err());
+        lines.push(line(outcome));
+    })
     .await?;
     let unsealed = store.unsealed_audit().await?;
     lines.push(format!("unsealed rows: {unsealed}"));
@@ -97,10 +90,10 @@ fn line(outcome: Result<Verified, VerifyError>) -> String {
             )
         }
         Err(error) => {
-            let kind = if error.is_finding() {
-                "BROKEN "
-            } else {
-                "UNKNOWN"
+            let kind = match &error {
+                VerifyError::Unsigned { .. } => "UNSIGNED",
+                error if error.is_finding() => "BROKEN ",
+                _ => "UNKNOWN",
             };
             let source = std::error::Error::source(&error);
             let source = source
@@ -117,14 +110,14 @@ fn line(outcome: Result<Verified, VerifyError>) -> String {
 /// # Errors
 ///
 /// [`StartError::Archive`], and what keeps it from looking.
-pub async fn archive(config: &Config, month: Month, folder: &Path) -> Result<(), StartError> {
+pub async fn archive(config: Config, month: Month, folder: &Path) -> Result<(), StartError> {
     tokio::fs::create_dir_all(folder)
         .await
         .map_err(|source| StartError::System {
             what: "the folder of the archives cannot be made",
             source,
         })?;
-    let store = open_store(config).await?;
+    let store = open_as_it_is(config).await?;
     let now = SystemClock.now();
     let archived = archive::archive(&store, month, folder, now).await;
     store.close().await;

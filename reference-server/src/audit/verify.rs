@@ -7,11 +7,16 @@ use identity_store::{
     ArchiveManifest, BrokenChain, Chain, ChainFault, ChainHead, ChainState, ChainWalk, SealedRow,
     Store,
 };
+use time::{Duration, OffsetDateTime};
 
 use super::live::LiveRows;
 use super::piece::{PieceError, PieceReader};
 use super::{Chains, heads};
 use crate::tokens::{TokenError, Tokens};
+
+/// How old a row may be without a signature. The sealer signs within a second or so of the change, as
+/// long as it is not far behind.
+const UNSIGNED: Duration = Duration::minutes(5);
 
 /// Why a chain is not whole.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,19 @@ pub enum VerifyError {
         #[source]
         source: Option<TokenError>,
     },
+    /// Rows that should have been signed by now are not: nobody signs, or the newest rows were cut off
+    /// together with their signature.
+    #[error(
+        "{chain}: {rows} rows from place {position} on are not signed, and not all of them are new: no server signs, or somebody cut rows off with their signature"
+    )]
+    Unsigned {
+        /// Whose rows they are.
+        chain: Chain,
+        /// The place of the first.
+        position: u64,
+        /// How many there are.
+        rows: u64,
+    },
     /// The database does not answer.
     #[error("{0}")]
     Store(#[from] identity_store::Error),
@@ -74,7 +92,8 @@ impl VerifyError {
             | Self::Archive { .. }
             | Self::Piece { .. }
             | Self::Manifest { .. }
-            | Self::Signature { .. } => true,
+            | Self::Signature { .. }
+            | Self::Unsigned { .. } => true,
         }
     }
 }
@@ -93,7 +112,7 @@ pub struct Verified {
 }
 
 /// Verifies every chain, and tells `each` of its outcome. `noted` are heads that were kept outside
-/// the database. Without `tokens` no signature is verified.
+/// the database; it is `now` before any of it is read. Without `tokens` no signature is verified.
 ///
 /// # Errors
 ///
@@ -103,6 +122,7 @@ pub async fn verify_all(
     tokens: Option<&Tokens>,
     folder: Option<&Path>,
     noted: Vec<(Chain, ChainHead)>,
+    now: OffsetDateTime,
     mut each: impl FnMut(Result<Verified, VerifyError>),
 ) -> identity_store::Result<()> {
     let mut by_chain: BTreeMap<Chain, Vec<ChainHead>> = BTreeMap::new();
@@ -112,7 +132,7 @@ pub async fn verify_all(
     let mut chains = Chains::of(store);
     while let Some(state) = chains.next().await? {
         let heads = by_chain.remove(&state.chain).unwrap_or_default();
-        each(verify(store, tokens, folder, state, heads).await);
+        each(verify(store, tokens, folder, state, heads, now).await);
     }
     // Chains that the database no longer knows.
     for (chain, heads) in by_chain {
@@ -121,13 +141,14 @@ pub async fn verify_all(
             head: ChainHead::EMPTY,
             signed: None,
         };
-        each(verify(store, tokens, folder, gone, heads).await);
+        each(verify(store, tokens, folder, gone, heads, now).await);
     }
     Ok(())
 }
 
 /// Verifies a chain from its first row to its head: archived pieces, live rows, where both are there
-/// that they are the same, and that it meets its signed head and the heads that were `noted`.
+/// that they are the same, that it meets its signed head and the heads that were `noted`, and that what
+/// is not signed is no older than a few minutes.
 ///
 /// # Errors
 ///
@@ -138,10 +159,12 @@ pub async fn verify(
     folder: Option<&Path>,
     state: ChainState,
     noted: Vec<ChainHead>,
+    now: OffsetDateTime,
 ) -> Result<Verified, VerifyError> {
-    let signed = signed_head(tokens, &state)?;
+    let signed_head = signed_head(tokens, &state)?;
+    let signed = signed_head.map_or(0, |head| head.length);
     let chain = state.chain;
-    let expected = noted.into_iter().chain(signed);
+    let expected = noted.into_iter().chain(signed_head);
     let mut walk = ChainWalk::of(chain.clone()).expecting(expected);
     let mut live = LiveRows::beyond(store, &chain, 0);
     let manifests = store.archive_manifests(&chain).await?;
@@ -150,10 +173,14 @@ pub async fn verify(
         piece(folder, manifest, &mut walk, &mut live).await?;
     }
     let archived = walk.head().length;
+    let due = tokens.map(|_| now - UNSIGNED);
+    // What is archived is of a month that is over.
+    let mut is_late = due.is_some() && archived > signed;
     let mut head = store.chain_head(&chain).await?;
     loop {
         while let Some(row) = live.next().await? {
             walk.step(&row)?;
+            is_late |= row.position > signed && due.is_some_and(|due| row.row.at < due);
         }
         if walk.head().length <= head.length {
             break;
@@ -166,10 +193,17 @@ pub async fn verify(
         head = later;
     }
     let head = walk.finish_at(head)?;
+    if is_late {
+        return Err(VerifyError::Unsigned {
+            chain,
+            position: signed.saturating_add(1),
+            rows: head.length.saturating_sub(signed),
+        });
+    }
     Ok(Verified {
         head,
         archived,
-        signed: signed.map_or(0, |head| head.length),
+        signed,
         chain,
     })
 }

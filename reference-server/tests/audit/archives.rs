@@ -213,8 +213,8 @@ async fn a_chain_that_grows_while_it_is_verified_is_not_called_broken() {
     });
     while !growing.is_finished() {
         let whole = |outcome: Result<_, VerifyError>| assert!(outcome.is_ok(), "{outcome:?}");
-        let verified = verify_all(&*store, Some(&tokens), None, Vec::new(), whole).await;
-        verified.unwrap();
+        let verified = verify_all(&*store, Some(&tokens), None, Vec::new(), JANUARY, whole);
+        verified.await.unwrap();
     }
     growing.await.unwrap();
 }

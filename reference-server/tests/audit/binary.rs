@@ -18,14 +18,61 @@ async fn months_are_archived_verified_and_dropped() {
 #[tokio::test]
 async fn the_row_that_was_edited_is_named() {
     let place = Place::new(None).await;
-    let options = SqliteConnectOptions::new().filename(place.path().join("identity.db"));
-    let run = async |statement: &str| {
-        let mut raw = options.connect().await.unwrap();
-        let run = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut raw);
-        run.await.unwrap();
-        sqlx::Connection::close(raw).await.unwrap();
-    };
+    let run = async |statement: &str| run(&place, statement).await;
     place::the_row_that_was_edited_is_named(&place, run).await;
+}
+
+/// Does behind the server's back what `statement` says.
+async fn run(place: &Place, statement: &str) {
+    let options = SqliteConnectOptions::new().filename(place.path().join("identity.db"));
+    let mut raw = options.connect().await.unwrap();
+    let run = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut raw);
+    run.await.unwrap();
+    sqlx::Connection::close(raw).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_are_cut_off_with_their_signature_leave_rows_that_nobody_signed() {
+    let place = Place::new(None).await;
+    let cut = "
+        DELETE FROM audit_rows WHERE tenant_id = 'acme' AND chain_position > 18;
+        UPDATE audit_chains
+        SET length = 18, signed_length = 0, signed_hash = NULL, signed_head = NULL,
+            hash = (SELECT hash FROM audit_rows WHERE tenant_id = 'acme' AND chain_position = 18)
+        WHERE tenant_id = 'acme'";
+    run(&place, cut).await;
+    let ended = place.run(&["audit", "verify"]).badly();
+    let named = "UNSIGNED the chain of tenant acme: 18 rows from place 1 on are not signed";
+    assert!(ended.stdout.contains(named), "{ended:?}");
+    run(
+        &place,
+        "DELETE FROM platform_secrets WHERE kind = 'token_signing_key'",
+    )
+    .await;
+    let ended = place.run(&["audit", "verify"]).badly();
+    assert!(
+        ended.stderr.contains("token_signing_key cannot be read"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn no_command_of_the_audit_trail_migrates() {
+    let place = Place::new(None).await;
+    let newest = "(SELECT max(version) FROM _sqlx_migrations)";
+    let older = format!("DELETE FROM _sqlx_migrations WHERE version = {newest}");
+    run(&place, &older).await;
+    let archives = place.archives();
+    for command in [
+        &["audit", "verify"][..],
+        &["audit", "archive", "--month", "2020-01", "--to", &archives],
+    ] {
+        // A second start as the first: nothing was brought up.
+        for _ in 0..2 {
+            let ended = place.run(command).badly();
+            assert!(ended.stderr.contains("schema"), "{ended:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -67,8 +114,6 @@ async fn a_byte_that_was_changed_in_the_database_is_found() {
 async fn a_database_that_was_put_back_misses_the_head_in_the_log() {
     let place = Place::new(None).await;
     let path = place.path().join("identity.db");
-    // The first command that needs the signing key makes it.
-    place.run(&["audit", "verify"]).well();
     let earlier = std::fs::read(&path).unwrap();
     let store = place.open().await;
     record(&store, &acme(), OffsetDateTime::UNIX_EPOCH, "req-newest").await;

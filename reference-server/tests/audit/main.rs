@@ -10,4 +10,5 @@ mod binary;
 mod months;
 mod place;
 mod retention;
+mod unsigned;
 mod world;

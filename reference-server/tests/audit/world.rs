@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use identity_store::{ArchiveManifest, Chain, ChainHead, MemoryStore, Month};
+use identity_store::{ArchiveManifest, AuditStore as _, Chain, ChainHead, MemoryStore, Month};
 use reference_server::audit::archive::{ArchiveError, archive};
+use reference_server::audit::heads;
 use reference_server::audit::verify::{Verified, VerifyError, verify_all};
 use reference_server::clock::entropy;
 use reference_server::tokens::Tokens;
@@ -54,9 +55,31 @@ impl World {
         folder: Option<&Path>,
         noted: Vec<(Chain, ChainHead)>,
     ) -> Vec<Result<Verified, VerifyError>> {
+        self.sign().await;
+        self.verify_at(MARCH, folder, noted).await
+    }
+
+    /// Signs what grew, as the sealer does in each turn.
+    pub(crate) async fn sign(&self) {
+        let grown = self.store.unsigned_heads(100).await.unwrap();
+        let signed = grown.into_iter().map(|state| {
+            let signed = heads::sign(&self.tokens, state.chain, state.head, MARCH);
+            signed.unwrap()
+        });
+        let kept = self.store.keep_signed_heads(signed.collect());
+        kept.await.unwrap();
+    }
+
+    pub(crate) async fn verify_at(
+        &self,
+        now: OffsetDateTime,
+        folder: Option<&Path>,
+        noted: Vec<(Chain, ChainHead)>,
+    ) -> Vec<Result<Verified, VerifyError>> {
         let mut outcomes = Vec::new();
         let each = |outcome| outcomes.push(outcome);
-        let verified = verify_all(&self.store, Some(&self.tokens), folder, noted, each).await;
+        let tokens = Some(&self.tokens);
+        let verified = verify_all(&self.store, tokens, folder, noted, now, each).await;
         verified.unwrap();
         outcomes
     }
