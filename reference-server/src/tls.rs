@@ -11,6 +11,7 @@ use identity_mtls::{
 use identity_pki::{ServerCertificate, SpkiSha256};
 use identity_store::{CaRecord, PrivateKeyPem, ServerCertRecord, Store};
 use rustls::crypto::CryptoProvider;
+use time::OffsetDateTime;
 
 use crate::authority;
 use crate::clock::{Clock, TlsTime};
@@ -105,6 +106,14 @@ impl Tls {
         self.https
             .as_ref()
             .map(|https| https.certificate.current().spki_sha256())
+    }
+
+    /// Until when the server certificate is valid.
+    #[must_use]
+    pub fn server_not_after(&self) -> Option<OffsetDateTime> {
+        self.https
+            .as_ref()
+            .map(|https| https.certificate.current().not_after())
     }
 
     /// The CAs whose devices are accepted.

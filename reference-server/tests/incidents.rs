@@ -2,20 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod sources;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use sources::{root, sources};
 
 const HEADING: &str = "## Incidents elsewhere";
 /// Where those tests are.
-const FOLDERS: [&str; 3] = [
+const FOLDERS: [&str; 4] = [
     "identity-mtls/tests",
     "identity-pki/tests",
+    "identity-store/src",
     "reference-server/tests",
 ];
-
-fn root() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).to_owned()
-}
 
 /// The names in code spans of the table's last column, row by row.
 fn named_tests(page: &str) -> Vec<Vec<&str>> {
@@ -30,8 +30,8 @@ fn named_tests(page: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Whether a test of that name is run: a function with an attribute, or a story that a list of
-/// `stories!` has.
+/// Whether a test of that name is run: a function with an attribute, a story that a list of `stories!`
+/// has, or one of the conformance suite, which has its line in the suite's list.
 fn is_run(test: &str, sources: &str) -> bool {
     let mut lists = sources.split("stories![").skip(1);
     let story = format!("::{test}");
@@ -39,36 +39,36 @@ fn is_run(test: &str, sources: &str) -> bool {
         let list = list.split(']').next().unwrap_or_default();
         list.split(',').any(|entry| entry.trim().ends_with(&story))
     });
-    let functions = ["async fn", "fn"].map(|function| format!("]\n{function} {test}()"));
-    is_listed || functions.iter().any(|function| sources.contains(function))
+    let line = format!("{test},");
+    let is_told = sources.lines().any(|other| other.trim() == line);
+    let function = format!("fn {test}(");
+    let mut functions = sources.match_indices(&function);
+    let is_function = functions.any(|(at, _)| {
+        let before = sources[..at].trim_end();
+        let before = before.strip_suffix("async").unwrap_or(before);
+        before.trim_end().ends_with(']')
+    });
+    is_listed || is_told || is_function
 }
 
 #[test]
 fn a_story_counts_when_it_is_listed() {
     let sources = "let all = stories![\n    one::it_is_told,\n    two::so_is_it,\n];";
-    let told = "#[test]\nfn it_is_a_test() {}\npub(crate) async fn nobody_calls_it() {}";
+    let told = "#[test]\nfn it_is_a_test() {}\npub(crate) async fn nobody_calls_it() {}\n\
+                proptest! {\n    #[test]\n    fn it_is_a_property(n in 0..9) {}\n}\n\
+                suite: [\n    the_suite_has_it,\n]";
     let sources = [sources, told].concat();
     for (test, expected) in [
         ("it_is_told", true),
         ("so_is_it", true),
         ("it_is_a_test", true),
+        ("it_is_a_property", true),
+        ("the_suite_has_it", true),
         ("is_told", false),
         ("nobody_calls_it", false),
     ] {
         assert_eq!(is_run(test, &sources), expected, "{test}");
     }
-}
-
-fn sources(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .map(|path| match path.extension() {
-            _ if path.is_dir() => sources(&path),
-            Some(extension) if extension == "rs" => fs::read_to_string(path).unwrap(),
-            _ => String::new(),
-        })
-        .collect()
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::process::{Output, Stdio};
 use harness::{ADMIN, Exit, FIRST_PASSWORD, Fresh, Platform, sign_in_for_the_first_time};
 use reqwest::Method;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 #[tokio::test]
 async fn every_refusal_is_a_problem_document() {
@@ -160,6 +162,36 @@ async fn metrics_and_readiness_have_a_listener_of_their_own() {
     assert!(!healthcheck.status().expect("it runs").success());
 }
 
+#[tokio::test]
+async fn metrics_tell_of_transactions_and_of_what_expires() {
+    let platform = Platform::first_run().await;
+    let metrics = harness::Api::plain(platform.process.metrics);
+    let metrics = metrics.get("/metrics").await.text;
+    let value = |name: &str| -> f64 {
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name));
+        value.expect(name).trim().parse().expect("a number")
+    };
+    assert_eq!(
+        value(r#"transactions_total{name="add_ca",ended="committed"}"#),
+        1.0
+    );
+    assert_eq!(value(r#"transaction_retries_total{name="add_ca"}"#), 0.0);
+    assert_eq!(
+        value(r#"transaction_duration_seconds_count{name="add_ca"}"#),
+        1.0
+    );
+    assert!(value("audit_rows_unsealed") >= 0.0);
+    for (certificate, path) in [("server", "server-cert"), ("platform_ca", "ca-cert")] {
+        let path = format!("/v1/admin/ssl/{path}");
+        let expires_at = platform.admin.get(&path).await.json["expires_at"].take();
+        let expires_at = OffsetDateTime::parse(expires_at.as_str().expect("a time"), &Rfc3339);
+        let name = format!("certificate_expiry_timestamp_seconds{{certificate=\"{certificate}\"}}");
+        let ends = expires_at.expect("RFC 3339").unix_timestamp();
+        assert_eq!(value(&name) as i64, ends, "{certificate}");
+    }
+}
+
 #[test]
 fn a_bad_variable_stops_the_start_with_one_line() {
     for (name, value) in [
@@ -169,6 +201,7 @@ fn a_bad_variable_stops_the_start_with_one_line() {
         ("IDENTITY_LISTEN", "everywhere"),
         ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1:short"),
         ("IDENTITY_RATE_LIMITS", "maybe"),
+        ("IDENTITY_PROXY_PROTOCOL", "10.0.0.0/8"),
     ] {
         let output = harness::program()
             .env(name, value)

@@ -136,6 +136,7 @@ impl Config {
         terminal: bool,
     ) -> Result<Self, ConfigError> {
         let vars = Variables::new(&lookup);
+        refuse_proxy_protocol(&vars)?;
         Ok(Self {
             database: Database::read(&vars)?,
             pool: Pool::read(&vars)?,
@@ -162,6 +163,18 @@ impl Config {
                 .unwrap_or(true),
             log: log(&vars, terminal)?,
         })
+    }
+}
+
+/// Whoever sets it relies on source addresses that the server would not see.
+fn refuse_proxy_protocol(vars: &Variables<'_>) -> Result<(), ConfigError> {
+    const NAME: &str = "IDENTITY_PROXY_PROTOCOL";
+    match vars.text(NAME)? {
+        None => Ok(()),
+        Some(_) => Err(ConfigError::new(
+            NAME,
+            "unset: PROXY protocol is not built yet, see docs/OPERATIONS.md on load balancers",
+        )),
     }
 }
 

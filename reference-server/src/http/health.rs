@@ -169,6 +169,21 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
     metrics::gauge!("secrets_lost").set(app.lost_secrets().len() as f64);
     metrics::gauge!("denylist_stale").set(f64::from(u8::from(app.denylist.is_stale(now))));
+    let ca = app.ca.load();
+    let ca = (**ca).as_ref().and_then(Secret::usable);
+    let ca_not_after = ca.map(|ca| ca.certificate().not_after());
+    for (certificate, not_after) in [
+        ("server", app.tls.server_not_after()),
+        ("platform_ca", ca_not_after),
+    ] {
+        if let Some(not_after) = not_after {
+            metrics::gauge!("certificate_expiry_timestamp_seconds", "certificate" => certificate)
+                .set(not_after.unix_timestamp() as f64);
+        }
+    }
+    if let Ok(Ok(rows)) = tokio::time::timeout(ANSWER, app.store.unsealed_audit()).await {
+        metrics::gauge!("audit_rows_unsealed").set(rows as f64);
+    }
     let text = app
         .metrics
         .as_ref()
