@@ -7,7 +7,7 @@ mod harness;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use harness::{Exit, Fresh, Platform};
+use harness::{Api, Exit, Fresh, Platform, Proxy};
 use http::Version;
 use reqwest::Method;
 
@@ -105,6 +105,26 @@ fn a_running_request_is_answered_before_the_end() {
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
     assert_eq!(fresh.process.exit(), Exit::success());
+}
+
+/// Its client thinks the handshake done, and has sent a request behind its last piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_under_way_is_finished_before_the_end() {
+    /// In TLS 1.3 it begins a client's second flight (RFC 8446, appendix D.4).
+    const CHANGE_CIPHER_SPEC: &[u8] = &[0x14, 3, 3, 0, 1, 1];
+    let platform = Platform::first_run().await;
+    let proxy = Proxy::to(platform.process.address).await;
+    let held = proxy.hold(CHANGE_CIPHER_SPEC);
+    let api = Api::https(proxy.address, &platform.server_key);
+    let answer = tokio::spawn(async move { api.get("/healthz").await.status });
+    while held.hits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    platform.process.signal("TERM");
+    platform.process.log_line("stopping");
+    drop(held);
+    assert_eq!(answer.await.expect("an answer"), 200);
+    assert_eq!(platform.process.exit(), Exit::success());
 }
 
 /// Sends `request` and reads until the server closes. A client that closed its own half might get no

@@ -77,7 +77,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// A connection on which requests can come, unless its handshake fails or the server stops first.
+/// A connection on which requests can come, unless its handshake fails. One that is under way when the
+/// server is to stop goes on: its client may have sent a request with its last piece already.
 async fn establish(
     app: &App,
     stream: TcpStream,
@@ -95,15 +96,12 @@ async fn establish(
     let Some(acceptor) = acceptor else {
         return Some(Connection::plain(stream, Peer(peer)));
     };
-    tokio::select! {
-        accepted = acceptor.accept(stream, peer.ip()) => match accepted {
-            Ok(accepted) => Some(Connection::secure(accepted, Peer(peer))),
-            Err(not_accepted) => {
-                record(peer, &not_accepted);
-                None
-            }
-        },
-        () = app.shutdown.cancelled() => None,
+    match acceptor.accept(stream, peer.ip()).await {
+        Ok(accepted) => Some(Connection::secure(accepted, Peer(peer))),
+        Err(not_accepted) => {
+            record(peer, &not_accepted);
+            None
+        }
     }
 }
 
