@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::http::{Problem, Timestamp, require_mtls};
 use crate::issuance::{self, DevicePolicy};
+use crate::start::StartError;
 
 /// A certificate for the device that asked for it. The store has committed it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,25 +27,40 @@ pub(super) struct Issued {
 
 impl Issued {
     /// The answer at `now` for a certificate of a tenant with this policy.
-    pub(super) fn of(
+    pub(super) async fn of(
         app: &App,
         certificate: CertificateRecord,
         policy: DevicePolicy,
         now: OffsetDateTime,
     ) -> Result<Self, Problem> {
-        let trust = app.tls.trust();
-        let issuer = trust
-            .certificates()
-            .find(|ca| ca.fingerprint() == certificate.ca_fingerprint)
-            .ok_or_else(|| Problem::internal("the CA of a certificate is no longer accepted"))?;
         Ok(Self {
-            ca_chain: issuer.pem(),
+            ca_chain: issuer(app, &certificate).await?,
             expires_at: Timestamp(certificate.not_after),
             renew_after: Timestamp(policy.renew_after(certificate.not_after)),
             server_time: Timestamp(now),
             certificate: certificate.pem,
         })
     }
+}
+
+/// The CA that signed a certificate, PEM. Another replica may have made it a moment ago.
+async fn issuer(app: &App, certificate: &CertificateRecord) -> Result<String, Problem> {
+    let accepted = || {
+        let trust = app.tls.trust();
+        let mut cas = trust.certificates();
+        let issuer = cas.find(|ca| ca.fingerprint() == certificate.ca_fingerprint);
+        issuer.map(CaCertificate::pem)
+    };
+    if let Some(issuer) = accepted() {
+        return Ok(issuer);
+    }
+    app.follow_certificates()
+        .await
+        .map_err(|error| match error {
+            StartError::Store(error) => error.into(),
+            error => Problem::internal(error),
+        })?;
+    accepted().ok_or_else(|| Problem::internal("the CA of a certificate is no longer accepted"))
 }
 
 /// Judges a CSR, under a blocklist of the platform's own keys.

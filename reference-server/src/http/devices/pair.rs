@@ -99,7 +99,7 @@ pub(super) async fn pair(
     Ok(Json(PairedDevice {
         device_id: paired.identity.device_id().clone(),
         status: DeviceStatus::Paired,
-        issued: Issued::of(&app, paired, policy, context.now)?,
+        issued: Issued::of(&app, paired, policy, context.now).await?,
     }))
 }
 

@@ -96,7 +96,7 @@ async fn certificate(
     let certificate = renewed.device.certificate;
     let certificate =
         certificate.ok_or_else(|| Problem::internal("a renewed device has no certificate"))?;
-    Issued::of(app, certificate, policy, context.now)
+    Issued::of(app, certificate, policy, context.now).await
 }
 
 /// Audits a renewal that a device was refused. The server's own failures are in its log.
