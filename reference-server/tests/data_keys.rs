@@ -6,13 +6,14 @@ mod harness;
 #[path = "data_keys/lost_secrets.rs"]
 mod lost_secrets;
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use harness::{ADMIN, Api, PASSWORD, Platform, Process, embedded_store, program};
+use harness::{
+    ADMIN, Api, PASSWORD, Platform, Process, Random, embedded_store, program, rotate_and_kill,
+};
 use identity_store::{Crypter, Store as _};
 use serde_json::json;
 
@@ -67,21 +68,6 @@ async fn add_users(directory: &Path) {
     store.close().await;
 }
 
-/// Begins a rotation and kills it when it has told of so many steps; tells whether it ended before.
-fn rotate_and_kill(directory: &Path, steps: usize) -> Option<ExitStatus> {
-    let mut command = command(directory, &both(NEW, OLD), &["keys", "rotate"]);
-    let mut child: Child = command.spawn().expect("it starts");
-    let told = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let told = told.take(steps).map_while(Result::ok).count();
-    if told == steps {
-        // SIGKILL.
-        child.kill().expect("it is killed");
-        child.wait().expect("it ends");
-        return None;
-    }
-    Some(child.wait().expect("it ends"))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_is_killed_again_and_again_loses_nothing_while_a_server_serves() {
     let mut platform = Platform::first_run_with(&[(VARIABLE, OLD)]).await;
@@ -102,16 +88,12 @@ async fn a_rotation_that_is_killed_again_and_again_loses_nothing_while_a_server_
         Arc::clone(&edits),
     ));
     let directory = platform.directory.path().to_owned();
-    let mut seed = 1_u64;
-    for _ in 0..KILLS {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let steps = 1 + usize::try_from(seed >> 33).expect("64 bits") % 3;
-        let directory = directory.clone();
-        let ended = tokio::task::spawn_blocking(move || rotate_and_kill(&directory, steps));
-        if let Some(status) = ended.await.expect("no panic") {
-            assert!(status.success(), "{status}");
-        }
-    }
+    let killed = tokio::task::spawn_blocking(move || {
+        rotate_and_kill(KILLS, &mut Random::seeded(1), || {
+            command(&directory, &both(NEW, OLD), &["keys", "rotate"])
+        });
+    });
+    killed.await.expect("no panic");
     let keys = both(NEW, OLD);
     let mut last = command(platform.directory.path(), &keys, &["keys", "rotate"]);
     let last = tokio::task::spawn_blocking(move || last.output().expect("it runs"));

@@ -1,30 +1,30 @@
 //! The check itself: it finds each invariant broken.
 
+use std::any::Any;
+
 use tempfile::TempDir;
 
 use crate::database::Database;
 use crate::invariants::{Invariants, Shown};
 use crate::stage::Stage;
+use crate::template::Backend;
 use crate::workload::{day_at_a_counter, life_of_a_device};
 
 /// What breaks each invariant, in a database that was sound.
-const BREAKS: [(u8, &str); 10] = [
+const BREAKS: [(u8, &str); 12] = [
     (
         1,
-        "DROP TRIGGER issued_certificates_are_kept;
-         DELETE FROM issued_certificates WHERE purpose = 'renewal'",
+        "DELETE FROM issued_certificates WHERE purpose = 'renewal'",
     ),
-    (2, "DELETE FROM revoked_cert_fingerprints WHERE reason = 'renewed'"),
     (
-        3,
-        "DROP TRIGGER issued_certificates_are_final;
-         UPDATE issued_certificates SET purpose = 'pairing'",
+        2,
+        "DELETE FROM revoked_cert_fingerprints WHERE reason = 'renewed'",
     ),
+    (3, "UPDATE issued_certificates SET purpose = 'pairing'"),
     (
         4,
-        "INSERT INTO outbox (tenant_id, event_id, event_type, subject, sequence, at, data)
-         SELECT tenant_id, 'evt_01jd8z6m3w0000000000000000', event_type, subject, sequence + 1, at, data
-         FROM outbox WHERE event_type = 'enrollment.complete'",
+        "UPDATE outbox SET event_type = 'enrollment.complete'
+         WHERE event_type = 'challenge.created'",
     ),
     (
         4,
@@ -34,8 +34,19 @@ const BREAKS: [(u8, &str); 10] = [
          FROM challenge_attempts WHERE finished_at > started_at",
     ),
     (5, "UPDATE palms SET palm_id = palm_id + 1"),
-    (6, "UPDATE audit_rows SET subject = 'another' WHERE position = 1"),
+    (
+        6,
+        "UPDATE audit_rows SET subject = 'another' WHERE chain_position = 1",
+    ),
     (6, "DELETE FROM outbox WHERE event_type = 'device.paired'"),
+    (
+        6,
+        "UPDATE users SET internal_id = 'usr_01jd8z6m3w0000000000000000'",
+    ),
+    (
+        6,
+        "UPDATE audit_chains SET signed_length = 0, signed_hash = NULL, signed_head = NULL",
+    ),
     (7, "UPDATE users SET display_name = NULL"),
     // Names and addresses are encrypted: this one is told as the client told it.
     (
@@ -45,8 +56,26 @@ const BREAKS: [(u8, &str); 10] = [
     ),
 ];
 
+/// What lets the ledger be changed.
+const UNLOCK: &str = "
+    DROP TRIGGER issued_certificates_are_kept;
+    DROP TRIGGER issued_certificates_are_final";
+
+/// The same, and what SQLite has and PostgreSQL has not.
+const UNLOCK_ON_POSTGRES: &str = "
+    ALTER TABLE issued_certificates DISABLE TRIGGER USER;
+    CREATE FUNCTION randomblob(integer) RETURNS bytea
+        RETURN sha256(convert_to(random()::text, 'UTF8'))";
+
 pub(crate) async fn the_check_finds_each_invariant_broken() {
-    let mut stage = Stage::open().await;
+    each_is_found(Stage::open().await, UNLOCK).await;
+}
+
+pub(crate) async fn the_check_finds_each_invariant_broken_on_postgresql() {
+    each_is_found(Stage::on(Backend::Postgres, 1).await, UNLOCK_ON_POSTGRES).await;
+}
+
+async fn each_is_found(mut stage: Stage, unlock: &'static str) {
     life_of_a_device(&stage.clients).await;
     day_at_a_counter(&stage.clients).await;
     let shown = Invariants::look(&mut stage).await;
@@ -54,8 +83,8 @@ pub(crate) async fn the_check_finds_each_invariant_broken() {
     assert!(sound.is_empty(), "{sound:?}");
     assert!(extent.denied >= 3 && extent.events > 0, "{extent:?}");
     for (number, change) in BREAKS {
-        let directory = TempDir::new().unwrap();
-        let copy = copy(&stage.database, &directory);
+        let (copy, _place) = copy(&stage);
+        copy.tamper(unlock).await;
         copy.tamper(change).await;
         let (_, found) = Invariants::judge(&stage, &copy, &shown).await;
         let is_found = found.iter().any(|violation| violation.0 == number);
@@ -86,10 +115,19 @@ pub(crate) async fn the_check_finds_a_revoked_device_that_is_served() {
     assert!(shown.violations.iter().any(|violation| violation.0 == 9));
 }
 
-fn copy(database: &Database, directory: &TempDir) -> Database {
-    for file in [database.file(), &database.key_file()] {
+/// A copy of what a stage left, and its place, with which it goes.
+fn copy(stage: &Stage) -> (Database, Box<dyn Any>) {
+    if let Some(home) = &stage.home {
+        let copy = home.copy();
+        return (Database::on_postgres(copy.url()), Box::new(copy));
+    }
+    let directory = TempDir::new().unwrap();
+    for file in [stage.database.file(), &stage.database.key_file()] {
         let name = file.file_name().unwrap();
         std::fs::copy(file, directory.path().join(name)).unwrap();
     }
-    Database::in_directory(directory.path())
+    (
+        Database::in_directory(directory.path()),
+        Box::new(directory),
+    )
 }

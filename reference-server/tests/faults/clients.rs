@@ -122,21 +122,27 @@ impl Clients {
                 }
                 Some(reply)
             }
-            Err(_) => {
-                self.journal.book().lost += 1;
+            Err(error) => {
+                let mut book = self.journal.book();
+                book.lost += 1;
+                if !error.is_connect() {
+                    let url = error.url().expect("that of the request");
+                    book.cut.push(url.path().to_owned());
+                }
                 None
             }
         }
     }
 
-    /// What becomes of requests that are sent at the same time, each tried once, in their order.
+    /// What becomes of requests that are sent at the same time, each tried once at the replica that it
+    /// was made for, in their order.
     pub(crate) async fn at_once(
         self: &Arc<Self>,
         requests: impl Iterator<Item = RequestBuilder>,
     ) -> Vec<Option<Reply>> {
         let send = |request| {
             let clients = Arc::clone(self);
-            tokio::spawn(async move { clients.try_once(clients.nobody(), request).await })
+            tokio::spawn(async move { clients.try_once(&clients.replicas[0], request).await })
         };
         let sent: Vec<_> = requests.map(send).collect();
         let mut replies = Vec::new();

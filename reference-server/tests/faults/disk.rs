@@ -1,13 +1,8 @@
 //! Disks that fail, that are full, and that are asked to have written before an answer goes out.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use http::Method;
-use serde_json::json;
-
-use crate::harness::DeviceKey;
 use crate::invariants::Invariants;
 use crate::outage::{health_is_down, recovers, requests_are_refused};
 use crate::stage::{Setting, Stage};
@@ -142,47 +137,44 @@ pub(crate) async fn what_is_answered_has_been_synced() {
     let (id, code) = clients.register().await;
     let trace = tempfile::NamedTempFile::new().unwrap();
     let port = stage.process().address.port();
-    let calls = "trace=pwrite64,fsync,fdatasync,recvfrom,read,sendto,sendmsg,write,writev";
+    let calls = "trace=pwrite64,fsync,fdatasync,sendto,sendmsg,write,writev";
     let file = trace.path().to_str().unwrap();
-    let strace = Strace::attach(stage.process().id(), &["-yy", "-o", file, "-e", calls]);
-    let device = clients.pair(&id, &code).await;
-    let own = clients.device(&device);
-    let csr = json!({"csr": DeviceKey::generate().csr()});
-    let renewal = own.request(Method::POST, "/v1/devices/renew").json(&csr);
-    assert_eq!(own.send(renewal).await.status, 200);
+    // A page of the database is seen whole.
+    let options = ["-yy", "-s", "8192", "-o", file, "-e", calls];
+    let strace = Strace::attach(stage.process().id(), &options);
+    let mut device = clients.pair(&id, &code).await;
+    let paired = device.holding.certificate.clone();
+    clients.renew(&mut device).await;
     strace.detach();
     let trace = std::fs::read_to_string(trace.path()).unwrap();
-    let synced = synced_answers(&trace, port);
-    assert!(synced >= 2, "{synced} answers after a sync:\n{trace}");
-    drop(stage);
+    for certificate in [&paired, &device.holding.certificate] {
+        must_be_synced_before_it_is_answered(&trace, port, certificate);
+    }
+    Invariants::check(&mut stage).await;
 }
 
-/// How many times the server wrote to its log, synced it, and then answered, in this order, after it
-/// had read a request. An answer between a write and its sync is a failure.
-fn synced_answers(trace: &str, port: u16) -> usize {
+/// The certificate is written to the log, the log is synced, and then an answer goes out, none before.
+fn must_be_synced_before_it_is_answered(trace: &str, port: u16, certificate: &str) {
     let client = format!("TCP:[127.0.0.1:{port}->");
-    let mut synced = 0;
-    // What happened since the last request was read.
-    let mut since: VecDeque<&str> = VecDeque::new();
-    for line in trace.lines() {
-        let from_client = line.contains(&client);
-        let reads = line.contains("recvfrom(") || line.contains("read(");
-        if from_client && reads && !line.contains("EAGAIN") {
-            since.clear();
-        } else if line.contains("pwrite64(") && line.contains("-wal>") {
-            since.push_back("written");
-        } else if (line.contains("fsync") || line.contains("fdatasync")) && line.ends_with("= 0") {
-            since.push_back("synced");
-        } else if from_client && !reads {
-            let written = since.iter().position(|what| *what == "written");
-            if let Some(written) = written {
-                let after = since.iter().skip(written);
-                let is_synced = after.into_iter().any(|what| *what == "synced");
-                assert!(is_synced, "an answer before the sync:\n{trace}");
-                synced += 1;
-                since.clear();
-            }
-        }
-    }
-    synced
+    let body: Vec<&str> = certificate
+        .lines()
+        .filter(|l| !l.starts_with("-----"))
+        .collect();
+    let lines: Vec<&str> = trace.lines().collect();
+    let writes = |line: &&str| {
+        line.contains("pwrite64(")
+            && line.contains("-wal>")
+            && body.iter().any(|b| line.contains(b))
+    };
+    let written = lines.iter().rposition(writes);
+    let since = &lines[written.expect("the certificate is written")..];
+    let syncs = |line: &&str| {
+        (line.contains("fsync") || line.contains("fdatasync")) && line.ends_with("= 0")
+    };
+    let synced = since.iter().position(syncs).expect("a sync");
+    let answered = since.iter().position(|line| line.contains(&client));
+    assert!(
+        answered.expect("an answer") > synced,
+        "an answer before the sync:\n{trace}"
+    );
 }

@@ -20,6 +20,9 @@ pub(crate) fn can_be_copied() -> bool {
     installation().is_some()
 }
 
+/// Whether a commit waits for the standby.
+const WAITS: &str = "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')";
+
 /// With `remote_apply`, what the primary answered is on the standby.
 pub(crate) async fn a_failover_loses_nothing_that_was_answered() {
     let installation = installation().unwrap();
@@ -36,6 +39,9 @@ pub(crate) async fn a_failover_loses_nothing_that_was_answered() {
     }
     let workload = Workload::start(&stage, 2, 2);
     workload.goes_on().await;
+    // Nothing is answered that the standby has not applied.
+    standby.execute("postgres", "SELECT pg_wal_replay_pause()");
+    primary.wait_until("postgres", WAITS);
     primary.kill();
     requests_are_refused(&stage, 4).await;
     standby.promote();

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use biowave_client::simulator::PalmServer;
 use identity_challenge::ChallengeStatus;
-use identity_pki::{SerialNumber, TenantId};
-use identity_store::{ConsentStatus, DeviceStatus, Issuance, IssuancePurpose, Outcome};
+use identity_pki::SerialNumber;
+use identity_store::{ConsentStatus, DeviceStatus, Issuance, IssuancePurpose};
 use reference_server::clock::{Clock as _, SystemClock};
 
 use crate::clients::fingerprint;
 use crate::database::Database;
 use crate::journal::{Book, Told};
-use crate::records::{AuditChain, Records};
-use crate::retry;
+use crate::records::Records;
 use crate::stage::Stage;
+use crate::{retry, trail};
 
 /// What is broken: the invariant's number, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Invariants {
 
     /// What the replicas show while they run; then they are stopped.
     pub(crate) async fn look(stage: &mut Stage) -> Shown {
-        let violations = retry::try_again(&stage.clients).await;
-        retry::erasures_are_done(&*stage.database.store().await).await;
+        let violations = retry::try_again(stage).await;
+        retry::jobs_are_done(&*stage.database.store().await).await;
         let mut texts = vec![stage.metrics().await];
         stage.stop();
         texts.extend(stage.logs());
@@ -75,7 +75,7 @@ impl Invariants {
         found.extend(a_code_leads_to_one_certificate(&book, &records));
         found.extend(challenges_end_once(&records));
         found.extend(palms_agree(&records, &stage.palms));
-        found.extend(changes_are_audited_and_announced(&records));
+        found.extend(trail::tells_everything(&records));
         found.extend(what_was_told_is_there(&book, &records));
         found.extend(nothing_is_shown(&book, &records, &shown.texts));
         let extent = Extent {
@@ -238,93 +238,6 @@ const fn word(palm_type: biowave_client::PalmType) -> &'static str {
     }
 }
 
-/// What is both audited and announced, under which names.
-const AUDITED_AND_ANNOUNCED: [(&str, &str); 18] = [
-    ("device_created", "device.created"),
-    ("device_updated", "device.updated"),
-    ("device_paired", "device.paired"),
-    ("cert_renewed", "device.renewed"),
-    ("device_revoked", "device.revoked"),
-    ("challenge_created", "challenge.created"),
-    ("challenge_expired", "challenge.expired"),
-    ("challenge_canceled", "challenge.canceled"),
-    ("challenge_denied", "challenge.denied"),
-    ("verification_complete", "verification.complete"),
-    ("palm_enrolled", "enrollment.complete"),
-    ("palm_enrollment_failed", "enrollment.failed"),
-    ("user_created", "user.created"),
-    ("user_updated", "user.updated"),
-    ("user_suspended", "user.suspended"),
-    ("user_reactivated", "user.reactivated"),
-    ("consent_granted", "consent.granted"),
-    ("consent_withdrawn", "consent.withdrawn"),
-];
-
-/// 6: the chains verify to their heads; every change has its audit row and its event; a subject's
-/// events have no gap.
-fn changes_are_audited_and_announced(records: &Records) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for chain in &records.chains {
-        found.extend(breaks(chain).map(|what| Violation(6, what)));
-    }
-    for (action, event_type) in AUDITED_AND_ANNOUNCED {
-        let rows = records.chains.iter().flat_map(|chain| &chain.rows);
-        let failed_is_an_event = action == "palm_enrollment_failed";
-        let audited = rows
-            .filter(|row| row.action == action)
-            .filter(|row| failed_is_an_event || row.outcome == Outcome::Succeeded)
-            .count();
-        let events = records.outbox.iter();
-        let announced = events
-            .filter(|event| event.event_type == event_type)
-            .count();
-        if audited != announced {
-            let what = format!("{action}: {audited} audited, {announced} announced");
-            found.push(Violation(6, what));
-        }
-    }
-    for (device, row) in &records.devices {
-        let issued = |purpose| {
-            let of_device = |issuance: &&Issuance| {
-                issuance.purpose == purpose
-                    && issuance.certificate.identity.device_id().as_str() == device
-            };
-            records.ledger.iter().filter(of_device).count()
-        };
-        let revoked = usize::from(row.status == DeviceStatus::Revoked);
-        for (action, expected) in [
-            ("device_created", 1),
-            ("device_paired", issued(IssuancePurpose::Pairing)),
-            ("cert_renewed", issued(IssuancePurpose::Renewal)),
-            ("device_revoked", revoked),
-        ] {
-            let audited = records.audited(action, device);
-            if audited != expected {
-                let what = format!("{device}: {audited} rows {action} instead of {expected}");
-                found.push(Violation(6, what));
-            }
-        }
-    }
-    let mut next: BTreeMap<(Option<&TenantId>, &str), u64> = BTreeMap::new();
-    for event in &records.outbox {
-        let place = next
-            .entry((event.tenant_id.as_ref(), event.subject.as_str()))
-            .or_default();
-        *place += 1;
-        if event.sequence != *place {
-            let what = format!("{}: event {} at {place}", event.subject, event.sequence);
-            found.push(Violation(6, what));
-        }
-    }
-    found
-}
-
-/// Where a chain does not verify.
-fn breaks(chain: &AuditChain) -> Option<String> {
-    let broken = chain.verified.as_ref().err();
-    broken.map(ToString::to_string)
-}
-
 /// 7: what was answered with 2xx is there.
 fn what_was_told_is_there(book: &Book, records: &Records) -> Vec<Violation> {
     let missing = book.told.iter().filter(|told| !is_there(told, records));
@@ -371,7 +284,7 @@ fn is_there(told: &Told, records: &Records) -> bool {
 
 /// 8: no secret, name, contact datum or picture in logs, metrics, refusals or audit rows.
 fn nothing_is_shown(book: &Book, records: &Records, shown: &[String]) -> Vec<Violation> {
-    let rows = records.chains.iter().flat_map(|chain| &chain.rows);
+    let rows = records.chains.iter().flatten();
     let rows = rows.map(|row| serde_json::to_string(row).expect("JSON"));
     let rows = rows.collect::<Vec<_>>().join("\n");
     let texts = [shown.join("\n"), book.refusals.join("\n"), rows];

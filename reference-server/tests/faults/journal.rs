@@ -48,6 +48,8 @@ pub(crate) struct Book {
     pub(crate) refusals: Vec<String>,
     /// How many answers did not come, or not whole.
     pub(crate) lost: usize,
+    /// Of those, the paths of requests that were on their way already.
+    pub(crate) cut: Vec<String>,
     /// How many answers were 503.
     pub(crate) unavailable: usize,
 }
@@ -69,12 +71,22 @@ impl Journal {
         self.book().canaries.push(canary.into());
     }
 
+    /// Hides a private key, PEM.
+    pub(crate) fn hide_key(&self, pem: &str) {
+        self.hide(pem.lines().nth(1).expect("a PEM body"));
+    }
+
+    /// Hides data keys, as `IDENTITY_DATA_ENCRYPTION_KEYS` lists them.
+    pub(crate) fn hide_data_keys(&self, keys: &str) {
+        for key in keys.trim().split(',') {
+            self.hide(key.split_once(':').expect("an id and a key").1);
+        }
+    }
+
     /// A certificate came that is the device's from now on.
     pub(crate) fn hold(&self, holding: Holding) {
+        self.hide_key(&holding.key.pem());
         let mut book = self.book();
-        let key = holding.key.pem();
-        let secret = key.lines().nth(1).expect("a PEM body").to_owned();
-        book.canaries.push(secret);
         let (device, certificate) = (holding.device.clone(), holding.certificate.clone());
         book.active.insert(device, certificate);
         book.held.push(holding);

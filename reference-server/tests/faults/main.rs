@@ -1,7 +1,8 @@
 //! Faults that must be survived, each with the real processes. After each, one function checks the
 //! nine invariants ([`invariants`]).
 //!
-//! `FAULT_ROUNDS` multiplies how often what is random is repeated, `FAULT_SEED` repeats one run.
+//! `FAULT_ROUNDS` multiplies how often what is random is repeated, `FAULT_SEED` repeats one run, and
+//! with `IDENTITY_FAULTS_COMPLETE=1` nothing may be missing that a story needs.
 
 #![allow(
     clippy::expect_used,
@@ -11,6 +12,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod administration;
 mod broken;
 mod clients;
 mod clock;
@@ -34,6 +36,7 @@ mod rotation;
 mod stage;
 mod strace;
 mod template;
+mod trail;
 mod workload;
 
 use std::pin::Pin;
@@ -76,7 +79,11 @@ fn main() {
         clock::a_replica_whose_clock_is_more_than_a_year_ahead_breaks_nothing,
     ];
     let on_postgresql = stories![
+        broken::the_check_finds_each_invariant_broken_on_postgresql,
+        administration::certificates_that_one_replica_takes_up_reach_the_other,
+        administration::a_tenant_that_is_suspended_at_one_replica_is_refused_at_the_other,
         data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
+        data_key::a_replica_with_the_wrong_data_key_does_not_join_one_that_serves,
         kill::a_server_on_postgresql_that_is_killed_at_any_moment_loses_nothing,
         kill::of_two_replicas_one_is_killed_at_any_moment_and_nothing_is_lost,
         lost_answers::a_client_over_postgresql_that_leaves_in_the_middle_of_a_request_costs_nothing,
@@ -85,6 +92,7 @@ fn main() {
         postgres::a_commit_whose_answer_is_lost_is_not_lost,
         postgres::a_database_that_is_silent_is_answered_503_until_it_speaks,
         postgres::a_full_pool_is_answered_503_until_it_has_room,
+        postgres::a_lock_that_is_not_given_back_is_answered_503_until_it_is,
         postgres::a_slow_database_is_waited_for,
         postgres::connections_to_the_database_that_are_cut_cost_nothing,
         replicas::a_poll_at_one_replica_wakes_for_a_challenge_made_at_the_other,
@@ -98,8 +106,10 @@ fn main() {
         replicas::the_jobs_of_a_dead_replica_pass_on,
         rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
     ];
-    let with_a_cluster =
-        stories![postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back];
+    let with_a_cluster = stories![
+        postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back,
+        postgres::a_database_without_a_free_connection_is_answered_503_until_it_has_one,
+    ];
     let with_a_standby = stories![failover::a_failover_loses_nothing_that_was_answered];
     let trials = [
         trials(on_postgresql, postgres::is_there(), "no PostgreSQL"),
@@ -133,14 +143,19 @@ fn main() {
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit();
 }
 
-/// The trials of stories; they report themselves as ignored where the machine lacks something.
-fn trials(stories: Vec<(&'static str, Story)>, is_there: bool, lack: &str) -> Vec<Trial> {
+/// The trials of stories. Where the machine lacks something they report themselves as ignored, or fail
+/// if nothing may be missing.
+fn trials(stories: Vec<(&'static str, Story)>, is_there: bool, lack: &'static str) -> Vec<Trial> {
+    let complete = variable("IDENTITY_FAULTS_COMPLETE") == Some(1);
     let trial = |(name, story): (&'static str, Story)| {
         let trial = Trial::test(name, move || {
+            if !is_there {
+                return Err(lack.into());
+            }
             tell(story);
             Ok(())
         });
-        let trial = trial.with_ignored_flag(!is_there);
+        let trial = trial.with_ignored_flag(!is_there && !complete);
         if is_there {
             trial
         } else {

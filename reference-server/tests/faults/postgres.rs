@@ -1,12 +1,16 @@
 //! PostgreSQL that stops, is slow, loses connections and answers, and has no room.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use postgres_cluster::{Cluster, Installation, Server, Stop};
-use serde_json::json;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
+use crate::clients::text;
 use crate::harness::{Flow, Random};
 use crate::invariants::Invariants;
 use crate::outage::{health_is_down, recovers, requests_are_refused};
@@ -64,7 +68,10 @@ pub(crate) async fn connections_to_the_database_that_are_cut_cost_nothing() {
     }
     workload.goes_on().await;
     workload.finish().await;
-    Invariants::check(&mut stage).await;
+    let retries = stage.counted(0, "transaction_retries_total").await;
+    let extent = Invariants::check(&mut stage).await;
+    let noticed = retries > 0 || extent.unavailable > 0;
+    assert!(noticed, "no request met a connection that was cut");
 }
 
 /// Whether a transaction happened whose `COMMIT` was not answered, nobody in the server knows.
@@ -85,6 +92,7 @@ pub(crate) async fn a_commit_whose_answer_is_lost_is_not_lost() {
 /// connection with an open transaction to the next borrower, whose write is acknowledged and never
 /// committed.
 pub(crate) async fn a_client_that_leaves_during_begin_takes_nobodys_write_with_it() {
+    const LEFT: &str = "Left behind";
     let mut stage = Stage::on(Backend::Postgres, 1).await;
     for _ in 0..rounds(5) {
         let held = stage.link(0).hold(b"BEGIN");
@@ -92,7 +100,7 @@ pub(crate) async fn a_client_that_leaves_during_begin_takes_nobodys_write_with_i
         let leaving: Vec<_> = (0..8)
             .map(|n| {
                 let operator = clients.operator();
-                let body = json!({"device_name": format!("Left behind {n}")});
+                let body = json!({"device_name": format!("{LEFT} {n}")});
                 let request = operator.request(Method::POST, "/v1/devices").json(&body);
                 tokio::spawn(async move { operator.try_send(request).await })
             })
@@ -108,6 +116,15 @@ pub(crate) async fn a_client_that_leaves_during_begin_takes_nobodys_write_with_i
             stage.clients.register().await;
         }
     }
+    // Some of what was held were the jobs' own; these went on when nobody waited for them any more.
+    until("they went on", async || {
+        let listed = stage.clients.operator_gets("/v1/devices?limit=200").await;
+        let listed = listed.expect(200);
+        let devices = listed["data"].as_array().expect("devices").iter();
+        let name = |device: &Value| text(&device["device_name"]);
+        devices.map(name).filter(|n| n.starts_with(LEFT)).count() >= 4
+    })
+    .await;
     Invariants::check(&mut stage).await;
 }
 
@@ -118,6 +135,7 @@ pub(crate) async fn a_slow_database_is_waited_for() {
     workload.goes_on().await;
     workload.finish().await;
     stage.link(0).delay(Duration::ZERO);
+    assert!(stage.link(0).delayed() > 0);
     let extent = Invariants::check(&mut stage).await;
     assert_eq!(extent.unavailable, 0, "{extent:?}");
 }
@@ -136,9 +154,27 @@ pub(crate) async fn a_database_that_is_silent_is_answered_503_until_it_speaks() 
     Invariants::check(&mut stage).await;
 }
 
-/// Two connections, and both wait for a lock that somebody else holds.
+pub(crate) async fn a_lock_that_is_not_given_back_is_answered_503_until_it_is() {
+    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let workload = Workload::start(&stage, 2, 2);
+    let url = stage.database.url();
+    let mut stuck = PgConnection::connect(&url).await.unwrap();
+    let lock = "BEGIN; LOCK TABLE devices, users IN EXCLUSIVE MODE";
+    stuck.execute(lock).await.unwrap();
+    requests_are_refused(&stage, 4).await;
+    stuck.execute("ROLLBACK").await.unwrap();
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Two connections, and both in statements that do not end by themselves: health, which looks at no
+/// table of theirs, gets none, until PostgreSQL gives the statements up.
 pub(crate) async fn a_full_pool_is_answered_503_until_it_has_room() {
-    use sqlx::{Connection as _, Executor as _};
+    const STAY: &str = "
+        CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END';
+        CREATE TRIGGER stay BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION stay()";
+    const LEAVE: &str = "DROP FUNCTION stay CASCADE";
     let mut stage = Stage::with(Setting {
         backend: Backend::Postgres,
         variables: vec![("DB_MAX_OPEN_CONNS", "2".to_owned())],
@@ -146,12 +182,58 @@ pub(crate) async fn a_full_pool_is_answered_503_until_it_has_room() {
     })
     .await;
     let workload = Workload::start(&stage, 2, 2);
-    let url = stage.database.url();
-    let mut stuck = sqlx::PgConnection::connect(&url).await.unwrap();
-    let lock = "BEGIN; LOCK TABLE devices, users IN EXCLUSIVE MODE";
-    stuck.execute(lock).await.unwrap();
+    workload.goes_on().await;
+    stage.database.tamper(STAY).await;
     requests_are_refused(&stage, 4).await;
-    stuck.execute("ROLLBACK").await.unwrap();
+    health_is_down(&stage).await;
+    until("a statement is given up", async || {
+        stage.has_logged("statement timeout")
+    })
+    .await;
+    stage.database.tamper(LEAVE).await;
     recovers(&stage, workload).await;
     Invariants::check(&mut stage).await;
+}
+
+/// Somebody else has every connection that PostgreSQL allows.
+pub(crate) async fn a_database_without_a_free_connection_is_answered_503_until_it_has_one() {
+    let installation = Installation::first().unwrap();
+    let few = Cluster::options(&installation).set("max_connections", "16");
+    let cluster = Arc::new(few.throw_away().start());
+    let mut stage = Stage::on(Backend::Cluster(cluster), 1).await;
+    let workload = Workload::start(&stage, 2, 2);
+    workload.goes_on().await;
+    stage.link(0).set_flow(Flow::Refuse);
+    stage.link(0).cut_all();
+    let all = every_connection(&stage.database.url()).await;
+    stage.link(0).set_flow(Flow::Pass);
+    requests_are_refused(&stage, 4).await;
+    health_is_down(&stage).await;
+    drop(all);
+    recovers(&stage, workload).await;
+    Invariants::check(&mut stage).await;
+}
+
+/// Takes what PostgreSQL allows, and what others give back meanwhile.
+async fn every_connection(url: &str) -> Vec<PgConnection> {
+    const OTHERS: &str = "
+        SELECT count(*) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND application_name <> 'all'";
+    let mut all: Vec<PgConnection> = Vec::new();
+    let options = PgConnectOptions::from_str(url).unwrap();
+    let options = options.application_name("all");
+    until("every connection is taken", async || {
+        match options.connect().await {
+            Ok(connection) => {
+                all.push(connection);
+                return false;
+            }
+            Err(sqlx::Error::Database(full)) => assert_eq!(full.code().as_deref(), Some("53300")),
+            Err(error) => panic!("{error}"),
+        }
+        let others = sqlx::query_scalar(OTHERS).fetch_one(&mut all[0]).await;
+        matches!(others, Ok(0_i64))
+    })
+    .await;
+    all
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use identity_pki::{SerialNumber, TenantId};
 use identity_store::{
-    AuditRow, BrokenChain, Chain, ChainHead, ChainWalk, ChallengeFilter, Device, DeviceFilter,
-    Issuance, OutboxEvent, Outcome, Page, PageRequest, Store, StoredChallenge, User,
+    AuditRow, Chain, ChallengeFilter, Device, DeviceFilter, Issuance, NamedSecret, OutboxEvent,
+    Outcome, Page, PageRequest, Store, StoredChallenge, User,
 };
+use reference_server::audit::verify::{Verified, VerifyError, verify_all};
 use reference_server::clock::{Clock as _, SystemClock};
+use reference_server::tokens::Tokens;
 
 use crate::database::Database;
 use crate::stage::TENANT;
@@ -24,19 +26,18 @@ pub(crate) struct Records {
     pub(crate) challenges: Vec<StoredChallenge>,
     /// Challenges of which two attempts were under way at once.
     pub(crate) overlapping: Vec<String>,
-    pub(crate) chains: Vec<AuditChain>,
+    /// The rows of each chain.
+    pub(crate) chains: Vec<Vec<AuditRow>>,
+    /// What `audit verify` finds in what the servers sealed.
+    pub(crate) verified: Vec<Result<Verified, VerifyError>>,
     pub(crate) outbox: Vec<OutboxEvent>,
-}
-
-/// A hash chain, and whether it verifies to where the store says that it ends.
-pub(crate) struct AuditChain {
-    pub(crate) rows: Vec<AuditRow>,
-    pub(crate) verified: Result<ChainHead, BrokenChain>,
 }
 
 impl Records {
     pub(crate) async fn read(database: &Database) -> Self {
         let store = &*database.store().await;
+        let verified = verified(store).await;
+        // Some jobs' last rows come after the sealer's last turn.
         while store
             .seal_audit(1_000)
             .await
@@ -65,6 +66,7 @@ impl Records {
                 chain(store, Chain::Platform).await,
                 chain(store, Chain::Tenant(tenant())).await,
             ],
+            verified,
             outbox: outbox(store).await,
         };
         store.close().await;
@@ -73,7 +75,7 @@ impl Records {
 
     /// How many audit rows tell that `action` succeeded on `subject`.
     pub(crate) fn audited(&self, action: &str, subject: &str) -> usize {
-        let rows = self.chains.iter().flat_map(|chain| &chain.rows);
+        let rows = self.chains.iter().flatten();
         rows.filter(|row| row.action == action && row.subject == subject)
             .filter(|row| row.outcome == Outcome::Succeeded)
             .count()
@@ -131,23 +133,36 @@ async fn challenges(store: &dyn Store) -> Vec<StoredChallenge> {
     all(async |page| store.challenges(&tenant(), filter.clone(), page).await).await
 }
 
-async fn chain(store: &dyn Store, chain: Chain) -> AuditChain {
-    let mut walk = ChainWalk::of(chain.clone());
+async fn chain(store: &dyn Store, chain: Chain) -> Vec<AuditRow> {
     let (mut rows, mut after) = (Vec::new(), 0);
     loop {
         let more = store.sealed_audit(&chain, after, BATCH).await;
         let more = more.expect("the chain");
         let Some(last) = more.last() else {
-            let head = store.chain_head(&chain).await.expect("its head");
-            let verified = walk.finish_at(head);
-            return AuditChain { rows, verified };
+            return rows;
         };
         after = last.position;
-        for sealed in more {
-            walk.step(&sealed).expect("a hash");
-            rows.push(sealed.row);
-        }
+        rows.extend(more.into_iter().map(|sealed| sealed.row));
     }
+}
+
+async fn verified(store: &dyn Store) -> Vec<Result<Verified, VerifyError>> {
+    let fresh = Tokens::fresh_key().expect("a key");
+    let key = store.named_secret(NamedSecret::TokenSigningKey, fresh);
+    let tokens = Tokens::load("", &key.await.expect("the key")).expect("a key");
+    let mut all = Vec::new();
+    let each = |outcome| all.push(outcome);
+    let listed = verify_all(
+        store,
+        Some(&tokens),
+        None,
+        Vec::new(),
+        SystemClock.now(),
+        each,
+    )
+    .await;
+    listed.expect("the chains");
+    all
 }
 
 async fn outbox(store: &dyn Store) -> Vec<OutboxEvent> {

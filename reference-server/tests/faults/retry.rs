@@ -1,36 +1,68 @@
-//! Certificates, tried again: 9, and the other half of 2.
+//! Certificates and codes, tried again: 9, the other half of 2, and the end of 3.
 
 use std::time::Duration;
 
 use http::Method;
 use identity_store::Store;
+use serde_json::json;
 
-use crate::clients::{Clients, REQUEST_TIME, fingerprint};
-use crate::harness::Api;
+use crate::clients::{REQUEST_TIME, fingerprint};
+use crate::harness::{Api, DeviceKey};
 use crate::invariants::Violation;
 use crate::journal::Holding;
+use crate::stage::Stage;
 
 /// So long what is to come about may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tries every certificate on every replica, over a new connection and over the one that was kept:
-/// those that were superseded or revoked are refused, and the active ones are served.
-pub(crate) async fn try_again(clients: &Clients) -> Vec<Violation> {
+/// Tries every certificate on every replica, over a new connection, over the one that was kept, and,
+/// when that was cut, over one that its client opens anew, by the session that it remembers if it can:
+/// those that were superseded or revoked are refused, and the active ones are served. No code that was
+/// used pairs another key.
+pub(crate) async fn try_again(stage: &Stage) -> Vec<Violation> {
+    let clients = &stage.clients;
     let (held, active) = {
         let book = clients.journal.book();
         (book.held.clone(), book.active.clone())
     };
+    let is_active = |holding: &Holding| active.get(&holding.device) == Some(&holding.certificate);
     let mut found = Vec::new();
-    for holding in held {
-        let is_active = active.get(&holding.device) == Some(&holding.certificate);
+    for holding in &held {
+        let is_active = is_active(holding);
         for (replica, kept) in clients.replicas.iter().zip(&holding.connections) {
             let fresh = replica.with_certificate(&holding.key, &holding.certificate);
             for (connection, api) in [("kept", kept), ("new", &fresh)] {
-                let is_served = is_served(api, is_active).await;
-                if is_served != is_active {
-                    found.push(wrong(&holding, connection, is_active));
+                if is_served(api, is_active).await != is_active {
+                    found.push(wrong(holding, connection, is_active));
                 }
             }
+        }
+    }
+    found.extend(used_codes_pair(stage).await);
+    for replica in &stage.replicas {
+        replica.front.cut_all();
+    }
+    for holding in held.iter().filter(|holding| !is_active(holding)) {
+        for again in &holding.connections {
+            if is_served(again, false).await {
+                found.push(wrong(holding, "reopened", false));
+            }
+        }
+    }
+    found
+}
+
+async fn used_codes_pair(stage: &Stage) -> Vec<Violation> {
+    let codes = stage.clients.journal.book().codes.clone();
+    let (key, front) = (DeviceKey::generate(), &stage.replicas[0].front);
+    let nobody = Api::https(front.address, &stage.first_run.server_key);
+    let mut found = Vec::new();
+    for used in codes.iter().filter(|code| code.led_to.is_some()) {
+        let body = json!({"pairing_code": used.code, "csr": key.csr(), "device_info": {}});
+        let reply = nobody.post("/v1/devices/pair", body).await;
+        if reply.status == 200 {
+            let what = format!("a code of {} paired another key", used.device);
+            found.push(Violation(3, what));
         }
     }
     found
@@ -64,13 +96,21 @@ async fn is_served(api: &Api, expected: bool) -> bool {
     false
 }
 
-/// Waits until the palm server has erased what is due.
-pub(crate) async fn erasures_are_done(store: &dyn Store) {
+/// Waits until the palm server has erased what is due, and chains are signed to their ends.
+pub(crate) async fn jobs_are_done(store: &dyn Store) {
     until("palms are erased", async || {
         store
             .due_palm_erasures(1)
             .await
             .expect("what is due")
+            .is_empty()
+    })
+    .await;
+    until("heads are signed", async || {
+        store
+            .unsigned_heads(1)
+            .await
+            .expect("what is not")
             .is_empty()
     })
     .await;

@@ -1,10 +1,9 @@
 //! Data keys that are rotated while replicas serve.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::database::{DATA_KEYS, Database};
-use crate::harness::{Random, add_users, program};
+use crate::harness::{Random, add_users, program, rotate_and_kill};
 use crate::invariants::Invariants;
 use crate::stage::{KEYS, Stage};
 use crate::template::Backend;
@@ -13,9 +12,7 @@ use crate::{rounds, seed};
 
 const NEXT: &str = "next:AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM";
 /// So many users are there before.
-const USERS: usize = 500;
-/// The latest moment of a kill, in milliseconds: a whole rotation takes about so long.
-const LATEST_MS: u64 = 400;
+const USERS: usize = 800;
 
 pub(crate) async fn a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing() {
     let mut random = Random::seeded(seed());
@@ -23,18 +20,14 @@ pub(crate) async fn a_rotation_of_data_keys_that_is_killed_again_and_again_loses
     let store = stage.database.store().await;
     add_users(&*store, USERS).await;
     store.close().await;
+    stage.clients.journal.hide_data_keys(NEXT);
     let workload = Workload::start(&stage, 1, 2);
     // Every replica can read a key before one writes with it.
     let both = format!("{NEXT},{DATA_KEYS}");
     for keys in [&format!("{DATA_KEYS},{NEXT}"), &both] {
         restart_in_turn(&mut stage, keys, &workload).await;
     }
-    for _ in 0..rounds(6) {
-        let mut rotation = rotate(&stage.database, &both).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(random.below(LATEST_MS))).await;
-        rotation.kill().unwrap();
-        rotation.wait().unwrap();
-    }
+    rotate_and_kill(rounds(6), &mut random, || rotate(&stage.database, &both));
     let ended = rotate(&stage.database, &both).output().unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success(), "{said}");

@@ -15,7 +15,7 @@ use url::Url;
 use crate::clients::Clients;
 use crate::database::{DATA_KEYS, Database};
 use crate::harness::{Api, Exit, Logged, PASSWORD, Process, Proxy, command};
-use crate::template::{Backend, Copy};
+use crate::template::{Backend, Copy, FirstRun};
 
 /// The tenant of every story.
 pub(crate) const TENANT: &str = "acme";
@@ -48,6 +48,9 @@ pub(crate) struct Setting {
 pub(crate) struct Stage {
     pub(crate) clients: Arc<Clients>,
     pub(crate) palms: PalmServer,
+    /// The replicas' way to it.
+    pub(crate) palm_link: Proxy,
+    pub(crate) first_run: Arc<FirstRun>,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) database: Database,
     setting: Setting,
@@ -55,7 +58,7 @@ pub(crate) struct Stage {
     directory: PathBuf,
     own: TempDir,
     /// Where the database is, on PostgreSQL; it goes with this.
-    home: Option<postgres_cluster::Database>,
+    pub(crate) home: Option<postgres_cluster::Database>,
 }
 
 /// One process after the other, behind one address.
@@ -97,6 +100,7 @@ impl Stage {
             std::fs::write(outside.join(name), bytes).expect("a copy");
         }
         let palms = PalmServer::start().await.expect("a palm server");
+        let palm_link = Proxy::to(palms.address()).await;
         let mut replicas = Vec::new();
         for _ in 0..setting.replicas.max(1) {
             let link = match &home {
@@ -113,15 +117,23 @@ impl Stage {
         let https = |replica: &Replica| Api::https(replica.front.address, &first_run.server_key);
         let apis = replicas.iter().map(https).collect();
         let clients = Clients::new(apis, first_run.token.clone());
+        let database = match &home {
+            Some(home) => Database::on_postgres(home.url()),
+            None => Database::in_directory(&outside),
+        };
         clients.journal.hide(PASSWORD);
+        clients.journal.hide_key(&first_run.server_key.key_pem());
+        clients.journal.hide_data_keys(&database.keys());
+        if let Some(home) = &home {
+            clients.journal.book().canaries.extend(password(home.url()));
+        }
         let mut stage = Self {
             clients,
             palms,
+            palm_link,
+            first_run,
             replicas,
-            database: match &home {
-                Some(home) => Database::on_postgres(home.url()),
-                None => Database::in_directory(&outside),
-            },
+            database,
             setting,
             directory,
             own,
@@ -177,7 +189,7 @@ impl Stage {
 
     /// The command that starts a replica, with further variables.
     pub(crate) fn command(&self, replica: usize, more: &[(&str, &str)]) -> Command {
-        let url = self.palms.url().to_string();
+        let url = format!("http://{}", self.palm_link.address);
         let mut variables = vec![
             ("BIOWAVE_URL", url.as_str()),
             ("BIOWAVE_TIMEOUT_MS", PALM_TIMEOUT_MS),
@@ -249,6 +261,21 @@ impl Stage {
         }
     }
 
+    /// What the series of a replica's metrics that begin so add up to.
+    pub(crate) async fn counted(&self, replica: usize, series: &str) -> u64 {
+        let metrics = self.metrics_of(replica).await;
+        let lines = metrics.lines().filter(|line| line.starts_with(series));
+        let values = lines.filter_map(|line| line.rsplit_once(' '));
+        values
+            .map(|(_, value)| value.parse::<u64>().expect("a whole number"))
+            .sum()
+    }
+
+    /// Whether `text` was logged.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.logs().iter().any(|line| line.contains(text))
+    }
+
     /// Every line that was logged.
     pub(crate) fn logs(&self) -> Vec<String> {
         let logs = self.replicas.iter().flat_map(|replica| &replica.logs);
@@ -267,6 +294,13 @@ fn address(url: &str) -> SocketAddr {
         .socket_addrs(|| Some(5432))
         .expect("a host that is known");
     addresses[0]
+}
+
+/// A password that is long enough to be like nothing else.
+fn password(url: &str) -> Option<String> {
+    let url = Url::parse(url).expect("a URL");
+    let password = url.password().filter(|password| password.len() >= 16);
+    password.map(str::to_owned)
 }
 
 /// The same command, run by a wrapper that becomes it.

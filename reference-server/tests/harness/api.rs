@@ -215,8 +215,8 @@ async fn send(request: RequestBuilder) -> Reply {
 async fn try_send(request: RequestBuilder) -> reqwest::Result<Reply> {
     let response = request.send().await?;
     let status = response.status().as_u16();
-    let headers = response.headers().clone();
-    let text = response.text().await?;
+    let (headers, url) = (response.headers().clone(), response.url().clone());
+    let text = response.text().await.map_err(|error| error.with_url(url))?;
     let json = serde_json::from_str(&text).unwrap_or_default();
     Ok(Reply {
         status,

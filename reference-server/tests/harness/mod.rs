@@ -21,6 +21,7 @@ mod keys;
 mod process;
 mod proxy;
 mod random;
+mod rotation;
 mod store;
 
 pub use api::{Api, Reply};
@@ -28,6 +29,7 @@ pub use keys::{DeviceKey, ServerKey};
 pub use process::{Exit, Logged, Process, command, program};
 pub use proxy::{Flow, Held, Proxy};
 pub use random::Random;
+pub use rotation::rotate_and_kill;
 pub use store::{add_users, embedded_store, key_beside, store_at};
 
 use serde_json::json;

@@ -57,6 +57,8 @@ struct Rules {
     target: SocketAddr,
     flow: Flow,
     delay: Duration,
+    /// How many pieces of requests were that late.
+    delayed: usize,
     /// After so many bytes of an answer's connection, both sides are cut.
     answer_limit: Option<usize>,
     /// After so many bytes of a request's connection, both sides are cut.
@@ -83,6 +85,7 @@ impl Proxy {
             target,
             flow: Flow::Pass,
             delay: Duration::ZERO,
+            delayed: 0,
             answer_limit: None,
             request_limit: None,
             unanswered: None,
@@ -109,6 +112,11 @@ impl Proxy {
     /// Each piece of a request is that late.
     pub fn delay(&self, delay: Duration) {
         self.rules().delay = delay;
+    }
+
+    /// How many pieces were late so far.
+    pub fn delayed(&self) -> usize {
+        self.rules().delayed
     }
 
     /// Cuts new connections once so many bytes of answers have passed; `None` lets all pass.
@@ -240,6 +248,7 @@ async fn requests_pass(
         }
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
+            lock(shared).delayed += 1;
         }
         if let Some(mut hold) = held.filter(|hold| contains(bytes, hold.text)) {
             hold.hits.fetch_add(1, Ordering::SeqCst);
