@@ -1,9 +1,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{Denylist, TrustBundle, VerifiedDevice};
 
@@ -34,13 +35,36 @@ struct OpenConnections {
 #[derive(Debug)]
 struct OpenConnection {
     device: VerifiedDevice,
-    closing: watch::Sender<bool>,
+    closing: Arc<Closing>,
 }
 
-impl OpenConnection {
+/// Whether a connection has to close. A watch channel would do, and be six times as large, for each
+/// connection that is open.
+#[derive(Debug, Default)]
+struct Closing {
+    told: AtomicBool,
+    changed: Notify,
+}
+
+impl Closing {
     /// Tells the connection to close; whether it was not told before.
-    fn close(&self) -> bool {
-        !self.closing.send_replace(true)
+    fn tell(&self) -> bool {
+        let is_first = !self.told.swap(true, Ordering::AcqRel);
+        self.changed.notify_waiters();
+        is_first
+    }
+
+    fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the connection has to close.
+    async fn wait(&self) {
+        // What comes after this is heard, also before it is waited for.
+        let changed = self.changed.notified();
+        if !self.is_told() {
+            changed.await;
+        }
     }
 }
 
@@ -60,7 +84,7 @@ impl LiveConnections {
     /// closed at once: no publication falls between the two.
     #[must_use = "dropping the guard takes the connection out of the registry"]
     pub fn register(&self, device: VerifiedDevice) -> LiveConnection {
-        let (closing, closed) = watch::channel(false);
+        let closing = Arc::new(Closing::default());
         let tbs_sha256 = device.tbs_sha256();
         let mut open = lock(&self.open);
         let id = open.next_id;
@@ -68,13 +92,13 @@ impl LiveConnections {
         let expires_at = device.expires_at();
         let connection = OpenConnection {
             device: device.clone(),
-            closing,
+            closing: Arc::clone(&closing),
         };
         // Within the lock: a publication that this look misses is followed by a `re_decide` that
         // finds the connection.
         let denylist = self.denylist.snapshot();
         if denylist.is_none_or(|denylist| denylist.contains(&tbs_sha256)) {
-            connection.close();
+            closing.tell();
         } else {
             open.by_expiry.insert((expires_at, id));
         }
@@ -82,7 +106,7 @@ impl LiveConnections {
         LiveConnection {
             id,
             device,
-            closed,
+            closing,
             open: Arc::clone(&self.open),
         }
     }
@@ -99,7 +123,7 @@ impl LiveConnections {
         let meant = by_id.iter().filter(|(_, open)| is_meant(&open.device));
         let told = meant.filter(|(id, open)| {
             by_expiry.remove(&(open.device.expires_at(), **id));
-            open.close()
+            open.closing.tell()
         });
         told.count()
     }
@@ -111,7 +135,7 @@ impl LiveConnections {
     pub fn count_where(&self, is_meant: impl Fn(&VerifiedDevice) -> bool) -> usize {
         let open = lock(&self.open);
         let meant = open.by_id.values().filter(|open| is_meant(&open.device));
-        meant.filter(|open| !*open.closing.borrow()).count()
+        meant.filter(|open| !open.closing.is_told()).count()
     }
 
     /// Tells the connections to close whose certificate, or whose CA, is expired at `now`, and returns
@@ -123,7 +147,7 @@ impl LiveConnections {
             && expires_at < now
         {
             open.by_expiry.pop_first();
-            told += usize::from(open.by_id.get(&id).is_some_and(OpenConnection::close));
+            told += usize::from(open.by_id.get(&id).is_some_and(|open| open.closing.tell()));
         }
         told
     }
@@ -161,7 +185,7 @@ impl LiveConnections {
 pub struct LiveConnection {
     id: u64,
     device: VerifiedDevice,
-    closed: watch::Receiver<bool>,
+    closing: Arc<Closing>,
     open: Arc<Mutex<OpenConnections>>,
 }
 
@@ -174,14 +198,13 @@ impl LiveConnection {
 
     /// Resolves when the connection has to close, at once if it already had to. Cancel-safe.
     pub async fn closed(&self) {
-        // The sender lives in the registry for as long as this guard does.
-        let _ = self.closed.clone().wait_for(|closed| *closed).await;
+        self.closing.wait().await;
     }
 
     /// Whether the connection has to close.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        *self.closed.borrow()
+        self.closing.is_told()
     }
 }
 
