@@ -1,12 +1,13 @@
 //! Requests that wait for a change: one table for every long poll of this process.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use identity_pki::DeviceIdentity;
 use identity_store::ChallengeId;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,21 +27,49 @@ pub enum Topic {
 /// Who waits for what. A topic is in the table for as long as somebody waits for it.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    topics: Mutex<HashMap<Topic, watch::Sender<()>>>,
+    topics: Mutex<HashMap<Topic, Arc<Changes>>>,
+}
+
+/// The changes of one topic. A watch channel would do, and be six times as large, for each device that
+/// waits.
+#[derive(Debug, Default)]
+struct Changes {
+    count: AtomicU64,
+    counted: Notify,
+}
+
+impl Changes {
+    fn add_one(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.counted.notify_waiters();
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Resolves when there are others than the first `known` ones.
+    async fn beyond(&self, known: u64) {
+        // What comes after this is heard, also before it is waited for.
+        let counted = self.counted.notified();
+        if self.count() == known {
+            counted.await;
+        }
+    }
 }
 
 impl Waiters {
     /// Wakes everybody who waits for `topic`.
     pub fn notify(&self, topic: &Topic) {
-        if let Some(waiting) = self.lock().get(topic) {
-            waiting.send_replace(());
+        if let Some(changes) = self.lock().get(topic) {
+            changes.add_one();
         }
     }
 
     /// Wakes everybody.
     pub fn notify_all(&self) {
-        for waiting in self.lock().values() {
-            waiting.send_replace(());
+        for changes in self.lock().values() {
+            changes.add_one();
         }
     }
 
@@ -53,17 +82,18 @@ impl Waiters {
         at_most: Duration,
         stop: &CancellationToken,
     ) -> Waiter {
-        let changes = self.lock().entry(topic.clone()).or_default().subscribe();
+        let changes = Arc::clone(self.lock().entry(topic.clone()).or_default());
         Waiter {
             table: Arc::clone(self),
             topic,
+            known: changes.count(),
             changes: Some(changes),
             deadline: Instant::now() + at_most,
             stop: stop.clone(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, watch::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, Arc<Changes>>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +103,9 @@ impl Waiters {
 pub struct Waiter {
     table: Arc<Waiters>,
     topic: Topic,
-    changes: Option<watch::Receiver<()>>,
+    /// `None` when it is being dropped.
+    changes: Option<Arc<Changes>>,
+    known: u64,
     deadline: Instant,
     stop: CancellationToken,
 }
@@ -83,15 +115,15 @@ impl Waiter {
     /// time. `false` at once when the time is over.
     pub async fn again(&mut self) -> bool {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let Some(changes) = self.changes.as_mut().filter(|_| !left.is_zero()) else {
+        let Some(changes) = self.changes.as_ref().filter(|_| !left.is_zero()) else {
             return false;
         };
         tokio::select! {
-            () = self.stop.cancelled() => false,
-            // The table, which holds the sender, is held by this waiter.
-            _ = changes.changed() => true,
-            () = tokio::time::sleep(left.min(REREAD)) => true,
+            () = self.stop.cancelled() => return false,
+            () = changes.beyond(self.known) => self.known = changes.count(),
+            () = tokio::time::sleep(left.min(REREAD)) => {}
         }
+        true
     }
 }
 
@@ -101,7 +133,7 @@ impl Drop for Waiter {
         let mut topics = self.table.lock();
         if topics
             .get(&self.topic)
-            .is_some_and(|waiting| waiting.receiver_count() == 0)
+            .is_some_and(|changes| Arc::strong_count(changes) == 1)
         {
             topics.remove(&self.topic);
         }
