@@ -30,7 +30,6 @@ mod users;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi as _;
@@ -76,16 +75,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The service of the API listener.
 pub fn router(app: &Arc<App>) -> Router {
-    Router::from(routes())
-        .layer(from_fn_with_state(Arc::clone(app), request::observe))
-        .with_state(Arc::clone(app))
+    request::observed(app, Router::from(routes()))
 }
 
 /// The service of the metrics listener.
 pub fn metrics_router(app: &Arc<App>) -> Router {
-    health::metrics_routes()
-        .layer(from_fn_with_state(Arc::clone(app), request::observe))
-        .with_state(Arc::clone(app))
+    request::observed(app, health::metrics_routes())
 }
 
 /// The description of the interface (OpenAPI 3.1).

@@ -1,17 +1,21 @@
 //! What every request gets: an id, a span, security headers, and problem documents for refusals.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::Router;
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::response::Response;
+use axum::routing::Route;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity_store::{Actor, Change};
 use time::OffsetDateTime;
+use tower::layer::layer_fn;
+use tower::{Service as _, service_fn};
 use tracing::Instrument as _;
 
 use super::problem::{Problem, foreign_refusal};
@@ -106,34 +110,47 @@ impl FromRequestParts<Arc<App>> for RequestContext {
     }
 }
 
-/// The outermost layer: names the request, logs it, and writes the problem document of a refusal.
+/// `routes`, each of them within [`observe`].
+pub(super) fn observed(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
+    let observer = Arc::clone(app);
+    let layer = layer_fn(move |route: Route| {
+        let app = Arc::clone(&observer);
+        service_fn(move |request| observe(Arc::clone(&app), route.clone(), request))
+    });
+    routes.layer(layer).with_state(Arc::clone(app))
+}
+
+/// Names the request, logs it, and writes the problem document of a refusal.
 ///
 /// Bodies, query strings and path parameters are never logged: the route's template is.
-pub(super) async fn observe(
-    State(app): State<Arc<App>>,
-    route: Option<MatchedPath>,
+fn observe(
+    app: Arc<App>,
+    mut route: Route,
     mut request: Request,
-    next: Next,
-) -> Response {
+) -> impl Future<Output = Result<Response, Infallible>> + Send {
     let started = Instant::now();
     let request_id = RequestId::of(request.headers(), app.clock.now());
     request.extensions_mut().insert(request_id.clone());
     let method = request.method().clone();
-    let route = route
-        .as_ref()
-        .map_or("unknown", MatchedPath::as_str)
-        .to_owned();
+    let path = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!(
-        "request", request_id = request_id.as_str(), method = %method, route = route.as_str(),
+        "request", request_id = request_id.as_str(), method = %method, route = template(path.as_ref()),
         trace_id = trace_context::trace_id(request.headers()),
     );
-    async {
-        let response = finish(&app, &request_id, next.run(request).await);
-        record(&method, &route, &response, started);
-        response
+    let mut routed = route.call(request);
+    async move {
+        // By reference: a future that is moved to be awaited has its place twice.
+        let Ok(response) = (&mut routed).await;
+        let response = finish(&app, &request_id, response);
+        record(&method, template(path.as_ref()), &response, started);
+        Ok(response)
     }
     .instrument(span)
-    .await
+}
+
+/// A route with names for what callers choose.
+fn template(path: Option<&MatchedPath>) -> &str {
+    path.map_or("unknown", MatchedPath::as_str)
 }
 
 fn finish(app: &App, request_id: &RequestId, mut response: Response) -> Response {

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use identity_mtls::{Accepted, LiveConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tower::{Layer as _, ServiceExt as _};
+use tower::Layer as _;
 use tower_http::timeout::TimeoutBody;
 
 use super::request_body::SharedBody;
@@ -114,13 +115,20 @@ impl Connection {
     }
 }
 
-async fn answer<S>(
-    routes: S,
+/// The answer to a request. What a long poll holds while it waits is in this future and in those that
+/// it holds, so the request is taken apart before there is one.
+fn answer<S>(
+    mut routes: S,
     request: hyper::Request<Incoming>,
     peer: Peer,
-) -> Result<Response, Infallible>
+) -> impl Future<Output = Result<Response, Infallible>> + Send
 where
-    S: tower::Service<axum::extract::Request, Response = Response, Error = Infallible>,
+    S: tower::Service<
+            axum::extract::Request,
+            Response = Response,
+            Error = Infallible,
+            Future: Unpin + Send,
+        >,
 {
     // A client that waits for leave to send its body is not to send it for nothing.
     let waits = request.headers().contains_key(EXPECT);
@@ -130,11 +138,15 @@ where
     let body = Body::new(TimeoutBody::new(IDLE_TIME, body));
     let mut request = hyper::Request::from_parts(parts, body);
     request.extensions_mut().insert(peer);
-    let response = routes.oneshot(request).await;
-    if !waits {
-        rest.discard_rest().await;
+    let mut routed = routes.call(request);
+    async move {
+        // By reference: a future that is moved to be awaited has its place twice.
+        let response = (&mut routed).await;
+        if !waits {
+            Box::pin(rest.discard_rest()).await;
+        }
+        response
     }
-    response
 }
 
 /// Serves a connection in its protocol.
@@ -157,11 +169,11 @@ async fn drive<I, S>(
     let stream = TokioIo::new(stream);
     match protocol {
         Protocol::Http1 => {
-            let connection = http1().serve_connection(stream, service);
+            let connection = Box::pin(http1().serve_connection(stream, service));
             to_its_end(app, connection, live, requested).await;
         }
         Protocol::Http2 => {
-            let connection = http2().serve_connection(stream, service);
+            let connection = Box::pin(http2().serve_connection(stream, service));
             to_its_end(app, connection, live, requested).await;
         }
     }
@@ -170,12 +182,11 @@ async fn drive<I, S>(
 /// Runs a connection to its end.
 async fn to_its_end(
     app: &App,
-    connection: impl GracefulConnection<Error = hyper::Error>,
+    // On the heap: in the task it would have a place in each of the calls that it is handed through.
+    mut connection: Pin<Box<impl GracefulConnection<Error = hyper::Error>>>,
     live: Option<LiveConnection>,
     requested: Arc<AtomicBool>,
 ) {
-    // On the heap, once: inside the task it would be there for each of the calls it is handed through.
-    let mut connection = Box::pin(connection);
     let grace = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         () = app.shutdown.cancelled() => super::DRAIN_TIME,
