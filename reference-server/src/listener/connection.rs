@@ -198,6 +198,7 @@ async fn to_its_end(
     tokio::select! {
         ended = connection.as_mut() => log_end(ended),
         () = tokio::time::sleep(grace) => {}
+        () = silence(&requested) => {}
         () = async { refused(live.as_ref()).await; tokio::time::sleep(CLOSE_TIME).await } => {}
     }
 }

@@ -70,6 +70,7 @@ pub(super) async fn migrating(options: SqliteConnectOptions) -> sqlx::Result<Sql
 
 /// The options of the connection that stays to write.
 pub(super) fn with_cache(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    let options = options.create_if_missing(false);
     options.pragma("cache_size", WRITER_CACHE)
 }
 

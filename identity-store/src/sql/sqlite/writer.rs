@@ -12,6 +12,8 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
+use crate::sql::fault;
+
 /// How long a caller waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -67,8 +69,7 @@ impl Writer {
         match sqlx::query(BEGIN).execute(&mut write.connection).await {
             Ok(_) => Ok(write),
             Err(error) => {
-                // Another process holds the lock: nothing was begun.
-                if error.as_database_error().is_some() {
+                if fault::is_busy(&error) {
                     write.end();
                 }
                 Err(error)
