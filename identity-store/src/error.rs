@@ -205,6 +205,11 @@ pub enum Conflict {
     /// The secret that was to be replaced can be read, or there is none.
     #[error("the secret is not lost: it stays")]
     SecretNotLost,
+    /// A server that may still hold the secret that was to be replaced has a lease.
+    #[error(
+        "a server uses the database: stop every one of them, and wait half a minute for one that died"
+    )]
+    Served,
     /// A piece of an audit chain that does not lie behind the pieces before it.
     #[error("the piece does not lie behind the archived pieces of its chain")]
     ArchiveGap,

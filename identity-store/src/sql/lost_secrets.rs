@@ -1,7 +1,7 @@
 //! New secrets in the place of those whose data key is lost for good.
 
 use super::SqlStore;
-use super::column::Columns;
+use super::column::{Columns, ms};
 use super::encrypted::{OPERATOR_EMAIL, PLATFORM_SECRET, RowKey};
 use super::fault::Step;
 use super::query::query;
@@ -10,6 +10,8 @@ use super::tx::{ChangeTx, Isolation};
 use crate::crypter::LookupKey;
 use crate::{Chain, Change, Conflict, Event, NamedSecret, Result, SecretBytes};
 
+/// A server on a database that others may share has leases.
+const SERVED: &str = "SELECT 1 FROM leases WHERE lease_until > $1 LIMIT 1";
 const FORGET_SIGNATURES: &str = "
     UPDATE audit_chains SET signed_length = 0, signed_hash = NULL, signed_head = NULL";
 const OPERATORS: &str = "SELECT operator_id, email FROM console_users";
@@ -27,7 +29,8 @@ impl SqlStore {
     ///
     /// # Errors
     ///
-    /// [`Conflict::SecretNotLost`]; [`Error::Corrupt`](crate::Error::Corrupt) for a digest key that is not 32 bytes long.
+    /// [`Conflict::SecretNotLost`]; [`Conflict::Served`]; [`Error::Corrupt`](crate::Error::Corrupt) for a
+    /// digest key that is not 32 bytes long.
     pub async fn replace_lost_secret(
         &self,
         change: Change,
@@ -60,6 +63,12 @@ async fn replace(
     {
         return Err(Conflict::SecretNotLost.into());
     }
+    let at = ms(tx.at());
+    let served = query(SERVED).bind(at).fetch_optional(tx.conn()).await?;
+    if served.is_some() {
+        return Err(Conflict::Served.into());
+    }
+    let shared = &tx.tx.shared;
     let new = PLATFORM_SECRET.encrypt(shared.sealer(), &row, fresh.expose())?;
     let replaced = query(PLATFORM_SECRET.replace).bind(new).bind(stored);
     row.bind(replaced).execute(tx.conn()).await?;

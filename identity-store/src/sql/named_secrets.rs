@@ -42,6 +42,10 @@ pub(super) async fn obtain(
         ..NewRow::default()
     };
     secrets::insert(conn, sealer, row).await?;
+    tracing::warn!(
+        secret = name.as_str(),
+        "a secret of the platform was made: there was none, as is right at a first start alone"
+    );
     Ok(fresh)
 }
 

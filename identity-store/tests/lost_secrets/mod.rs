@@ -6,9 +6,10 @@
 )]
 
 use identity_store::{
-    Actor, AuditStore as _, Change, Conflict, Crypter, DataKey, Error, Migrate, NamedSecret,
-    NewOperator, Operator, OperatorEdit, OperatorId, OperatorStore as _, PageRequest, PasswordHash,
-    PoolOptions, Result, Role, SecretBytes, SecretStore as _, SignedHead, SqlStore, Store as _,
+    Actor, AuditStore as _, Change, Conflict, Crypter, DataKey, Error, LeaseName, LeaseStore as _,
+    Migrate, NamedSecret, NewOperator, Operator, OperatorEdit, OperatorId, OperatorStore as _,
+    PageRequest, PasswordHash, PoolOptions, ReplicaId, Result, Role, SecretBytes, SecretStore as _,
+    SignedHead, SqlStore, Store as _,
 };
 use rand_core::CryptoRng;
 use time::OffsetDateTime;
@@ -128,6 +129,18 @@ pub(crate) async fn a_lost_secret_closes_what_needs_it_and_nothing_else(url: &st
 pub(crate) async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended(url: &str) {
     let early = lose_a_key(url).await;
     let store = open(url, &[2]).await;
+    let (replica, until) = (
+        ReplicaId::generate(NOW, &mut entropy()),
+        NOW + time::Duration::seconds(30),
+    );
+    let lease = store.acquire_lease(LeaseName::AuditSealer, &replica, NOW, until);
+    let lease = lease.await.unwrap().unwrap();
+    for name in NamedSecret::ALL {
+        let served = store.replace_lost_secret(change(), name, fresh()).await;
+        let refused = matches!(served, Err(Error::Conflict(Conflict::Served)));
+        assert!(refused, "{served:?}");
+    }
+    store.release_lease(&lease).await.unwrap();
     for name in NamedSecret::ALL {
         let not_found = store.replace_lost_secret(change(), name, fresh());
         let not_found = not_found.await.unwrap();
