@@ -42,7 +42,7 @@ pub(super) async fn obtain(
         ..NewRow::default()
     };
     secrets::insert(conn, sealer, row).await?;
-    tracing::warn!(
+    tracing::info!(
         secret = name.as_str(),
         "a secret of the platform was made: there was none, as is right at a first start alone"
     );
