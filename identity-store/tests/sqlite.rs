@@ -7,6 +7,7 @@
 )]
 
 mod lost_secrets;
+mod signed_heads;
 mod tampering;
 mod together;
 

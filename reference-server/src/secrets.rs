@@ -100,8 +100,9 @@ impl Secrets {
             let bytes = bytes.map_err(|_| StartError::PairingPepper)?;
             Ok(PairingPepper::from_bytes(bytes))
         };
+        let tokens = |key: SecretBytes| Ok(Tokens::load(issuer, &key)?);
         Ok(Self {
-            tokens: tokens(store, issuer).await?,
+            tokens: read(store, NamedSecret::TokenSigningKey, tokens).await?,
             pairing_pepper: read(store, NamedSecret::PairingPepper, pepper).await?,
             sample_digest_key: read(store, NamedSecret::SampleDigestKey, Ok).await?,
             email_digest_key: read(store, NamedSecret::EmailDigestKey, |_| Ok(())).await?,
@@ -126,17 +127,7 @@ impl Secrets {
     }
 }
 
-/// What signs and verifies tokens of `issuer`.
-///
-/// # Errors
-///
-/// [`StartError`] when the store fails.
-pub async fn tokens(store: &dyn Store, issuer: String) -> Result<Secret<Tokens>, StartError> {
-    let load = |key: SecretBytes| Ok(Tokens::load(issuer, &key)?);
-    read(store, NamedSecret::TokenSigningKey, load).await
-}
-
-/// As [`tokens`], for one who signs nothing and makes no key: one that is not there is lost to it.
+/// What verifies tokens, for one who signs nothing and makes no key: one that is not there is lost to it.
 ///
 /// # Errors
 ///

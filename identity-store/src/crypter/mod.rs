@@ -36,7 +36,7 @@ impl Place<'_> {
         data
     }
 
-    fn unreadable(&self) -> Error {
+    pub(crate) fn unreadable(&self) -> Error {
         Error::Decrypt {
             table: self.table,
             column: self.column,

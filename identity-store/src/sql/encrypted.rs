@@ -6,7 +6,7 @@ use super::query::Query;
 use super::row::Row;
 use crate::crypter::Place;
 use crate::posting::Entropy;
-use crate::{Crypter, Result};
+use crate::{Crypter, Error, Result};
 
 /// An encrypted column, and the statements that go through its values in the order of their rows.
 #[derive(Debug)]
@@ -150,6 +150,11 @@ impl EncryptedColumn {
             row,
             column: self.column,
         }
+    }
+
+    /// That no data key opens the value of `row`.
+    pub(super) fn unreadable(&self, row: &RowKey) -> Error {
+        self.place(&row.name()).unreadable()
     }
 
     /// `plaintext` for storage in this column of `row`.

@@ -1,12 +1,12 @@
 //! New secrets in the place of those whose data key is lost for good.
 
-use super::SqlStore;
 use super::column::{Columns, ms};
 use super::encrypted::{OPERATOR_EMAIL, PLATFORM_SECRET, RowKey};
 use super::fault::Step;
 use super::query::query;
 use super::secrets::of_kind;
 use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, named_secrets};
 use crate::crypter::LookupKey;
 use crate::{Chain, Change, Conflict, Event, NamedSecret, Result, SecretBytes};
 
@@ -52,15 +52,12 @@ async fn replace(
     name: NamedSecret,
     fresh: SecretBytes,
 ) -> Step<Vec<String>> {
-    let row = RowKey::Texts(name.as_str().to_owned(), String::new());
+    let row = named_secrets::row(name);
     let rows = of_kind(tx.conn(), name.as_str()).await?;
     let stored = rows.first().ok_or(Conflict::SecretNotLost)?;
     let stored: &[u8] = Columns::of(stored, PLATFORM_SECRET.table).get(PLATFORM_SECRET.column)?;
-    let shared = &tx.tx.shared;
-    if PLATFORM_SECRET
-        .decrypt(&shared.crypter, &row, stored)
-        .is_ok()
-    {
+    let opened = PLATFORM_SECRET.decrypt(&tx.tx.shared.crypter, &row, stored);
+    if opened.is_ok() {
         return Err(Conflict::SecretNotLost.into());
     }
     let at = ms(tx.at());
@@ -68,8 +65,7 @@ async fn replace(
     if served.is_some() {
         return Err(Conflict::Served.into());
     }
-    let shared = &tx.tx.shared;
-    let new = PLATFORM_SECRET.encrypt(shared.sealer(), &row, fresh.expose())?;
+    let new = PLATFORM_SECRET.encrypt(tx.tx.shared.sealer(), &row, fresh.expose())?;
     let replaced = query(PLATFORM_SECRET.replace).bind(new).bind(stored);
     row.bind(replaced).execute(tx.conn()).await?;
     let event = Event::PlatformSecretReplaced { name };

@@ -74,9 +74,9 @@ pub use schema::Migrate;
 use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
-use crate::{Crypter, Device, Error, NamedSecret, Notice, Origin, Result, Store, StoreObserver};
+use crate::{Crypter, Device, NamedSecret, Notice, Origin, Result, Store, StoreObserver};
 use database::Database;
-use encrypted::Sealer;
+use encrypted::{PLATFORM_SECRET, Sealer};
 use group::Group;
 use query::query;
 use tx::Isolation;
@@ -237,11 +237,7 @@ const NO_KEY: &[u8] = b"check";
 impl SqlStore {
     /// What digests console users' addresses.
     fn addresses(&self) -> Result<&LookupKey> {
-        let lost = || Error::Decrypt {
-            table: "platform_secrets",
-            column: "secret",
-            row: NamedSecret::EmailDigestKey.as_str().to_owned(),
-        };
+        let lost = || PLATFORM_SECRET.unreadable(&named_secrets::row(NamedSecret::EmailDigestKey));
         self.addresses.as_deref().ok_or_else(lost)
     }
 

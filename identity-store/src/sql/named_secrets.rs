@@ -2,7 +2,7 @@
 
 use super::column::Columns;
 use super::connection::Connection;
-use super::encrypted::Sealer;
+use super::encrypted::{RowKey, Sealer};
 use super::fault::Step;
 use super::secrets::{self, NewRow};
 use crate::crypter::LookupKey;
@@ -11,6 +11,11 @@ use crate::{Crypter, NamedSecret, SecretBytes};
 #[cfg(feature = "sqlite")]
 const ALL: &str = "
     SELECT kind, fingerprint, secret FROM platform_secrets WHERE fingerprint = ''";
+
+/// Its row in `platform_secrets`.
+pub(super) fn row(name: NamedSecret) -> RowKey {
+    RowKey::Texts(name.as_str().to_owned(), String::new())
+}
 
 /// The secret, if it is there.
 pub(super) async fn find(

@@ -9,11 +9,13 @@ use identity_store::{
     Actor, AuditStore as _, Change, Conflict, Crypter, DataKey, Error, LeaseName, LeaseStore as _,
     Migrate, NamedSecret, NewOperator, Operator, OperatorEdit, OperatorId, OperatorStore as _,
     PageRequest, PasswordHash, PoolOptions, ReplicaId, Result, Role, SecretBytes, SecretStore as _,
-    SignedHead, SqlStore, Store as _,
+    SqlStore, Store as _,
 };
 use rand_core::CryptoRng;
 use time::OffsetDateTime;
 use time::macros::datetime;
+
+use crate::signed_heads::seal_and_sign;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 const EARLY: &str = "early@example.org";
@@ -74,14 +76,7 @@ async fn lose_a_key(url: &str) -> OperatorId {
     add_operator(&store, LATE).await.unwrap();
     let failed = store.record_login_failure(change(), LATE, None);
     failed.await.unwrap();
-    store.seal_audit(100).await.unwrap();
-    let heads = store.unsigned_heads(9).await.unwrap();
-    let signed = heads.into_iter().map(|state| SignedHead {
-        chain: state.chain,
-        head: state.head,
-        signature: "a signature".to_owned(),
-    });
-    store.keep_signed_heads(signed.collect()).await.unwrap();
+    seal_and_sign(&store).await;
     store.close().await;
     early.operator_id
 }

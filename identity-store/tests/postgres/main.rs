@@ -17,6 +17,8 @@ mod notices;
 #[path = "../operations/mod.rs"]
 mod operations;
 mod retries;
+#[path = "../signed_heads/mod.rs"]
+mod signed_heads;
 mod sql;
 mod stalled;
 #[path = "../tampering/mod.rs"]

@@ -9,13 +9,15 @@
 use identity_pki::TenantId;
 use identity_store::{
     Actor, AuditStore as _, BrokenChain, Chain, ChainFault, ChainHead, ChainWalk, Change, Event,
-    SealedRow, SignedHead, SqlStore, TenantStore as _,
+    SealedRow, SqlStore, TenantStore as _,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use time::OffsetDateTime;
 use time::macros::datetime;
+
+use crate::signed_heads::seal_and_sign;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 const ROWS: u64 = 9;
@@ -39,14 +41,7 @@ async fn seal_rows(store: &SqlStore) {
         let recorded = store.record(change, Chain::Tenant(acme()), vec![event]);
         recorded.await.unwrap();
     }
-    store.seal_audit(100).await.unwrap();
-    let heads = store.unsigned_heads(9).await.unwrap();
-    let signed = heads.into_iter().map(|state| SignedHead {
-        chain: state.chain,
-        head: state.head,
-        signature: "a signature".to_owned(),
-    });
-    store.keep_signed_heads(signed.collect()).await.unwrap();
+    seal_and_sign(store).await;
 }
 
 /// Something that a hand in the database does.

@@ -17,7 +17,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many readers work beside the one writer.
 const READERS: u32 = 4;
 /// How long a caller waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of the database the writer keeps in memory at most, in KiB, with a minus sign. With SQLite's
 /// own 2 MiB it reads most pages of a growing index again in every transaction.
 const WRITER_CACHE: &str = "-16384";

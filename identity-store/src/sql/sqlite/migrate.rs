@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteConnectOptions;
 
 use super::Held;
-use super::{connect, seal};
+use super::{connect, seal, writer};
 use crate::sql::connection::Connection;
 use crate::sql::encrypted::Sealer;
 use crate::sql::fault::Fault;
@@ -40,7 +40,7 @@ async fn connect_and_apply(
     let run = async {
         let pool = connect::migrating(options).await?;
         // sqlx's own migration lock does nothing on SQLite; the write lock is one.
-        let begun = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let begun = pool.begin_with(writer::BEGIN).await?;
         let mut connection = Connection::Sqlite(Held::Migration(begun));
         schema::bring_up(&mut connection, migrate, sealer).await?;
         connection.commit().await?;

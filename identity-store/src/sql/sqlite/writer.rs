@@ -5,20 +5,17 @@
 //! ping and a task.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
+use super::connect::ACQUIRE_TIMEOUT;
 use crate::sql::fault;
 
-/// How long a caller waits for its turn.
-const TURN_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Waits for the lock of other processes before anything is read.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 
@@ -55,7 +52,7 @@ impl Writer {
     }
 
     pub(super) async fn begin(&self) -> sqlx::Result<Write> {
-        let turn = timeout(TURN_TIMEOUT, Arc::clone(&self.turn).lock_owned());
+        let turn = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.turn).lock_owned());
         let mut turn = turn.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let connection = match std::mem::replace(&mut *turn, Slot::Lost) {
             Slot::Open(connection) => connection,
