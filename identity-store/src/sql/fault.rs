@@ -37,6 +37,7 @@ impl Fault {
 
     /// Whether nothing was changed, and the same transaction may well succeed for one who has the time to
     /// wait on.
+    #[cfg(feature = "postgres")]
     pub(super) fn is_busy(&self) -> bool {
         match self {
             Self::Refused(_) | Self::InDoubt(_) => false,
