@@ -140,6 +140,7 @@ macro_rules! conformance_tests {
                 the_feed_of_denials_misses_nothing,
                 a_denial_goes_when_its_certificate_expired_long_ago,
                 a_clock_that_is_ahead_for_a_week_forgets_no_live_denial,
+                a_first_purge_by_a_clock_that_is_ahead_forgets_no_live_denial,
             ];
             users: [
                 a_user_is_made_known,

@@ -368,3 +368,18 @@ pub async fn a_clock_that_is_ahead_for_a_week_forgets_no_live_denial(world: Worl
     let gone = VALIDITY + 9 * DAY;
     assert_eq!(purge(&world, gone, Duration::days(30)).await, 1);
 }
+
+pub async fn a_first_purge_by_a_clock_that_is_ahead_forgets_no_live_denial(world: World) {
+    const YEAR: i64 = 365 * 86_400;
+    let tenant_id = world.tenant("acme").await;
+    let device = world.paired_device(&tenant_id).await;
+    let revoked = world.store.revoke_device(world.change(), &device.identity);
+    revoked.await.unwrap();
+    for _ in 0..3 {
+        let ahead = VALIDITY + YEAR;
+        assert_eq!(purge(&world, ahead, Duration::days(2)).await, 0);
+    }
+    assert_eq!(world.denials().await.len(), 1);
+    let gone = VALIDITY + 9 * 86_400;
+    assert_eq!(purge(&world, gone, Duration::seconds(gone)).await, 1);
+}

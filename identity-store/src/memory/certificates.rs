@@ -68,7 +68,8 @@ impl CertificateStore for MemoryStore {
     async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64> {
         let mut state = self.state();
         let denied = state.denials.len();
-        let turn = DenialPurge::turn(state.denials_purged, denied > 0, now, step);
+        let first_denied = state.denials.first().map(|row| row.revoked_at);
+        let turn = DenialPurge::turn(state.denials_purged, first_denied, now, step);
         state.denials_purged = Some(turn.place);
         state.denials.retain(|row| row.not_after >= turn.before);
         Ok(as_u64(denied - state.denials.len()))

@@ -60,10 +60,12 @@ const DENIALS: &str = "
     FROM revoked_cert_fingerprints WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 const PURGED: Sql = Sql {
     sqlite: "
-        SELECT purged_to, EXISTS (SELECT 1 FROM revoked_cert_fingerprints) AS is_anything_denied
+        SELECT purged_to, (SELECT revoked_at FROM revoked_cert_fingerprints
+                           ORDER BY sequence LIMIT 1) AS first_denied
         FROM denial_purge",
     postgres: "
-        SELECT purged_to, EXISTS (SELECT 1 FROM revoked_cert_fingerprints) AS is_anything_denied
+        SELECT purged_to, (SELECT revoked_at FROM revoked_cert_fingerprints
+                           ORDER BY sequence LIMIT 1) AS first_denied
         FROM denial_purge FOR UPDATE",
 };
 const PURGED_TO: &str = "UPDATE denial_purge SET purged_to = $1";
@@ -209,11 +211,11 @@ pub(super) async fn deny(
 async fn purge(conn: &mut Connection, now: OffsetDateTime, step: Duration) -> Step<u64> {
     let row = query(PURGED).fetch_one(conn).await?;
     let columns = Columns::of(&row, "denial_purge");
-    let (place, denied) = (
+    let (place, first_denied) = (
         columns.time_option("purged_to")?,
-        columns.get("is_anything_denied")?,
+        columns.time_option("first_denied")?,
     );
-    let turn = DenialPurge::turn(place, denied, now, step);
+    let turn = DenialPurge::turn(place, first_denied, now, step);
     query(PURGED_TO).bind(ms(turn.place)).execute(conn).await?;
     Ok(query(PURGE).bind(ms(turn.before)).execute(conn).await?)
 }

@@ -38,6 +38,7 @@ pub trait CertificateStore: Send + Sync {
     /// beyond [`PURGE_MARGIN`](crate::PURGE_MARGIN) before `now`: a denial goes when its certificate
     /// expired before that. If calls move it on no faster than twice the time that passes, a clock that
     /// is ahead, however far, has nothing live deleted before it was so for a week less a day. The place
-    /// is `now` less the margin at first; while nothing is denied it goes back to that too.
+    /// is `now` less the margin at first, and no later than that before the first denial; while nothing
+    /// is denied it goes back to `now` less the margin too.
     async fn purge_denials(&self, now: OffsetDateTime, step: Duration) -> Result<u64>;
 }
