@@ -13,8 +13,10 @@ BEGIN
     END LOOP;
 END $$;
 
--- The ledger only grows, nobody takes a row out of the audit trail, and migrations are the owner's.
+-- The ledger only grows, nobody takes a row out of the audit trail, a secret that was made stays known,
+-- and migrations are the owner's.
 REVOKE UPDATE, DELETE ON issued_certificates FROM identity_server;
+REVOKE UPDATE, DELETE ON named_secrets FROM identity_server;
 REVOKE UPDATE, DELETE ON audit_rows FROM identity_server;
 REVOKE DELETE ON audit_chains FROM identity_server;
 REVOKE UPDATE, DELETE ON audit_archives FROM identity_server;

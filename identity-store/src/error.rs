@@ -35,10 +35,8 @@ pub enum Error {
     /// A data encryption key that cannot be used.
     #[error("data encryption key: {0}")]
     Key(&'static str),
-    /// A stored ciphertext that no key opens in its place.
-    #[error(
-        "{table}.{column} of {row} cannot be decrypted with the configured data encryption keys"
-    )]
+    /// An encrypted value that cannot be read.
+    #[error("{table}.{column} of {row} {why}")]
     Decrypt {
         /// The table that holds it.
         table: &'static str,
@@ -46,6 +44,8 @@ pub enum Error {
         column: &'static str,
         /// The row's key.
         row: String,
+        /// Why not.
+        why: Unreadable,
     },
     /// None of the configured data encryption keys is one that this database knows.
     #[error("none of the configured data encryption keys is this database's: it knows {known}")]
@@ -113,6 +113,21 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Why an encrypted value cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The data key that it names is none of those that are configured.
+    #[error("cannot be decrypted with the configured data encryption keys")]
+    NoDataKey,
+    /// The data key that it names is configured and does not open it in its place.
+    #[error("was altered: the data encryption key that it names does not open it there")]
+    Altered,
+    /// Its row is gone.
+    #[error("is gone")]
+    Gone,
 }
 
 /// What an operation looked for.
@@ -202,10 +217,16 @@ pub enum Conflict {
     /// The change is made under a lease that another replica has, or had, since.
     #[error("the lease passed to another replica")]
     LeaseLost,
-    /// The secret that was to be replaced can be read, or there is none.
+    /// The secret that was to be replaced can be read, or was never made.
     #[error("the secret is not lost: it stays")]
     SecretNotLost,
-    /// A server that may still hold the secret that was to be replaced has a lease.
+    /// The secret that was to be replaced was altered, and one that was lost was meant.
+    #[error(
+        "the secret was altered, which no lost key does: find out who did it, and restore it from a backup if there is one"
+    )]
+    SecretAltered,
+    /// A server that may still hold the secret that was to be replaced has a lease, or another process
+    /// has the file open.
     #[error(
         "a server uses the database: stop every one of them, and wait half a minute for one that died"
     )]

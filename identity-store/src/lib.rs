@@ -84,7 +84,7 @@ pub use audit_chain::{BrokenChain, ChainFault, ChainWalk, audit_hash};
 pub use backup::{Backup, back_up};
 #[cfg(feature = "crypter")]
 pub use crypter::{Crypter, DataKey};
-pub use error::{Conflict, Entity, Error, Result};
+pub use error::{Conflict, Entity, Error, Result, Unreadable};
 pub use id::{
     AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, ReplicaId, SessionId,
     UserId, new_ulid,

@@ -18,7 +18,7 @@ use crate::http::{CaptureSlots, PollPace, RateLimits};
 use crate::notices::Notices;
 use crate::palm::Palm;
 use crate::password::Passwords;
-use crate::secrets::{Secret, Secrets};
+use crate::secrets::{Lost, Secret, Secrets, Why};
 use crate::seen::Seen;
 use crate::start::StartError;
 use crate::superseded::Offered;
@@ -54,6 +54,8 @@ pub struct App {
     pub ca: ArcSwap<IssuingCa>,
     /// The server certificate and the CAs whose devices are accepted.
     pub tls: Tls,
+    /// The public URL, without a slash at its end: who issues tokens.
+    pub issuer: String,
     /// What signs tokens, and keys hashes and digests.
     pub secrets: Secrets,
     /// Hashes and verifies passwords of console users.
@@ -94,7 +96,7 @@ impl Certificates {
 
 impl App {
     /// Puts the parts together: reads certificates, keys and the denylist from the store, and makes
-    /// the secrets that are not there yet. `address` is where the API is listened for.
+    /// the secrets that were never made. `address` is where the API is listened for.
     ///
     /// # Errors
     ///
@@ -116,11 +118,13 @@ impl App {
         let stored = Certificates::stored(&*store).await?;
         let cas = &stored.cas;
         let tls = Tls::load(&*store, cas, time, denied, offered.clone(), live.clone()).await?;
-        let secrets = Secrets::load(&*store, issuer(&config, address, &tls)).await?;
+        let issuer = issuer(&config, address, &tls);
+        let secrets = Secrets::load(&*store, issuer.clone()).await?;
         let ca = crate::authority::active(&*store, cas).await?;
         refuse_useless_keys(&secrets, &ca, &tls)?;
         let mut app = Self {
             denied_at_start: None,
+            issuer,
             secrets,
             live,
             ca: ArcSwap::from_pointee(ca),
@@ -148,9 +152,9 @@ impl App {
         Ok(Arc::new(app))
     }
 
-    /// The names of the platform's secrets that are lost.
+    /// The platform's secrets that are lost.
     #[must_use]
-    pub fn lost_secrets(&self) -> Vec<&'static str> {
+    pub fn lost_secrets(&self) -> Vec<Lost> {
         let ca = self.ca.load();
         let ca = (**ca).as_ref().and_then(Secret::lost);
         self.secrets.lost().chain(ca).collect()
@@ -205,8 +209,9 @@ impl App {
 /// A server that can read nothing was given the wrong data keys.
 fn refuse_useless_keys(secrets: &Secrets, ca: &IssuingCa, tls: &Tls) -> Result<(), StartError> {
     let issues = ca.as_ref().is_some_and(|ca| ca.usable().is_some());
-    let all_lost = secrets.lost().count() == NamedSecret::ALL.len();
-    if all_lost && !issues && !tls.is_https() {
+    let closed = secrets.lost().filter(|lost| lost.why == Why::NoDataKey);
+    let opens_none = closed.count() == NamedSecret::ALL.len();
+    if opens_none && !issues && !tls.is_https() {
         return Err(StartError::NothingOpens);
     }
     Ok(())

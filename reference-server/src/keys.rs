@@ -1,7 +1,9 @@
 //! The commands `keys rotate`, which re-encrypts what is under an earlier data key while servers serve,
-//! and `keys replace`, for what is under none any more.
+//! and `keys replace`, for what is lost.
 
-use identity_store::{Actor, Change, NamedSecret, Rotation, RotationProgress, Store as _};
+use identity_store::{
+    Actor, Change, NamedSecret, Rotation, RotationProgress, SqlStore, Store as _,
+};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -31,19 +33,26 @@ pub async fn rotate(config: Config) -> Result<(), StartError> {
     conclude(&rotation)
 }
 
-/// Makes a new secret in the place of one that no data key opens, and says what is left to do.
+/// Makes a new secret in the place of one that is lost, and says what is left to do. One that was altered
+/// is evidence: it is replaced if `altered_too` says so.
 ///
 /// # Errors
 ///
-/// [`StartError::Store`] for a secret that can be read; [`StartError`] when the database does not open
-/// or fails.
-pub async fn replace(config: Config, name: NamedSecret) -> Result<(), StartError> {
+/// [`StartError::Store`] for a secret that can be read, and beside a server; [`StartError`] when the
+/// database does not open or fails.
+pub async fn replace(
+    config: Config,
+    name: NamedSecret,
+    altered_too: bool,
+) -> Result<(), StartError> {
+    SqlStore::refuse_open_elsewhere(&config.database.url()).await?;
     let store = open_as_it_is(config).await?;
     let now = SystemClock.now();
     let request_id = RequestId::generate(now);
     let change = Change::new(now, Actor::System("keys_replace"), request_id.as_str());
-    let replaced = store.replace_lost_secret(change, name, secrets::fresh(name)?);
-    let not_found = replaced.await;
+    let fresh = secrets::fresh(name)?;
+    let not_found = store.replace_lost_secret(change, name, fresh, altered_too);
+    let not_found = not_found.await;
     store.close().await;
     for operator_id in not_found? {
         cli::print(&format!(

@@ -53,11 +53,14 @@ enum Command {
 enum KeysCommand {
     /// Encrypts under the first data key whatever is under another, while servers serve.
     Rotate,
-    /// Makes a new secret in the place of one whose data key is lost for good.
+    /// Makes a new secret in the place of one that is lost for good, while no server runs.
     Replace {
-        /// Which one; `/readyz` and the log of a start name those that are lost.
+        /// Which one; `/readyz` of the metrics listener and the log of a start name those that are lost.
         #[arg(value_parser = secret_names())]
         secret: NamedSecret,
+        /// Replaces also one that was altered, once it is known who did it and no backup has it.
+        #[arg(long)]
+        altered: bool,
     },
 }
 
@@ -112,7 +115,9 @@ async fn run(command: Command) -> Result<(), StartError> {
             telemetry::init_logs(&config.log);
             match command {
                 KeysCommand::Rotate => keys::rotate(config).await,
-                KeysCommand::Replace { secret } => keys::replace(config, secret).await,
+                KeysCommand::Replace { secret, altered } => {
+                    keys::replace(config, secret, altered).await
+                }
             }
         }
         Command::Openapi => cli::print(&http::openapi_text()?),

@@ -1,7 +1,8 @@
 //! The platform's own secrets. One that is lost takes nothing with it but what needs it.
 
 use identity_pki::PairingPepper;
-use identity_store::{Error, NamedSecret, SecretBytes, Store};
+use identity_store::{Error, NamedSecret, SecretBytes, Store, Unreadable};
+use serde::Serialize;
 
 use crate::clock;
 use crate::http::Problem;
@@ -13,9 +14,50 @@ use crate::tokens::Tokens;
 pub enum Secret<T> {
     /// It can.
     Usable(T),
-    /// No data key opens the secret of this name, or it is not what it has to be: an operator has to
-    /// restore the key or to replace the secret.
-    Lost(&'static str),
+    /// It cannot be read, or is not what it has to be: an operator has to restore it or its data key, or
+    /// to replace it.
+    Lost(Lost),
+}
+
+/// A secret that is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Which.
+    pub name: &'static str,
+    /// How it was lost.
+    pub why: Why,
+}
+
+/// How a secret was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Its data key is not configured.
+    #[error("its data key is not configured")]
+    NoDataKey,
+    /// Its data key is configured and does not open it.
+    #[error("it was altered")]
+    Altered,
+    /// It was made, and its row is gone; or none was made yet.
+    #[error("it is gone, or none was made yet")]
+    Gone,
+    /// It opens, and is none.
+    #[error("it is unusable")]
+    Unusable,
+}
+
+impl Why {
+    fn of(error: &StartError) -> Self {
+        let StartError::Store(Error::Decrypt { why, .. }) = error else {
+            return Self::Unusable;
+        };
+        match why {
+            Unreadable::NoDataKey => Self::NoDataKey,
+            Unreadable::Altered => Self::Altered,
+            Unreadable::Gone => Self::Gone,
+            _ => Self::Unusable,
+        }
+    }
 }
 
 impl<T> Secret<T> {
@@ -33,13 +75,13 @@ impl<T> Secret<T> {
                 Err(error.into())
             }
             Err(error) => {
-                let error = error.one_line();
+                let (why, error) = (Why::of(&error), error.one_line());
                 tracing::error!(
                     secret = name,
                     error,
-                    "a secret of the platform is lost, and what needs it answers 503: put its data key back or replace it, see docs/OPERATIONS.md"
+                    "a secret of the platform is lost, and what needs it answers 503: see \"Lost secrets\" in docs/OPERATIONS.md"
                 );
-                Ok(Self::Lost(name))
+                Ok(Self::Lost(Lost { name, why }))
             }
         }
     }
@@ -52,7 +94,10 @@ impl<T> Secret<T> {
     pub fn get(&self) -> Result<&T, Problem> {
         match self {
             Self::Usable(secret) => Ok(secret),
-            Self::Lost(name) => Err(Problem::unreadable(format_args!("The platform's {name}"))),
+            Self::Lost(lost) => {
+                let problem = Problem::unreadable("A secret of the platform");
+                Err(problem.because(StartError::SecretLost(*lost)))
+            }
         }
     }
 
@@ -65,12 +110,12 @@ impl<T> Secret<T> {
         }
     }
 
-    /// The name of one that is lost.
+    /// What there is to say of one that is lost.
     #[must_use]
-    pub fn lost(&self) -> Option<&'static str> {
+    pub fn lost(&self) -> Option<Lost> {
         match self {
             Self::Usable(_) => None,
-            Self::Lost(name) => Some(name),
+            Self::Lost(lost) => Some(*lost),
         }
     }
 }
@@ -89,7 +134,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads them, and makes those that are not there yet. `issuer` signs tokens.
+    /// Reads them, and makes those that were never made. `issuer` signs tokens.
     ///
     /// # Errors
     ///
@@ -109,8 +154,8 @@ impl Secrets {
         })
     }
 
-    /// The names of those that are lost.
-    pub fn lost(&self) -> impl Iterator<Item = &'static str> {
+    /// Those that are lost.
+    pub fn lost(&self) -> impl Iterator<Item = Lost> {
         let Self {
             tokens,
             pairing_pepper,
@@ -136,7 +181,10 @@ pub async fn known_tokens(store: &dyn Store) -> Result<Secret<Tokens>, StartErro
     let name = NamedSecret::TokenSigningKey;
     let load = |key: SecretBytes| Ok(Tokens::load("", &key)?);
     match store.known_secret(name).await.transpose() {
-        None => Ok(Secret::Lost(name.as_str())),
+        None => Ok(Secret::Lost(Lost {
+            name: name.as_str(),
+            why: Why::Gone,
+        })),
         Some(known) => {
             let taken = known.map_err(StartError::from).and_then(load);
             Secret::of(name.as_str(), taken)

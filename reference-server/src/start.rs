@@ -1,5 +1,6 @@
 use crate::audit::archive::ArchiveError;
 use crate::config::ConfigError;
+use crate::secrets::Lost;
 use crate::tokens::TokenError;
 
 /// Why the server does not start, or a reload leaves everything as it was.
@@ -45,9 +46,9 @@ pub enum StartError {
         "none of the platform's secrets can be decrypted with the configured data encryption keys"
     )]
     NothingOpens,
-    /// A secret of the platform, by its name, is lost.
-    #[error("the platform's {0} cannot be read, and what needs it was not done")]
-    SecretLost(&'static str),
+    /// A secret of the platform is lost.
+    #[error("the platform's {} cannot be read ({}), and what needs it was not done", .0.name, .0.why)]
+    SecretLost(Lost),
     /// The stored signing key cannot be used.
     #[error("the token signing key is unusable")]
     Tokens(#[from] TokenError),

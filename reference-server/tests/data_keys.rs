@@ -32,8 +32,13 @@ fn both(first: &str, second: &str) -> String {
 
 /// Starts the platform's server again, with other data keys.
 fn restart(platform: &mut Platform, keys: &str) {
-    let address = platform.process.address.to_string();
     platform.process.terminate();
+    start(platform, keys);
+}
+
+/// Starts the platform's server, which was ended, at the same address.
+fn start(platform: &mut Platform, keys: &str) {
+    let address = platform.process.address.to_string();
     let directory = platform.directory.path();
     platform.process = Process::start(directory, &address, &[(VARIABLE, keys)]);
     platform.admin = reconnected(platform, &platform.admin);
@@ -170,14 +175,8 @@ async fn a_wrong_data_key_stops_the_start_with_one_line() {
             assert!(last.contains(said), "{log}");
         }
     }
-    restart_after_end(&mut platform);
+    start(&mut platform, OLD);
     platform.api().sign_in(ADMIN, PASSWORD).await;
-}
-
-fn restart_after_end(platform: &mut Platform) {
-    let address = platform.process.address.to_string();
-    let directory = platform.directory.path();
-    platform.process = Process::start(directory, &address, &[(VARIABLE, OLD)]);
 }
 
 // Its clients say goodbye while it waits for a server's end.

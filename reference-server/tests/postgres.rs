@@ -134,6 +134,7 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
         "DELETE FROM audit_archives",
         "UPDATE audit_archives SET length = 0",
         "DELETE FROM _sqlx_migrations",
+        "DELETE FROM named_secrets",
     ] {
         let refused = refusal(&server, statement);
         assert!(

@@ -296,6 +296,12 @@ CREATE TABLE platform_secrets (
 CREATE UNIQUE INDEX platform_secrets_one_active_ca ON platform_secrets (kind)
     WHERE kind = 'platform_ca' AND state = 'active';
 
+-- The platform's own secrets that were made. One of them that has no row in platform_secrets is lost: it is
+-- not made a second time.
+CREATE TABLE named_secrets (
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY
+);
+
 CREATE TABLE idempotent_answers (
     request_key BYTEA NOT NULL PRIMARY KEY,
     body_sha256 BYTEA NOT NULL,

@@ -87,3 +87,11 @@ CREATE TABLE denial_purge (
 ) STRICT;
 
 INSERT INTO denial_purge VALUES (1, NULL);
+
+-- The platform's own secrets that were made. One of them that has no row in platform_secrets is lost: it is
+-- not made a second time.
+CREATE TABLE named_secrets (
+    name TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO named_secrets SELECT kind FROM platform_secrets WHERE fingerprint = '';

@@ -14,7 +14,7 @@ pub use key::DataKey;
 pub(crate) use stored::Stored;
 use stored::{NONCE_LEN, prefix};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Unreadable};
 
 /// Where a value is stored. A ciphertext opens in its own place alone.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +36,12 @@ impl Place<'_> {
         data
     }
 
-    pub(crate) fn unreadable(&self) -> Error {
+    pub(crate) fn unreadable(&self, why: Unreadable) -> Error {
         Error::Decrypt {
             table: self.table,
             column: self.column,
             row: self.row.trim_end_matches('/').to_owned(),
+            why,
         }
     }
 }
@@ -137,12 +138,15 @@ impl Crypter {
     /// The plaintext of what [`encrypt`](Self::encrypt) made for the same place.
     pub(crate) fn decrypt(&self, place: Place<'_>, stored: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let opened = || {
-            let stored = Stored::parse(stored)?;
+            let stored = Stored::parse(stored).ok_or(Unreadable::Altered)?;
             let mut keys = self.keys();
-            let key = keys.find(|key| key.id().as_bytes() == stored.key_id)?;
-            key.open(&stored, &place.associated_data())
+            let key = keys.find(|key| key.id().as_bytes() == stored.key_id);
+            let opened = key
+                .ok_or(Unreadable::NoDataKey)?
+                .open(&stored, &place.associated_data());
+            opened.ok_or(Unreadable::Altered)
         };
-        opened().ok_or_else(|| place.unreadable())
+        opened().map_err(|why| place.unreadable(why))
     }
 }
 
@@ -163,6 +167,14 @@ mod tests {
     fn crypter(keys: &[(&str, u8)]) -> Crypter {
         let key = |&(id, byte): &(&str, u8)| DataKey::new(id, [byte; 32]).unwrap();
         Crypter::new(keys.iter().map(key).collect()).unwrap()
+    }
+
+    #[track_caller]
+    fn why(opened: Result<Zeroizing<Vec<u8>>>) -> Unreadable {
+        match opened.unwrap_err() {
+            Error::Decrypt { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -200,11 +212,8 @@ mod tests {
                 ..HOME
             },
         ] {
-            let refused = crypter.decrypt(elsewhere, &stored);
-            assert!(
-                matches!(refused, Err(Error::Decrypt { .. })),
-                "{elsewhere:?}"
-            );
+            let refused = why(crypter.decrypt(elsewhere, &stored));
+            assert_eq!(refused, Unreadable::Altered, "{elsewhere:?}");
         }
     }
 
@@ -215,16 +224,10 @@ mod tests {
         let rotated = crypter(&[("b", 2), ("a", 1)]);
         assert_eq!(*rotated.decrypt(HOME, &stored).unwrap(), b"canary");
         let anew = rotated.encrypt(HOME, b"canary", &mut rng()).unwrap();
-        assert!(matches!(
-            old.decrypt(HOME, &anew),
-            Err(Error::Decrypt { .. })
-        ));
+        assert_eq!(why(old.decrypt(HOME, &anew)), Unreadable::NoDataKey);
         // The id is known, the key is another.
         let other = crypter(&[("a", 9)]);
-        assert!(matches!(
-            other.decrypt(HOME, &stored),
-            Err(Error::Decrypt { .. })
-        ));
+        assert_eq!(why(other.decrypt(HOME, &stored)), Unreadable::Altered);
     }
 
     #[test]
@@ -232,10 +235,8 @@ mod tests {
         let crypter = crypter(&[("a", 1)]);
         let stored = crypter.encrypt(HOME, b"canary", &mut rng()).unwrap();
         for length in 0..stored.len() {
-            assert!(
-                crypter.decrypt(HOME, &stored[..length]).is_err(),
-                "{length}"
-            );
+            let cut = why(crypter.decrypt(HOME, &stored[..length]));
+            assert_eq!(cut, Unreadable::Altered, "{length}");
         }
         for bit in 0..stored.len() * 8 {
             let mut flipped = stored.clone();

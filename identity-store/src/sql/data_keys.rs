@@ -8,7 +8,7 @@ use super::fault::{Fault, Step};
 use super::query::query;
 use super::{named_secrets, schema};
 use crate::crypter::{LookupKey, Place};
-use crate::{Crypter, DataKey, Error, Result};
+use crate::{Crypter, DataKey, Error, Result, Unreadable};
 
 const KNOWN: &str = "SELECT key_id, key_check FROM data_keys ORDER BY key_id";
 const REMEMBER: &str = "INSERT INTO data_keys (key_id, key_check) VALUES ($1, $2)";
@@ -57,13 +57,16 @@ pub(super) async fn refuse_foreign(conn: &mut Connection, crypter: &Crypter) -> 
 }
 
 /// Refuses keys that are not this database's, and makes those known that are new to it. Returns the
-/// key of address digests, the secret that the database has from its first start on; `None` if it is
-/// lost, which fails nothing but what needs it.
-pub(super) async fn admit(conn: &mut Connection, sealer: Sealer<'_>) -> Step<Option<LookupKey>> {
+/// key of address digests, the secret that the database has from its first start on, or why it is lost,
+/// which fails nothing but what needs it.
+pub(super) async fn admit(
+    conn: &mut Connection,
+    sealer: Sealer<'_>,
+) -> Step<Result<LookupKey, Unreadable>> {
     let new = recognise(conn, sealer.crypter).await?;
     let addresses = match named_secrets::email_digest_key(conn, sealer).await {
-        Ok(key) => Some(key),
-        Err(Fault::Refused(Error::Decrypt { .. })) => None,
+        Ok(key) => Ok(key),
+        Err(Fault::Refused(Error::Decrypt { why, .. })) => Err(why),
         Err(fault) => return Err(fault),
     };
     for key in new {

@@ -93,6 +93,17 @@ impl Database {
         migrated
     }
 
+    /// Refuses a file that another process has open.
+    pub(super) async fn refuse_open_elsewhere(database_url: &str) -> Result<()> {
+        #[cfg(feature = "postgres")]
+        if postgres::is_url(database_url) {
+            return Ok(());
+        }
+        #[cfg(feature = "sqlite")]
+        sqlite::refuse_open_elsewhere(sqlite::file(database_url)?).await?;
+        Ok(())
+    }
+
     /// Whether other processes may work on it.
     pub(super) fn is_shared(&self) -> bool {
         match self {

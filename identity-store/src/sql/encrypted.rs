@@ -6,7 +6,7 @@ use super::query::Query;
 use super::row::Row;
 use crate::crypter::Place;
 use crate::posting::Entropy;
-use crate::{Crypter, Error, Result};
+use crate::{Crypter, Error, Result, Unreadable};
 
 /// An encrypted column, and the statements that go through its values in the order of their rows.
 #[derive(Debug)]
@@ -152,9 +152,9 @@ impl EncryptedColumn {
         }
     }
 
-    /// That no data key opens the value of `row`.
-    pub(super) fn unreadable(&self, row: &RowKey) -> Error {
-        self.place(&row.name()).unreadable()
+    /// That the value of `row` cannot be read.
+    pub(super) fn unreadable(&self, row: &RowKey, why: Unreadable) -> Error {
+        self.place(&row.name()).unreadable(why)
     }
 
     /// `plaintext` for storage in this column of `row`.

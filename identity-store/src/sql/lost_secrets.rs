@@ -1,14 +1,14 @@
-//! New secrets in the place of those whose data key is lost for good.
+//! New secrets in the place of those that are lost for good.
 
 use super::column::{Columns, ms};
-use super::encrypted::{OPERATOR_EMAIL, PLATFORM_SECRET, RowKey};
-use super::fault::Step;
+use super::database::Database;
+use super::encrypted::{OPERATOR_EMAIL, RowKey};
+use super::fault::{Fault, Step};
 use super::query::query;
-use super::secrets::of_kind;
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, named_secrets};
 use crate::crypter::LookupKey;
-use crate::{Chain, Change, Conflict, Event, NamedSecret, Result, SecretBytes};
+use crate::{Chain, Change, Conflict, Error, Event, NamedSecret, Result, SecretBytes, Unreadable};
 
 /// A server on a database that others may share has leases.
 const SERVED: &str = "SELECT 1 FROM leases WHERE lease_until > $1 LIMIT 1";
@@ -19,29 +19,42 @@ const SET_DIGEST: &str = "UPDATE console_users SET email_digest = $2 WHERE opera
 const FORGET_FAILURES: &str = "DELETE FROM login_failures";
 
 impl SqlStore {
-    /// Puts `fresh` in the place of a secret that no data key opens, and mends what hangs on it: under
-    /// a new digest key console users are found again whose addresses can be read, and with a new
-    /// signing key the signatures of audit heads are forgotten, which nobody can verify any more.
-    /// Returns the ids of those who are not found until their address is set anew.
+    /// Refuses a SQLite file that another process has open. A PostgreSQL database it leaves alone, where
+    /// servers are seen by their leases.
     ///
-    /// Processes that have the database open go on without the secret until they open it anew. Event:
+    /// # Errors
+    ///
+    /// [`Conflict::Served`]; [`Error::Backend`] when there is no such file.
+    pub async fn refuse_open_elsewhere(database_url: &str) -> Result<()> {
+        Database::refuse_open_elsewhere(database_url).await
+    }
+
+    /// Puts `fresh` in the place of a secret that no data key opens or whose row is gone, or, if
+    /// `altered_too`, that was altered, and mends what hangs on it: under a new digest key console users
+    /// are found again whose addresses can be read, and with a new signing key the signatures of audit
+    /// heads are forgotten, which nobody can verify any more. Returns the ids of those who are not found
+    /// until their address is set anew.
+    ///
+    /// Processes that have the database open go on without the secret, or with the one from before, until
+    /// they open it anew: see [`refuse_open_elsewhere`](Self::refuse_open_elsewhere). Event:
     /// `platform_secret_replaced`.
     ///
     /// # Errors
     ///
-    /// [`Conflict::SecretNotLost`]; [`Conflict::Served`]; [`Error::Corrupt`](crate::Error::Corrupt) for a
-    /// digest key that is not 32 bytes long.
+    /// [`Conflict::SecretNotLost`]; [`Conflict::SecretAltered`]; [`Conflict::Served`]; [`Error::Corrupt`]
+    /// for a digest key that is not 32 bytes long.
     pub async fn replace_lost_secret(
         &self,
         change: Change,
         name: NamedSecret,
         fresh: SecretBytes,
+        altered_too: bool,
     ) -> Result<Vec<String>> {
         self.run_change(
             "replace_lost_secret",
             Isolation::Serializable,
             change,
-            move |tx| Box::pin(replace(tx, name, fresh)),
+            move |tx| Box::pin(replace(tx, name, fresh, altered_too)),
         )
         .await
     }
@@ -51,23 +64,24 @@ async fn replace(
     tx: &mut ChangeTx<'_>,
     name: NamedSecret,
     fresh: SecretBytes,
+    altered_too: bool,
 ) -> Step<Vec<String>> {
-    let row = named_secrets::row(name);
-    let rows = of_kind(tx.conn(), name.as_str()).await?;
-    let stored = rows.first().ok_or(Conflict::SecretNotLost)?;
-    let stored: &[u8] = Columns::of(stored, PLATFORM_SECRET.table).get(PLATFORM_SECRET.column)?;
-    let opened = PLATFORM_SECRET.decrypt(&tx.tx.shared.crypter, &row, stored);
-    if opened.is_ok() {
-        return Err(Conflict::SecretNotLost.into());
+    let (conn, sealer) = tx.tx.conn_and_sealer();
+    let why = match named_secrets::find(conn, sealer.crypter, name).await {
+        Ok(_) => return Err(Conflict::SecretNotLost.into()),
+        Err(Fault::Refused(Error::Decrypt { why, .. })) => why,
+        Err(fault) => return Err(fault),
+    };
+    if why == Unreadable::Altered && !altered_too {
+        return Err(Conflict::SecretAltered.into());
     }
     let at = ms(tx.at());
     let served = query(SERVED).bind(at).fetch_optional(tx.conn()).await?;
     if served.is_some() {
         return Err(Conflict::Served.into());
     }
-    let new = PLATFORM_SECRET.encrypt(tx.tx.shared.sealer(), &row, fresh.expose())?;
-    let replaced = query(PLATFORM_SECRET.replace).bind(new).bind(stored);
-    row.bind(replaced).execute(tx.conn()).await?;
+    let (conn, sealer) = tx.tx.conn_and_sealer();
+    named_secrets::replace(conn, sealer, name, &fresh).await?;
     let event = Event::PlatformSecretReplaced { name };
     tx.post(&Chain::Platform, &event).await?;
     match name {

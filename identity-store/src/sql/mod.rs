@@ -74,9 +74,11 @@ pub use schema::Migrate;
 use crate::crypter::LookupKey;
 use crate::observer::{Observed, Observers};
 use crate::posting::Entropy;
-use crate::{Crypter, Device, NamedSecret, Notice, Origin, Result, Store, StoreObserver};
+use crate::{
+    Crypter, Device, NamedSecret, Notice, Origin, Result, Store, StoreObserver, Unreadable,
+};
 use database::Database;
-use encrypted::{PLATFORM_SECRET, Sealer};
+use encrypted::Sealer;
 use group::Group;
 use query::query;
 use tx::Isolation;
@@ -101,8 +103,8 @@ const TRIES: u32 = 10;
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     shared: Arc<Shared>,
-    /// Keys the digests of console users' addresses, if a data key opens it.
-    addresses: Option<Arc<LookupKey>>,
+    /// Keys the digests of console users' addresses, if it can be read.
+    addresses: Result<Arc<LookupKey>, Unreadable>,
     pairings: Group<pair_group::Request, Option<Device>>,
     look_ups: Group<candidates::LookUp, candidates::Found>,
 }
@@ -237,8 +239,8 @@ const NO_KEY: &[u8] = b"check";
 impl SqlStore {
     /// What digests console users' addresses.
     fn addresses(&self) -> Result<&LookupKey> {
-        let lost = || PLATFORM_SECRET.unreadable(&named_secrets::row(NamedSecret::EmailDigestKey));
-        self.addresses.as_deref().ok_or_else(lost)
+        let lost = |why: &Unreadable| named_secrets::unreadable(NamedSecret::EmailDigestKey, *why);
+        self.addresses.as_deref().map_err(lost)
     }
 
     /// Whether the database takes writes again: one whose disk is full, or a standby, can be read.

@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::encrypted::{EncryptedColumn, RowKey};
-use crate::{Result, UnreadableValue};
+use crate::{Error, Result, UnreadableValue};
 
 impl Shared {
     /// The text of a column; `None` for NULL, and for a value that no key opens, which observers and
@@ -15,10 +15,13 @@ impl Shared {
         stored: Option<&[u8]>,
     ) -> Option<String> {
         let opened = column.decrypt(&self.crypter, row, stored?);
-        let text = opened
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-        if text.is_none() {
+        let text = opened.and_then(|bytes| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| Error::Corrupt {
+                table: column.table,
+                column: column.column,
+            })
+        });
+        if let Err(error) = &text {
             let value = UnreadableValue {
                 table: column.table,
                 column: column.column,
@@ -27,11 +30,12 @@ impl Shared {
                 table = value.table,
                 column = value.column,
                 row = row.name(),
+                %error,
                 "a value cannot be decrypted and is left out"
             );
             self.observers.unreadable(&value);
         }
-        text
+        text.ok()
     }
 
     /// `text` for storage in a column.

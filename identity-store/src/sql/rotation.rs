@@ -9,7 +9,7 @@ use super::fault::Step;
 use super::query::query;
 use super::row::Row;
 use super::tx::{Isolation, Tx};
-use crate::{Error, Result};
+use crate::{Error, Result, Unreadable};
 
 /// How many values one transaction replaces: few enough that writers hardly wait for it on SQLite.
 const BATCH: i64 = 200;
@@ -56,7 +56,7 @@ pub struct Rotation {
     pub stale: u64,
     /// How many no key opens.
     pub unreadable: u64,
-    /// The first of those, as `table.column of row`.
+    /// The first of those, as `table.column of row`, and which of them were altered.
     pub unreadable_values: Vec<String>,
 }
 
@@ -67,12 +67,19 @@ impl Rotation {
         self.stale == 0 && self.unreadable == 0
     }
 
-    fn count_unreadable(&mut self, column: &EncryptedColumn, row: &RowKey) {
+    fn count_unreadable(&mut self, column: &EncryptedColumn, row: &RowKey, error: &Error) {
         self.unreadable += 1;
         if self.unreadable_values.len() < NAMED {
             let (table, name, row) = (column.table, column.column, row.name());
+            let why = match error {
+                Error::Decrypt {
+                    why: Unreadable::Altered,
+                    ..
+                } => ", which was altered",
+                _ => "",
+            };
             self.unreadable_values
-                .push(format!("{table}.{name} of {row}"));
+                .push(format!("{table}.{name} of {row}{why}"));
         }
     }
 }
@@ -195,7 +202,7 @@ impl SqlStore {
                 match column.decrypt(&self.shared.crypter, row, value) {
                     Ok(_) if value.starts_with(&prefix) => values += 1,
                     Ok(_) => found.stale += 1,
-                    Err(_) => found.count_unreadable(column, row),
+                    Err(error) => found.count_unreadable(column, row, &error),
                 }
             }
             let Some((last, _)) = page.into_iter().next_back() else {

@@ -64,6 +64,11 @@ pub(super) async fn insert(conn: &mut Connection, sealer: Sealer<'_>, new: NewRo
     Ok(())
 }
 
+/// Deletes what is of that kind; returns how many rows were.
+pub(super) async fn delete(conn: &mut Connection, kind: &'static str) -> Step<u64> {
+    Ok(query(DELETE).bind(kind).execute(conn).await?)
+}
+
 /// The decrypted secret of a row of [`OF_KIND`] or [`KEY`].
 pub(super) fn secret(columns: Columns<'_>, crypter: &Crypter) -> Result<Zeroizing<Vec<u8>>> {
     let row = RowKey::Texts(columns.get("kind")?, columns.get("fingerprint")?);
@@ -112,8 +117,7 @@ async fn put_server_cert(
     key: &PrivateKeyPem,
 ) -> Step<bool> {
     let (at, by) = (tx.at(), tx.change.actor.id().to_owned());
-    let deleted = query(DELETE).bind(SERVER_CERT).execute(tx.conn());
-    let is_first = deleted.await? == 0;
+    let is_first = delete(tx.conn(), SERVER_CERT).await? == 0;
     let row = NewRow {
         kind: SERVER_CERT,
         fingerprint: cert.fingerprint.to_string(),

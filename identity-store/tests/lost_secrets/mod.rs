@@ -9,7 +9,7 @@ use identity_store::{
     Actor, AuditStore as _, Change, Conflict, Crypter, DataKey, Error, LeaseName, LeaseStore as _,
     Migrate, NamedSecret, NewOperator, Operator, OperatorEdit, OperatorId, OperatorStore as _,
     PageRequest, PasswordHash, PoolOptions, ReplicaId, Result, Role, SecretBytes, SecretStore as _,
-    SqlStore, Store as _,
+    SqlStore, Store as _, Unreadable,
 };
 use rand_core::CryptoRng;
 use time::OffsetDateTime;
@@ -82,10 +82,10 @@ async fn lose_a_key(url: &str) -> OperatorId {
 }
 
 #[track_caller]
-fn assert_lost<T: std::fmt::Debug>(answer: Result<T>, name: NamedSecret) {
+fn assert_lost<T: std::fmt::Debug>(answer: Result<T>, name: NamedSecret, how: Unreadable) {
     let error = answer.unwrap_err();
     assert!(
-        matches!(&error, Error::Decrypt { row, .. } if row == name.as_str()),
+        matches!(&error, Error::Decrypt { row, why, .. } if row == name.as_str() && *why == how),
         "{error:?}"
     );
 }
@@ -93,16 +93,25 @@ fn assert_lost<T: std::fmt::Debug>(answer: Result<T>, name: NamedSecret) {
 pub(crate) async fn a_lost_secret_closes_what_needs_it_and_nothing_else(url: &str) {
     let early = lose_a_key(url).await;
     let store = open(url, &[2]).await;
+    let how = Unreadable::NoDataKey;
     for name in NamedSecret::ALL {
-        assert_lost(store.named_secret(name, fresh()).await, name);
+        assert_lost(store.named_secret(name, fresh()).await, name, how);
     }
     let key = NamedSecret::EmailDigestKey;
-    assert_lost(store.operator_by_email(LATE).await, key);
-    assert_lost(store.login_failures(LATE, NOW).await, key);
-    assert_lost(store.record_login_failure(change(), LATE, None).await, key);
-    assert_lost(add_operator(&store, "new@example.org").await, key);
+    assert_lost(store.operator_by_email(LATE).await, key, how);
+    assert_lost(store.login_failures(LATE, NOW).await, key, how);
+    assert_lost(
+        store.record_login_failure(change(), LATE, None).await,
+        key,
+        how,
+    );
+    assert_lost(add_operator(&store, "new@example.org").await, key, how);
     let edit = moved("new@example.org");
-    assert_lost(store.update_operator(change(), &early, edit).await, key);
+    assert_lost(
+        store.update_operator(change(), &early, edit).await,
+        key,
+        how,
+    );
 
     let operators = store.operators(PageRequest::first(9)).await.unwrap();
     assert_eq!(operators.data.len(), 2);
@@ -131,19 +140,23 @@ pub(crate) async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended(url: &
     let lease = store.acquire_lease(LeaseName::AuditSealer, &replica, NOW, until);
     let lease = lease.await.unwrap().unwrap();
     for name in NamedSecret::ALL {
-        let served = store.replace_lost_secret(change(), name, fresh()).await;
+        let served = store
+            .replace_lost_secret(change(), name, fresh(), false)
+            .await;
         let refused = matches!(served, Err(Error::Conflict(Conflict::Served)));
         assert!(refused, "{served:?}");
     }
     store.release_lease(&lease).await.unwrap();
     for name in NamedSecret::ALL {
-        let not_found = store.replace_lost_secret(change(), name, fresh());
+        let not_found = store.replace_lost_secret(change(), name, fresh(), false);
         let not_found = not_found.await.unwrap();
         match name {
             NamedSecret::EmailDigestKey => assert_eq!(not_found, [early.as_str()]),
             _ => assert!(not_found.is_empty()),
         }
-        let again = store.replace_lost_secret(change(), name, fresh()).await;
+        let again = store
+            .replace_lost_secret(change(), name, fresh(), false)
+            .await;
         let refused = matches!(again, Err(Error::Conflict(Conflict::SecretNotLost)));
         assert!(refused, "{again:?}");
         let replaced = store.named_secret(name, SecretBytes::new(*b"other")).await;
@@ -172,5 +185,78 @@ pub(crate) async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended(url: &
         .map(|row| row.row.subject.as_str());
     let names = NamedSecret::ALL.map(NamedSecret::as_str);
     assert_eq!(replaced.collect::<Vec<_>>(), names);
+    store.close().await;
+}
+
+/// Makes every secret and an operator.
+async fn make_all(url: &str) {
+    let store = open(url, &[1]).await;
+    // A first start that ended before it had made them all is gone on with.
+    let pepper = store.named_secret(NamedSecret::PairingPepper, fresh());
+    pepper.await.unwrap();
+    store.close().await;
+    let store = open(url, &[1]).await;
+    for name in NamedSecret::ALL {
+        store.named_secret(name, fresh()).await.unwrap();
+    }
+    add_operator(&store, LATE).await.unwrap();
+    store.close().await;
+}
+
+/// `run` does behind the store's back what a statement says.
+pub(crate) async fn a_secret_that_is_gone_is_not_made_anew_but_by_command(
+    url: &str,
+    mut run: impl AsyncFnMut(&str),
+) {
+    make_all(url).await;
+    run("DELETE FROM platform_secrets WHERE fingerprint = ''").await;
+    let store = open(url, &[1]).await;
+    let how = Unreadable::Gone;
+    for name in NamedSecret::ALL {
+        assert_lost(store.named_secret(name, fresh()).await, name, how);
+        assert_lost(store.known_secret(name).await, name, how);
+    }
+    let found = store.operator_by_email(LATE).await;
+    assert_lost(found, NamedSecret::EmailDigestKey, how);
+    for name in NamedSecret::ALL {
+        let replaced = store.replace_lost_secret(change(), name, fresh(), false);
+        assert!(replaced.await.unwrap().is_empty());
+        let known = store.known_secret(name).await.unwrap();
+        assert_eq!(known.unwrap().expose(), fresh().expose());
+    }
+    store.close().await;
+    let store = open(url, &[1]).await;
+    assert!(store.operator_by_email(LATE).await.unwrap().is_some());
+    store.close().await;
+}
+
+/// `run` does behind the store's back what a statement says.
+pub(crate) async fn a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced(
+    url: &str,
+    mut run: impl AsyncFnMut(&str),
+) {
+    make_all(url).await;
+    let swap = "UPDATE platform_secrets SET secret =
+                  (SELECT secret FROM platform_secrets WHERE kind = 'pairing_pepper')
+                WHERE kind = 'sample_digest_key'";
+    run(swap).await;
+    let store = open(url, &[1]).await;
+    let name = NamedSecret::SampleDigestKey;
+    let read = store.named_secret(name, fresh()).await;
+    assert_lost(read, name, Unreadable::Altered);
+    let pepper = store.known_secret(NamedSecret::PairingPepper).await;
+    assert!(pepper.unwrap().is_some());
+    let rotation = store.rotate_keys(|_| {}).await.unwrap();
+    let named = "platform_secrets.secret of sample_digest_key/, which was altered";
+    assert_eq!(rotation.unreadable_values, [named]);
+
+    let refused = store.replace_lost_secret(change(), name, fresh(), false);
+    let refused = refused.await.unwrap_err();
+    let is_refused = matches!(refused, Error::Conflict(Conflict::SecretAltered));
+    assert!(is_refused, "{refused:?}");
+    let meant = store.replace_lost_secret(change(), name, fresh(), true);
+    meant.await.unwrap();
+    let replaced = store.known_secret(name).await.unwrap();
+    assert_eq!(replaced.unwrap().expose(), fresh().expose());
     store.close().await;
 }

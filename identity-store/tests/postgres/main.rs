@@ -64,9 +64,12 @@ const TESTS: &[(&str, Test)] = tests![
     pairings::a_replaced_code_pairs_nothing_beside_its_successor,
     lost::a_lost_secret_closes_what_needs_it_and_nothing_else,
     lost::a_lost_secret_is_replaced_and_what_hangs_on_it_mended,
+    lost::a_secret_that_is_gone_is_not_made_anew_but_by_command,
+    lost::a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced,
 ];
 
 mod lost {
+    use super::sql::{raw, run};
     use super::{Database, lost_secrets};
 
     pub(super) async fn a_lost_secret_closes_what_needs_it_and_nothing_else(database: Database) {
@@ -75,6 +78,23 @@ mod lost {
 
     pub(super) async fn a_lost_secret_is_replaced_and_what_hangs_on_it_mended(database: Database) {
         lost_secrets::a_lost_secret_is_replaced_and_what_hangs_on_it_mended(database.url()).await;
+    }
+
+    pub(super) async fn a_secret_that_is_gone_is_not_made_anew_but_by_command(database: Database) {
+        let run = async |statement: &str| run(&mut raw(&database).await, statement).await;
+        lost_secrets::a_secret_that_is_gone_is_not_made_anew_but_by_command(database.url(), run)
+            .await;
+    }
+
+    pub(super) async fn a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced(
+        database: Database,
+    ) {
+        let run = async |statement: &str| run(&mut raw(&database).await, statement).await;
+        lost_secrets::a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced(
+            database.url(),
+            run,
+        )
+        .await;
     }
 }
 

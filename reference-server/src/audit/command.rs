@@ -53,7 +53,7 @@ async fn verify_store(
     print(&lines.join("\n"))?;
     match (broken, tokens) {
         (0, Secret::Usable(_)) => Ok(()),
-        (0, Secret::Lost(name)) => Err(StartError::SecretLost(name)),
+        (0, Secret::Lost(lost)) => Err(StartError::SecretLost(lost)),
         (chains, _) => Err(StartError::AuditBroken(chains)),
     }
 }
@@ -64,7 +64,7 @@ fn noted(
     signed: &[String],
 ) -> Result<Vec<(Chain, ChainHead)>, StartError> {
     match tokens {
-        Secret::Lost(name) if !signed.is_empty() => Err(StartError::SecretLost(name)),
+        Secret::Lost(lost) if !signed.is_empty() => Err(StartError::SecretLost(*lost)),
         Secret::Lost(_) => Ok(Vec::new()),
         Secret::Usable(tokens) => {
             let heads = signed.iter().map(|head| heads::read(tokens, head));

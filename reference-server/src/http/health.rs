@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::secrets::Secret;
+use crate::secrets::{Lost, Secret};
 
 /// How long the database has to answer before it counts as down: whoever asks does not wait for ever.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 pub(super) fn metrics_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/metrics", get(metrics))
-        .route("/readyz", get(readyz))
+        .route("/readyz", get(full_readyz))
 }
 
 /// Whether something is up.
@@ -80,9 +80,17 @@ struct Readiness {
     platform_ca_configured: bool,
     /// Certificates can be issued. `DOWN` with a CA that is there: its key is lost.
     issuing: Status,
-    /// The platform's secrets that no data key opens. What needs one of them is answered 503,
-    /// everything else goes on.
-    lost_secrets: Vec<&'static str>,
+    /// A secret of the platform is lost. What needs it is answered 503, everything else goes on. Which
+    /// one, and how, is told on the metrics listener.
+    degraded: bool,
+}
+
+/// What an operator is told besides.
+#[derive(Debug, Serialize)]
+struct FullReadiness {
+    #[serde(flatten)]
+    readiness: Readiness,
+    lost_secrets: Vec<Lost>,
 }
 
 /// Database and schema are good. A missing CA, or a secret that is lost, is told and is no failure.
@@ -94,9 +102,22 @@ struct Readiness {
     ),
 )]
 async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
-    let database = database(&app).await;
+    let readiness = readiness(&app).await;
+    (code(readiness.status), Json(readiness))
+}
+
+async fn full_readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<FullReadiness>) {
+    let full = FullReadiness {
+        readiness: readiness(&app).await,
+        lost_secrets: app.lost_secrets(),
+    };
+    (code(full.readiness.status), Json(full))
+}
+
+async fn readiness(app: &App) -> Readiness {
+    let database = database(app).await;
     let ca = app.ca.load();
-    let readiness = Readiness {
+    Readiness {
         status: database,
         database,
         server_cert_configured: app.tls.is_https(),
@@ -105,9 +126,8 @@ async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Json<Readiness>) {
             Some(Secret::Usable(_)) => Status::Up,
             Some(Secret::Lost(_)) | None => Status::Down,
         },
-        lost_secrets: app.lost_secrets(),
-    };
-    (code(database), Json(readiness))
+        degraded: !app.lost_secrets().is_empty(),
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]

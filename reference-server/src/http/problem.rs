@@ -1,5 +1,4 @@
 use std::error::Error as StdError;
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,11 +96,11 @@ impl Problem {
         Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
     }
 
-    /// 503 `unavailable`: no data key opens what the request needs.
+    /// 503 `unavailable`: what the request needs is stored and cannot be read.
     #[must_use]
-    pub fn unreadable(what: impl Display) -> Self {
+    pub fn unreadable(what: &str) -> Self {
         let detail = format!(
-            "{what} cannot be read: an operator has to restore its data key or to replace it."
+            "{what} cannot be read: an operator has to restore it or its data key, or to replace it."
         );
         Self::new(ErrorCode::Unavailable, detail).retry_after(crate::issuance::RETRY_AFTER)
     }

@@ -1,6 +1,8 @@
 //! A data key is lost that the secrets of the first start were under, and nobody rotated.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Output;
 
 use base64::Engine as _;
@@ -9,11 +11,13 @@ use biowave_client::simulator::palm_png;
 use identity_store::NamedSecret;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::harness::{
     ADMIN, Api, DeviceKey, FIRST_PASSWORD, Fresh, PASSWORD, Platform, Process, Reply,
 };
-use super::{NEW, OLD, VARIABLE, both, command, pair, reconnected, restart};
+use super::{NEW, OLD, VARIABLE, both, command, pair, reconnected, restart, start};
 
 /// A platform whose certificates are under the key that is left, and its secrets under the lost one.
 struct Scene {
@@ -26,6 +30,17 @@ struct Scene {
     challenge: String,
     client: (String, String),
     access_token: String,
+}
+
+/// What the metrics listener says is lost, and how.
+async fn lost(process: &Process) -> BTreeMap<String, String> {
+    let ready = Api::plain(process.metrics).get("/readyz").await;
+    expect(&ready, 200);
+    let lost = ready.json["lost_secrets"].as_array().expect("secrets");
+    let named = lost
+        .iter()
+        .map(|lost| (text(&lost["name"]), text(&lost["why"])));
+    named.collect()
 }
 
 #[track_caller]
@@ -81,13 +96,14 @@ impl Scene {
             client,
         };
         scene.access_token = text(&scene.token().await.json["access_token"]);
-        scene.restart();
+        scene.platform.process.terminate();
+        scene.start();
         scene
     }
 
-    /// Restarts with the key that is left.
-    fn restart(&mut self) {
-        restart(&mut self.platform, NEW);
+    /// Starts with the key that is left.
+    fn start(&mut self) {
+        start(&mut self.platform, NEW);
         self.tenant = reconnected(&self.platform, &self.tenant);
     }
 
@@ -123,27 +139,36 @@ impl Scene {
         self.tenant.post("/v1/devices", device).await
     }
 
-    async fn lost(&self) -> Value {
+    /// What operators are told is lost, and others are not.
+    async fn lost(&self) -> BTreeMap<String, String> {
+        let lost = lost(&self.platform.process).await;
         let ready = self.platform.admin.get("/readyz").await;
         expect(&ready, 200);
         assert_eq!(ready.json["issuing"], "UP");
-        ready.json["lost_secrets"].clone()
+        assert_eq!(ready.json["degraded"], !lost.is_empty());
+        let named = NamedSecret::ALL.map(NamedSecret::as_str);
+        assert!(!named.iter().any(|name| ready.text.contains(name)));
+        lost
     }
 
     /// What a command of the program came to.
     fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let directory = self.platform.directory.path();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = command(directory, NEW, arguments)
-            .output()
-            .expect("it runs");
-        let mut said = String::from_utf8(stdout).expect("UTF-8");
-        let _ = write!(said, "{}", String::from_utf8_lossy(&stderr));
-        (status.code(), said)
+        run(self.platform.directory.path(), NEW, arguments)
     }
+}
+
+/// What a command of the program came to.
+fn run(directory: &Path, keys: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(directory, keys, arguments)
+        .output()
+        .expect("it runs");
+    let mut said = String::from_utf8(stdout).expect("UTF-8");
+    let _ = write!(said, "{}", String::from_utf8_lossy(&stderr));
+    (status.code(), said)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,15 +181,9 @@ async fn secrets_that_are_lost_close_what_needs_them_and_can_be_replaced() {
         });
         assert!(told.is_some(), "{name:?}");
     }
-    let mut names: Vec<Value> = serde_json::from_value(scene.lost().await).expect("names");
-    names.sort_by_key(Value::to_string);
-    let all = [
-        "email_digest_key",
-        "pairing_pepper",
-        "sample_digest_key",
-        "token_signing_key",
-    ];
-    assert_eq!(names, all);
+    let all = NamedSecret::ALL.map(NamedSecret::as_str);
+    let lost = all.map(|name| (name.to_owned(), "no_data_key".to_owned()));
+    assert_eq!(scene.lost().await, BTreeMap::from(lost));
     let metrics = Api::plain(scene.platform.process.metrics)
         .get("/metrics")
         .await;
@@ -202,7 +221,11 @@ async fn secrets_that_are_lost_close_what_needs_them_and_can_be_replaced() {
             "{what}: {}",
             refused.text
         );
+        let is_named = all.iter().any(|name| refused.text.contains(name));
+        assert!(!is_named, "{}", refused.text);
     }
+    let metadata = api.get("/.well-known/oauth-authorization-server").await;
+    expect(&metadata, 200);
     // Sessions, lists, administration, polls and renewals go on.
     expect(&scene.tenant.get("/v1/devices").await, 200);
     expect(&scene.tenant.get("/v1/users/ada").await, 200);
@@ -237,6 +260,10 @@ async fn secrets_that_are_lost_close_what_needs_them_and_can_be_replaced() {
         "{said}"
     );
 
+    let (status, said) = scene.run(&["keys", "replace", all[0]]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("a server uses the database"), "{said}");
+    scene.platform.process.terminate();
     for name in all {
         let (status, said) = scene.run(&["keys", "replace", name]);
         assert_eq!(status, Some(0), "{said}");
@@ -245,12 +272,12 @@ async fn secrets_that_are_lost_close_what_needs_them_and_can_be_replaced() {
         assert_eq!(status, Some(1), "{said}");
         assert!(said.contains("not lost"), "{said}");
     }
-    scene.restart();
+    scene.start();
     everything_works_again(&scene).await;
 }
 
 async fn everything_works_again(scene: &Scene) {
-    assert_eq!(scene.lost().await, json!([]));
+    assert!(scene.lost().await.is_empty());
     expect(&scene.register().await, 201);
     let paired = pair(&scene.platform, &scene.tenant, &DeviceKey::generate()).await;
     expect(&paired, 200);
@@ -298,4 +325,83 @@ async fn a_known_data_key_that_opens_nothing_stops_the_start() {
         last.contains("none of the platform's secrets can be decrypted"),
         "{log}"
     );
+}
+
+/// Does to the database of a server that was ended what `statements` say.
+async fn alter(directory: &Path, statements: &str) {
+    let options = SqliteConnectOptions::new().filename(directory.join("identity.db"));
+    let mut raw = options.connect().await.expect("it opens");
+    let altered = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    altered.execute(&mut raw).await.expect("it is altered");
+    raw.close().await.expect("it closes");
+}
+
+const TAKE_ONE_AND_ALTER_ONE: &str = "
+    DELETE FROM platform_secrets WHERE kind = 'token_signing_key';
+    UPDATE platform_secrets SET secret =
+        (SELECT secret FROM platform_secrets WHERE kind = 'pairing_pepper')
+    WHERE kind = 'sample_digest_key'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_somebody_took_or_altered_come_back_from_a_backup_or_by_command() {
+    let mut platform = Platform::first_run_with(&[(VARIABLE, OLD)]).await;
+    let head: Value = serde_json::from_str(&platform.process.log_line("audit head")).expect("JSON");
+    let head = format!("--head={}", text(&head["signed"]));
+    let directory = platform.directory.path().to_owned();
+    let run = |arguments: &[&str]| run(&directory, OLD, arguments);
+    let backup = directory.join("backup.db").display().to_string();
+    let (status, said) = run(&["backup", &backup]);
+    assert_eq!(status, Some(0), "{said}");
+    let none = BTreeMap::new();
+
+    platform.process.terminate();
+    alter(&directory, TAKE_ONE_AND_ALTER_ONE).await;
+    start(&mut platform, OLD);
+    let told = [
+        ("token_signing_key", "gone"),
+        ("sample_digest_key", "altered"),
+    ];
+    let told = told.map(|(name, why)| (name.to_owned(), why.to_owned()));
+    assert_eq!(lost(&platform.process).await, BTreeMap::from(told));
+    platform.process.terminate();
+    let (status, said) = run(&["audit", "verify"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("token_signing_key cannot be read (it is gone"),
+        "{said}"
+    );
+
+    let restore = "
+        INSERT OR REPLACE INTO platform_secrets SELECT * FROM backup.platform_secrets
+        WHERE kind IN ('token_signing_key', 'sample_digest_key')";
+    alter(
+        &directory,
+        &format!("ATTACH '{backup}' AS backup; {restore}"),
+    )
+    .await;
+    start(&mut platform, OLD);
+    assert_eq!(lost(&platform.process).await, none);
+    let (status, said) = run(&["audit", "verify", &head]);
+    assert_eq!(status, Some(0), "{said}");
+
+    platform.process.terminate();
+    alter(&directory, TAKE_ONE_AND_ALTER_ONE).await;
+    for (arguments, ends, says) in [
+        (&["token_signing_key"][..], 0, "was replaced"),
+        (&["sample_digest_key"], 1, "was altered"),
+        (&["sample_digest_key", "--altered"], 0, "was replaced"),
+    ] {
+        let (status, said) = run(&[&["keys", "replace"], arguments].concat());
+        assert_eq!(status, Some(ends), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    start(&mut platform, OLD);
+    assert_eq!(lost(&platform.process).await, none);
+    platform.process.log_line("audit head");
+    let (status, said) = run(&["audit", "verify"]);
+    assert_eq!(status, Some(0), "{said}");
+    // What the key from before signed is nobody's now.
+    let (status, said) = run(&["audit", "verify", &head]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("--head"), "{said}");
 }

@@ -5,12 +5,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::{Error, Result};
+use crate::sql::fault::{self, Fault};
+use crate::{Conflict, Error, Result};
 
 /// How long a connection waits for another process's lock before a try counts as failed.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -60,6 +62,22 @@ pub(in crate::sql) fn file(database_url: &str) -> Result<&str> {
         ));
     }
     Ok(path)
+}
+
+/// Refuses a file that another connection has open: each holds a lock on it from its first use to its end,
+/// and one in exclusive mode tolerates no other.
+pub(in crate::sql) async fn refuse_open_elsewhere(file: &str) -> Result<()> {
+    let alone = writer_options(file)
+        .create_if_missing(false)
+        .locking_mode(SqliteLockingMode::Exclusive);
+    let connect = async { alone.connect().await?.close().await };
+    connect.await.map_err(|error| {
+        if fault::is_busy(&error) {
+            Error::Conflict(Conflict::Served)
+        } else {
+            Fault::from(error).named("open")
+        }
+    })
 }
 
 /// A connection to bring the database up on, as sqlx wants it. It makes the file if it is not there.

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::schema::{Migrate, Migrations};
 use crate::Result;
 
-pub(super) use connect::{file, writer_options};
+pub(super) use connect::{file, refuse_open_elsewhere, writer_options};
 pub(super) use held::Held;
 pub(super) use seal::seal;
 use writer::Writer;

@@ -46,7 +46,7 @@ pub(in crate::sql) async fn seal(conn: &mut Connection, sealer: Option<Sealer<'_
     let sealer = sealer.ok_or(needed)?;
     // What was encrypted before says whether the keys are this database's.
     named_secrets::open_all(conn, sealer.crypter).await?;
-    let addresses = named_secrets::email_digest_key(conn, sealer).await?;
+    let addresses = named_secrets::first_email_digest_key(conn, sealer).await?;
     users(conn, sealer).await?;
     operators(conn, sealer, &addresses).await?;
     failures(conn, &addresses).await?;

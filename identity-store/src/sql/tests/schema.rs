@@ -198,6 +198,7 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "data_keys",
         "login_failures",
         "platform_secrets",
+        "named_secrets",
         "idempotent_answers",
         "leases",
         "rate_limit_buckets",

@@ -12,9 +12,10 @@ use crate::sql::schema;
 use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
     AuditStore as _, BucketKey, CertificateStore as _, Chain, ChallengeStore as _,
-    ClientStore as _, DeviceStore as _, IdempotencyKey, IdempotencyStore as _, LeaseName,
-    LeaseStore as _, OperatorStore as _, RateLimitStore as _, ReplicaId, Result, SampleDigest,
-    SecretStore as _, SessionTokenHash, SqlStore, Store as _, TenantStore as _, UserStore as _,
+    ClientStore as _, DeviceStore as _, Error, IdempotencyKey, IdempotencyStore as _, LeaseName,
+    LeaseStore as _, NamedSecret, OperatorStore as _, RateLimitStore as _, ReplicaId, Result,
+    SampleDigest, SecretBytes, SecretStore as _, SessionTokenHash, SqlStore, Store as _,
+    TenantStore as _, Unreadable, UserStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -167,4 +168,28 @@ async fn a_database_of_every_earlier_version_is_brought_up_and_read() {
         assert_eq!(unread.next(), None, "of version {version}");
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_made_is_not_made_again_and_what_it_lacked_is_made() {
+    let earlier = i64::try_from(MIGRATIONS.len()).unwrap() - 1;
+    let file = File::new();
+    let pool = file.make_version(earlier).await;
+    fill(&pool, earlier).await;
+    pool.close().await;
+    file.open().await.close().await;
+    let mut raw = file.raw().await;
+    let taken = "DELETE FROM platform_secrets WHERE kind = 'email_digest_key'";
+    sqlx::query(taken).execute(&mut raw).await.unwrap();
+
+    let store = file.open().await;
+    let gone = store.known_secret(NamedSecret::EmailDigestKey).await;
+    let why = Unreadable::Gone;
+    let is_gone = matches!(&gone, Err(Error::Decrypt { why: told, .. }) if *told == why);
+    assert!(is_gone, "{gone:?}");
+    let lacked = NamedSecret::PairingPepper;
+    assert!(store.known_secret(lacked).await.unwrap().is_none());
+    let fresh = SecretBytes::new([1; 32]);
+    store.named_secret(lacked, fresh).await.unwrap();
+    super::close(store, raw).await;
 }

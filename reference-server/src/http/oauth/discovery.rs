@@ -29,18 +29,17 @@ pub(super) struct Metadata {
 #[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "oauth", responses(
     (status = 200, description = "RFC 8414 metadata", body = Metadata),
 ))]
-pub(super) async fn metadata(State(app): State<Arc<App>>) -> Result<Json<Metadata>, Problem> {
-    let issuer = app.secrets.tokens.get()?.issuer();
-    let base = issuer.trim_end_matches('/');
-    Ok(Json(Metadata {
-        token_endpoint: format!("{base}/v1/auth/token"),
-        jwks_uri: format!("{base}/.well-known/jwks.json"),
-        issuer: issuer.to_owned(),
+pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
+    let issuer = &app.issuer;
+    Json(Metadata {
+        token_endpoint: format!("{issuer}/v1/auth/token"),
+        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        issuer: issuer.clone(),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str()).collect(),
         response_types_supported: [],
         grant_types_supported: ["client_credentials"],
         token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
-    }))
+    })
 }
 
 /// The keys that verify tokens and receipts (RFC 7517 §5).
