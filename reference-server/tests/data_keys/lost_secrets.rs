@@ -345,8 +345,6 @@ const TAKE_ONE_AND_ALTER_ONE: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_that_somebody_took_or_altered_come_back_from_a_backup_or_by_command() {
     let mut platform = Platform::first_run_with(&[(VARIABLE, OLD)]).await;
-    let head: Value = serde_json::from_str(&platform.process.log_line("audit head")).expect("JSON");
-    let head = format!("--head={}", text(&head["signed"]));
     let directory = platform.directory.path().to_owned();
     let run = |arguments: &[&str]| run(&directory, OLD, arguments);
     let backup = directory.join("backup.db").display().to_string();
@@ -355,6 +353,11 @@ async fn secrets_that_somebody_took_or_altered_come_back_from_a_backup_or_by_com
     let none = BTreeMap::new();
 
     platform.process.terminate();
+    // The end logs what was signed, if nothing did before.
+    let lines = platform.process.logged().lines();
+    let head = lines.iter().rfind(|line| line.contains("audit head"));
+    let head: Value = serde_json::from_str(head.expect("a signed head")).expect("JSON");
+    let head = format!("--head={}", text(&head["signed"]));
     alter(&directory, TAKE_ONE_AND_ALTER_ONE).await;
     start(&mut platform, OLD);
     let told = [
@@ -397,7 +400,7 @@ async fn secrets_that_somebody_took_or_altered_come_back_from_a_backup_or_by_com
     }
     start(&mut platform, OLD);
     assert_eq!(lost(&platform.process).await, none);
-    platform.process.log_line("audit head");
+    platform.process.terminate();
     let (status, said) = run(&["audit", "verify"]);
     assert_eq!(status, Some(0), "{said}");
     // What the key from before signed is nobody's now.
