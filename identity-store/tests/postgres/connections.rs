@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use crate::sql::{raw, run, wait_for_waiting, wait_until};
 use crate::{entropy, open_with};
 
-/// The two that may stay, and the listener's.
-const FEW: &str = "count(*) <= 3 FROM pg_stat_activity
+/// The two that may stay.
+const FEW: &str = "count(*) <= 2 FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'identity-store'";
 
 pub(crate) async fn connections_that_a_rush_left_behind_are_closed(database: Database) {

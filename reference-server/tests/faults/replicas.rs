@@ -225,16 +225,17 @@ pub(crate) async fn a_revocation_arrives_without_the_listener() {
 
 /// Cuts off the second replica's listener, which does not come back while connections are refused.
 pub(crate) async fn deafen(stage: &Stage) {
-    const LISTENERS: &str = "
+    const END: &str = "
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
+        WHERE datname = current_database() AND application_name = 'identity-store listener'";
     const BOTH_LISTEN: &str = "
         SELECT (count(*) = 2)::text FROM pg_stat_activity
-        WHERE datname = current_database() AND query ILIKE 'LISTEN%'";
+        WHERE datname = current_database() AND application_name = 'identity-store listener'
+          AND state = 'idle' AND query <> ''";
     let lost = || {
         let lines = stage.replicas[1].logs[0].lines();
         let lost = lines.iter();
-        lost.filter(|line| line.contains("lost its connection"))
+        lost.filter(|line| line.contains("the listener for notices"))
             .count()
     };
     until("both listen", async || {
@@ -243,7 +244,7 @@ pub(crate) async fn deafen(stage: &Stage) {
     .await;
     let before = lost();
     stage.link(1).set_flow(Flow::Refuse);
-    stage.database.tamper(LISTENERS).await;
+    stage.database.tamper(END).await;
     until("the other is deaf", async || lost() > before).await;
 }
 

@@ -16,6 +16,8 @@ use crate::observer::Observed;
 use crate::{Notice, Origin};
 
 const CHANNEL: &str = "identity_store";
+/// What the listener's connection goes by among the store's.
+const LISTENER: &str = "identity-store listener";
 const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
 /// How many are sent by one statement.
 const BATCH: usize = 256;
@@ -38,7 +40,7 @@ impl Notices {
         let (outgoing, queue) = unbounded_channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let process = observed.process;
-        let listening = listen(options, observed);
+        let listening = listen(options.application_name(LISTENER), observed);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(listening).await });
         tasks.spawn(send(pool, process, queue, stop.clone()));
