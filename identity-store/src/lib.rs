@@ -92,6 +92,9 @@ pub use id::{
 pub use memory::MemoryStore;
 pub use model::*;
 pub use observer::{Notice, Origin, StoreObserver, Transaction, TransactionEnd, UnreadableValue};
+#[cfg(all(feature = "postgres", feature = "testing"))]
+#[doc(hidden)]
+pub use sql::postgres_testing;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::{Migrate, PoolOptions, Rotation, RotationProgress, SqlStore};
 pub use time_format::rfc3339;

@@ -68,6 +68,8 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 pub use database::PoolOptions;
+#[cfg(all(feature = "postgres", feature = "testing"))]
+pub use postgres::testing as postgres_testing;
 pub use rotation::{Rotation, RotationProgress};
 pub use schema::Migrate;
 

@@ -24,16 +24,7 @@ pub enum Migrate {
 /// What each migration of one database is called and does; the first is version 1.
 pub(super) type Migrations = &'static [(&'static str, &'static str)];
 
-/// The migrations of the database that the connection is one to.
-fn migrations(conn: &Connection) -> Migrations {
-    match conn {
-        #[cfg(feature = "sqlite")]
-        Connection::Sqlite(_) => super::sqlite::MIGRATIONS,
-        #[cfg(feature = "postgres")]
-        Connection::Postgres(_) => super::postgres::MIGRATIONS,
-    }
-}
-
+/// What runs them. Its caller holds a lock already.
 pub(super) fn migrator(migrations: Migrations) -> Migrator {
     let migration = |(version, (name, sql)): (i64, &(&'static str, &'static str))| {
         let sql = sql.into_sql_str();
@@ -45,23 +36,26 @@ pub(super) fn migrator(migrations: Migrations) -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations((1..).zip(migrations).map(migration).collect())
+    let mut migrator = Migrator::with_migrations((1..).zip(migrations).map(migration).collect());
+    migrator.set_locking(false);
+    migrator
 }
 
 /// Applies what is missing, or refuses a schema that is not this program's. The caller holds a lock
 /// that every process takes which may do so.
 pub(super) async fn bring_up(
     conn: &mut Connection,
+    migrations: Migrations,
     migrate: Migrate,
     sealer: Option<Sealer<'_>>,
 ) -> Step<()> {
-    match (check_version(conn).await, migrate) {
+    match (check_version(conn, migrations).await, migrate) {
         (Ok(()), _) => Ok(()),
         (Err(Fault::Refused(Error::SchemaOlder { .. })), Migrate::Auto) => {
             if let Some(sealer) = sealer {
                 data_keys::refuse_foreign(conn, sealer.crypter).await?;
             }
-            apply(conn, sealer).await
+            apply(conn, migrations, sealer).await
         }
         (Err(fault), _) => Err(fault),
     }
@@ -76,19 +70,23 @@ pub(super) async fn bring_up(
         reason = "only SQLite has stored anything in the open"
     )
 )]
-async fn apply(conn: &mut Connection, sealer: Option<Sealer<'_>>) -> Step<()> {
+async fn apply(
+    conn: &mut Connection,
+    migrations: Migrations,
+    sealer: Option<Sealer<'_>>,
+) -> Step<()> {
     let sealed_after = match conn {
         #[cfg(feature = "sqlite")]
-        Connection::Sqlite(_) => version_of(super::sqlite::ENCRYPTED_COLUMNS, migrations(conn)),
+        Connection::Sqlite(_) => version_of(super::sqlite::ENCRYPTED_COLUMNS, migrations),
         #[cfg(feature = "postgres")]
         Connection::Postgres(_) => 0,
     };
     if found(conn).await? < sealed_after {
-        run(conn, Some(sealed_after)).await?;
+        run(conn, migrations, Some(sealed_after)).await?;
         #[cfg(feature = "sqlite")]
         super::sqlite::seal(conn, sealer).await?;
     }
-    run(conn, None).await
+    run(conn, migrations, None).await
 }
 
 /// The version that the migration of that name makes.
@@ -100,8 +98,12 @@ pub(super) fn version_of(name: &str, migrations: Migrations) -> i64 {
 }
 
 /// Runs what is missing, up to a version.
-pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> {
-    let migrator = migrator(migrations(conn));
+pub(super) async fn run(
+    conn: &mut Connection,
+    migrations: Migrations,
+    target: Option<i64>,
+) -> Step<()> {
+    let migrator = migrator(migrations);
     let ran = match conn {
         #[cfg(feature = "sqlite")]
         Connection::Sqlite(held) => migrator.run_direct(target, &mut **held, false).await,
@@ -122,8 +124,8 @@ pub(super) async fn run(conn: &mut Connection, target: Option<i64>) -> Step<()> 
 }
 
 /// Refuses a schema that is older or newer than this program's.
-async fn check_version(conn: &mut Connection) -> Step<()> {
-    let known = i64::try_from(migrations(conn).len()).unwrap_or(i64::MAX);
+async fn check_version(conn: &mut Connection, migrations: Migrations) -> Step<()> {
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     match found(conn).await? {
         found if found < known => Err(Error::SchemaOlder { found, known }.into()),
         found if found > known => Err(Error::SchemaNewer { found, known }.into()),
@@ -134,7 +136,13 @@ async fn check_version(conn: &mut Connection) -> Step<()> {
 /// Refuses a schema that is older than this program's. To a program that runs already one that became
 /// newer is as good: a release's migrations leave the schema usable by the release before.
 pub(super) async fn refuse_older(conn: &mut Connection) -> Step<()> {
-    match check_version(conn).await {
+    let migrations = match conn {
+        #[cfg(feature = "sqlite")]
+        Connection::Sqlite(_) => super::sqlite::MIGRATIONS,
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(_) => super::postgres::MIGRATIONS,
+    };
+    match check_version(conn, migrations).await {
         Err(Fault::Refused(Error::SchemaNewer { .. })) => Ok(()),
         outcome => outcome,
     }

@@ -53,7 +53,9 @@ const TESTS: &[(&str, Test)] = tests![
     audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
     connections::connections_that_a_rush_left_behind_are_closed,
+    migrations::of_two_that_migrate_at_once_one_waits_however_long_the_other_takes,
     migrations::a_migration_waits_for_another_and_for_a_table_that_is_locked,
+    migrations::an_older_schema_is_refused_when_migrating_is_switched_off,
     stalled::a_sealer_that_goes_on_late_gives_no_place_twice,
     stalled::a_sealer_whose_session_ended_while_it_slept_leaves_all_to_the_next,
     stalled::a_purge_that_goes_on_late_forgets_nothing_live,
@@ -165,9 +167,12 @@ async fn open(database: &Database) -> SqlStore {
 }
 
 async fn open_with(database: &Database, pool: &PoolOptions) -> SqlStore {
-    let crypter = Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap();
-    let store = SqlStore::open(database.url(), pool, crypter, entropy(), Migrate::Auto);
+    let store = SqlStore::open(database.url(), pool, crypter(), entropy(), Migrate::Auto);
     store.await.unwrap()
+}
+
+fn crypter() -> Crypter {
+    Crypter::new(vec![DataKey::new("test", [7; 32]).unwrap()]).unwrap()
 }
 
 fn entropy() -> impl CryptoRng + Send + 'static {

@@ -4,6 +4,8 @@ mod connect;
 mod held;
 mod notices;
 mod spare;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -23,12 +25,13 @@ use notices::Notices;
 pub(super) use connect::is_url;
 pub(super) use held::Held;
 
-pub(super) const MIGRATIONS: Migrations = &[(
+/// In their order.
+pub const MIGRATIONS: Migrations = &[(
     "initial",
     include_str!("../../../migrations/postgres/0001_initial.sql"),
 )];
 
-/// The lock that whoever migrates holds until it is committed: "identity" in ASCII.
+/// The lock that whoever migrates holds: "identity" in ASCII.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"identity");
 
 /// The connections to one database.
@@ -49,7 +52,7 @@ impl PostgresDatabase {
         sealer: Sealer<'_>,
     ) -> Result<Self> {
         let options = connect::options(database_url)?;
-        bring_up(&options, migrate, Some(sealer)).await?;
+        bring_up(&options, MIGRATIONS, migrate, Some(sealer)).await?;
         let max_idle = pool.max_idle;
         let pool = connect::pool(options.clone(), pool);
         let notices = Notices::start(options, pool.clone(), observed);
@@ -61,7 +64,8 @@ impl PostgresDatabase {
     }
 
     pub(super) async fn migrate(database_url: &str, sealer: Option<Sealer<'_>>) -> Result<()> {
-        bring_up(&connect::options(database_url)?, Migrate::Auto, sealer).await
+        let options = connect::options(database_url)?;
+        bring_up(&options, MIGRATIONS, Migrate::Auto, sealer).await
     }
 
     pub(super) async fn begin(&self, isolation: Isolation) -> sqlx::Result<Connection> {
@@ -92,6 +96,7 @@ impl PostgresDatabase {
 /// this program's.
 async fn bring_up(
     options: &PgConnectOptions,
+    migrations: Migrations,
     migrate: Migrate,
     sealer: Option<Sealer<'_>>,
 ) -> Result<()> {
@@ -100,12 +105,12 @@ async fn bring_up(
         let first = Held::reader(&pool).await.map_err(fault::unreachable);
         let mut connection = Connection::Postgres(first?);
         // Whose schema is right needs no lock, and no right to change it.
-        let found = schema::bring_up(&mut connection, Migrate::Off, sealer).await;
+        let found = schema::bring_up(&mut connection, migrations, Migrate::Off, sealer).await;
         // Back to the pool: the lock needs it, and so does the pool's end.
         drop(connection);
         let outcome = match found {
             Err(Fault::Refused(Error::SchemaOlder { .. })) if migrate == Migrate::Auto => {
-                migrate_patiently(&pool, sealer).await
+                migrate_patiently(&pool, migrations, sealer).await
             }
             outcome => outcome,
         };
@@ -117,23 +122,28 @@ async fn bring_up(
 
 /// Migrates, again while a table is not to be had: behind a migration that waits for one everybody else
 /// would wait as well.
-async fn migrate_patiently(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
+async fn migrate_patiently(
+    pool: &PgPool,
+    migrations: Migrations,
+    sealer: Option<Sealer<'_>>,
+) -> Step<()> {
     for _ in 1..TRIES {
-        match locked(pool, sealer).await {
+        match locked(pool, migrations, sealer).await {
             Err(fault) if fault.is_busy() => tracing::info!(?fault, "to be migrated again"),
             outcome => return outcome,
         }
     }
-    locked(pool, sealer).await
+    locked(pool, migrations, sealer).await
 }
 
-/// One try of that, once nobody else migrates.
-async fn locked(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+/// One try of that, once nobody else migrates. Each migration is a transaction of its own: the lock and
+/// the limits are the session's, and end with it.
+async fn locked(pool: &PgPool, migrations: Migrations, sealer: Option<Sealer<'_>>) -> Step<()> {
+    const LOCK: &str = "SELECT pg_advisory_lock($1)";
     /// Another may migrate for hours, and so may this: nothing ends but waiting for a table.
-    const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
-    const LIMITED_LOCKS: &str = "SET LOCAL lock_timeout TO DEFAULT";
-    let mut held = Held::transaction(pool, "BEGIN").await?;
+    const UNLIMITED: &str = "SET statement_timeout = 0; SET lock_timeout = 0";
+    const LIMITED_LOCKS: &str = "SET lock_timeout TO DEFAULT";
+    let mut held = Held::reader(pool).await?;
     let connection = held.unwatched();
     connection.execute(UNLIMITED).await?;
     connection
@@ -141,6 +151,5 @@ async fn locked(pool: &PgPool, sealer: Option<Sealer<'_>>) -> Step<()> {
         .await?;
     connection.execute(LIMITED_LOCKS).await?;
     let mut connection = Connection::Postgres(held);
-    schema::bring_up(&mut connection, Migrate::Auto, sealer).await?;
-    Ok(connection.commit().await?)
+    schema::bring_up(&mut connection, migrations, Migrate::Auto, sealer).await
 }

@@ -2,7 +2,7 @@
 
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::Held;
+use super::{Held, MIGRATIONS};
 use super::{connect, seal, writer};
 use crate::sql::connection::Connection;
 use crate::sql::encrypted::Sealer;
@@ -39,10 +39,9 @@ async fn connect_and_apply(
 ) -> Result<()> {
     let run = async {
         let pool = connect::migrating(options).await?;
-        // sqlx's own migration lock does nothing on SQLite; the write lock is one.
         let begun = pool.begin_with(writer::BEGIN).await?;
         let mut connection = Connection::Sqlite(Held::Migration(begun));
-        schema::bring_up(&mut connection, migrate, sealer).await?;
+        schema::bring_up(&mut connection, MIGRATIONS, migrate, sealer).await?;
         connection.commit().await?;
         seal::scrub(&pool).await?;
         pool.close().await;

@@ -111,7 +111,7 @@ impl File {
         let pool = SqlitePool::connect_with(options).await.unwrap();
         let begun = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
         let mut connection = Connection::Sqlite(Held::Migration(begun));
-        schema_of::run(&mut connection, Some(version))
+        schema_of::run(&mut connection, sqlite::MIGRATIONS, Some(version))
             .await
             .unwrap();
         connection.commit().await.unwrap();
