@@ -14,10 +14,9 @@ pub(super) struct EncryptedColumn {
     pub(super) table: &'static str,
     pub(super) column: &'static str,
     key: PrimaryKey,
-    /// The values behind a row. Binds: the row, how many.
-    pub(super) all: &'static str,
-    /// Those of them that begin otherwise. Binds: the beginning, the row, how many.
-    pub(super) stale: &'static str,
+    /// The values behind a row, NULL among them: no statement looks through more rows than it gives.
+    /// Binds: the row, how many.
+    pub(super) page: &'static str,
     /// Replaces a value that is still the one that was read. Binds: the new, the old, the row.
     pub(super) replace: &'static str,
 }
@@ -64,8 +63,7 @@ macro_rules! column {
             $table, $column, $kind,
             select concat!($key, " AS first_key"),
             order $key,
-            all concat!($key, " > $1"), "$2",
-            stale concat!($key, " > $2"), "$3",
+            behind concat!($key, " > $1"), "$2",
             same concat!($key, " = $3")
         )
     };
@@ -74,27 +72,19 @@ macro_rules! column {
             $table, $column, $kind,
             select concat!($first, " AS first_key, ", $second, " AS second_key"),
             order concat!($first, ", ", $second),
-            all concat!("(", $first, ", ", $second, ") > ($1, $2)"), "$3",
-            stale concat!("(", $first, ", ", $second, ") > ($2, $3)"), "$4",
+            behind concat!("(", $first, ", ", $second, ") > ($1, $2)"), "$3",
             same concat!($first, " = $3 AND ", $second, " = $4")
         )
     };
     ($table:literal, $column:literal, $kind:ident, select $select:expr, order $order:expr,
-     all $all:expr, $all_limit:literal, stale $stale:expr, $stale_limit:literal,
-     same $same:expr) => {
+     behind $behind:expr, $limit:literal, same $same:expr) => {
         EncryptedColumn {
             table: $table,
             column: $column,
             key: PrimaryKey::$kind,
-            all: concat!(
+            page: concat!(
                 "SELECT ", $select, ", ", $column, " AS value FROM ", $table,
-                " WHERE ", $column, " IS NOT NULL AND ", $all,
-                " ORDER BY ", $order, " LIMIT ", $all_limit
-            ),
-            stale: concat!(
-                "SELECT ", $select, ", ", $column, " AS value FROM ", $table,
-                " WHERE substr(", $column, ", 1, length($1)) <> $1 AND ", $stale,
-                " ORDER BY ", $order, " LIMIT ", $stale_limit
+                " WHERE ", $behind, " ORDER BY ", $order, " LIMIT ", $limit
             ),
             replace: concat!(
                 "UPDATE ", $table, " SET ", $column, " = $1",
@@ -134,8 +124,8 @@ impl EncryptedColumn {
         }
     }
 
-    /// The row and the value that [`all`](Self::all) or [`stale`](Self::stale) selected.
-    pub(super) fn read(&self, row: &Row) -> sqlx::Result<(RowKey, Vec<u8>)> {
+    /// The row and the value that [`page`](Self::page) selected.
+    pub(super) fn read(&self, row: &Row) -> sqlx::Result<(RowKey, Option<Vec<u8>>)> {
         let key = match self.key {
             PrimaryKey::Bytes => RowKey::Bytes(row.get("first_key")?),
             PrimaryKey::Text => RowKey::Text(row.get("first_key")?),

@@ -11,10 +11,9 @@ use super::row::Row;
 use super::tx::{Isolation, Tx};
 use crate::{Error, Result, Unreadable};
 
-/// How many values one transaction replaces: few enough that writers hardly wait for it on SQLite.
-const BATCH: i64 = 200;
-/// How many values are read at once when they are verified.
-const PAGE: i64 = 1000;
+/// How many values are read at once, and replaced by one transaction: few enough that writers hardly wait
+/// for it on SQLite.
+const PAGE: i64 = 200;
 /// How often it is gone through everything while others still write under an earlier key.
 const PASSES: u32 = 3;
 /// How many unreadable values are named.
@@ -84,6 +83,13 @@ impl Rotation {
     }
 }
 
+/// The rows of a column behind one, as far as they have a value.
+struct Page {
+    values: Vec<(RowKey, Vec<u8>)>,
+    /// The last row; `None` when there was none.
+    last: Option<RowKey>,
+}
+
 /// A value that is under an earlier key, and what takes its place.
 #[derive(Debug, Clone)]
 struct Replacement {
@@ -132,12 +138,15 @@ impl SqlStore {
     ) -> Result<u64> {
         let (mut behind, mut values) = (column.start(), 0);
         loop {
-            let rows = self.stale(column, &behind).await?;
-            let Some((last, _)) = rows.last() else {
+            let page = self.values(column, &behind).await?;
+            let Some(last) = page.last else {
                 return Ok(values);
             };
-            behind = last.clone();
-            let batch = self.replacements(column, rows)?;
+            behind = last;
+            let batch = self.replacements(column, page.values)?;
+            if batch.is_empty() {
+                continue;
+            }
             values += self
                 .run_tx("rotate_keys", Isolation::ReadCommitted, move |tx| {
                     Box::pin(replace(tx, column, batch))
@@ -151,28 +160,26 @@ impl SqlStore {
         }
     }
 
-    /// The values behind a row that are not under the current key.
-    async fn stale(
-        &self,
-        column: &'static EncryptedColumn,
-        behind: &RowKey,
-    ) -> Result<Vec<(RowKey, Vec<u8>)>> {
-        let prefix = self.shared.crypter.current_prefix()?;
+    async fn values(&self, column: &'static EncryptedColumn, behind: &RowKey) -> Result<Page> {
         self.read("rotate_keys", async move |conn| {
-            let query = behind.bind(query(column.stale).bind(prefix)).bind(BATCH);
+            let query = behind.bind(query(column.page)).bind(PAGE);
             read(column, &query.fetch_all(conn).await?)
         })
         .await
     }
 
-    /// Those of the values that open, under the current key.
+    /// Those of the values that are not under the current key and open, under the current key.
     fn replacements(
         &self,
         column: &EncryptedColumn,
-        rows: Vec<(RowKey, Vec<u8>)>,
+        values: Vec<(RowKey, Vec<u8>)>,
     ) -> Result<Vec<Replacement>> {
-        let mut replacements = Vec::with_capacity(rows.len());
-        for (row, read) in rows {
+        let prefix = self.shared.crypter.current_prefix()?;
+        let mut replacements = Vec::new();
+        for (row, read) in values {
+            if read.starts_with(&prefix) {
+                continue;
+            }
             let Ok(plaintext) = column.decrypt(&self.shared.crypter, &row, &read) else {
                 continue;
             };
@@ -192,22 +199,15 @@ impl SqlStore {
         let prefix = self.shared.crypter.current_prefix()?;
         let (mut behind, mut values) = (column.start(), 0);
         loop {
-            let row = &behind;
-            let page = self.read("rotate_keys", async move |conn| {
-                let query = row.bind(query(column.all)).bind(PAGE);
-                read(column, &query.fetch_all(conn).await?)
-            });
-            let page = page.await?;
-            for (row, value) in &page {
+            let page = self.values(column, &behind).await?;
+            for (row, value) in &page.values {
                 match column.decrypt(&self.shared.crypter, row, value) {
                     Ok(_) if value.starts_with(&prefix) => values += 1,
                     Ok(_) => found.stale += 1,
                     Err(error) => found.count_unreadable(column, row, &error),
                 }
             }
-            let Some((last, _)) = page.into_iter().next_back() else {
-                break;
-            };
+            let Some(last) = page.last else { break };
             behind = last;
         }
         found.verified += values;
@@ -220,14 +220,17 @@ impl SqlStore {
     }
 }
 
-fn read(column: &EncryptedColumn, rows: &[Row]) -> Step<Vec<(RowKey, Vec<u8>)>> {
-    let read = |row| {
-        column.read(row).map_err(|_| Error::Corrupt {
+fn read(column: &EncryptedColumn, rows: &[Row]) -> Step<Page> {
+    let (mut values, mut last) = (Vec::new(), None);
+    for row in rows {
+        let (row, value) = column.read(row).map_err(|_| Error::Corrupt {
             table: column.table,
             column: column.column,
-        })
-    };
-    Ok(rows.iter().map(read).collect::<Result<_>>()?)
+        })?;
+        values.extend(value.map(|value| (row.clone(), value)));
+        last = Some(row);
+    }
+    Ok(Page { values, last })
 }
 
 /// Writes the replacements of values that are still the ones that were read; returns how many were.
