@@ -380,7 +380,9 @@ BEGIN
 END $$;
 
 -- Drops all rows that happened before ends, the first moment of a month that has begun: partitions
--- whole, rows in the default one singly. A manifest, which stays, has to speak of each.
+-- whole, rows in the default one singly. A manifest, which stays, has to speak of each: of the last one
+-- of each chain, which is found by the index, however many there are. Chains are found in the rows
+-- themselves: audit_chains is the caller's to change.
 CREATE FUNCTION drop_audit_months(ends BIGINT) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '5s' AS $$
 DECLARE
@@ -391,8 +393,16 @@ BEGIN
     IF ends > extract(epoch FROM now()) * 1000 THEN
         RAISE EXCEPTION 'audit rows of a month that is not over are not dropped';
     END IF;
-    FOR due IN SELECT tenant_id, max(chain_position) AS place FROM audit_rows
-               WHERE at < ends GROUP BY tenant_id
+    FOR due IN
+        WITH RECURSIVE chain AS (
+            (SELECT tenant_id, chain_position FROM audit_rows WHERE at < ends
+             ORDER BY tenant_id DESC, chain_position DESC LIMIT 1)
+            UNION ALL
+            SELECT other.* FROM chain, LATERAL
+                (SELECT tenant_id, chain_position FROM audit_rows
+                 WHERE tenant_id < chain.tenant_id AND at < ends
+                 ORDER BY tenant_id DESC, chain_position DESC LIMIT 1) other)
+        SELECT tenant_id, chain_position AS place FROM chain
     LOOP
         IF NOT EXISTS (SELECT FROM audit_archives archive
                        WHERE archive.tenant_id = due.tenant_id AND archive.length >= due.place) THEN

@@ -3,10 +3,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::transaction::as_u64;
 use crate::{
     ArchiveManifest, AuditArchiveStore, Chain, ChainHead, Conflict, Error, Month, Result, Retired,
-    SealedRow,
 };
 
 const GAP: Error = Error::Conflict(Conflict::ArchiveGap);
@@ -48,32 +46,29 @@ impl AuditArchiveStore for MemoryStore {
             }
         }
         let end = month.next().start();
-        let live = state.chains.values().flat_map(|chain| &chain.live);
-        let due: Vec<_> = live.filter(|sealed| sealed.row.at < end).collect();
-        let rows = as_u64(due.len());
-        let is_archived = |sealed: &&SealedRow| {
-            let head = verified.get(&sealed.row.chain());
-            head.is_some_and(|head| sealed.position <= head.length)
+        let mut retired = Retired {
+            pieces: 0,
+            unarchived: 0,
         };
-        if !due.iter().all(is_archived) {
-            return Ok(Retired {
-                dropped: 0,
-                kept: rows,
-            });
+        let archived = |name: &Chain| verified.get(name).map_or(0, |head| head.length);
+        for (name, chain) in &state.chains {
+            let mut due = chain.live.iter().filter(|sealed| sealed.row.at < end);
+            let is_unarchived = due.any(|sealed| sealed.position > archived(name));
+            retired.unarchived += u64::from(is_unarchived);
+        }
+        if retired.unarchived > 0 {
+            return Ok(retired);
         }
         for (name, chain) in &mut state.chains {
             chain.live.retain(|sealed| sealed.row.at >= end);
-            let Some(head) = verified.get(name) else {
-                continue;
-            };
             for manifest in &mut chain.archived {
-                manifest.retired |= manifest.head.length <= head.length;
+                if !manifest.retired && manifest.head.length <= archived(name) {
+                    manifest.retired = true;
+                    retired.pieces += 1;
+                }
             }
         }
-        Ok(Retired {
-            dropped: rows,
-            kept: 0,
-        })
+        Ok(retired)
     }
 
     async fn prepare_audit_months(&self, _months: &[Month]) -> Result<u64> {

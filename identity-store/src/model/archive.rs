@@ -34,8 +34,8 @@ pub struct ArchiveManifest {
 /// What came of dropping archived rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retired {
-    /// How many live rows went.
-    pub dropped: u64,
-    /// How many of that time stay, because no verified archive holds one of them.
-    pub kept: u64,
+    /// How many archived pieces went.
+    pub pieces: u64,
+    /// How many chains have rows of that time that no verified archive holds: nothing goes then.
+    pub unarchived: u64,
 }

@@ -58,12 +58,19 @@ const KNOWN: Sql = Sql {
             ON archive.tenant_id = verified.chain AND archive.length = verified.length
            AND archive.hash = decode(verified.hash, 'hex')",
 };
-/// How many rows would go, and how many of them no verified archive holds.
-const DUE: Sql = verified!(
-    "SELECT count(*) AS rows,
-            count(CASE WHEN chain_position > coalesce(verified.length, 0) THEN 1 END) AS unarchived
-     FROM audit_rows LEFT JOIN ",
-    "ON verified.chain = audit_rows.tenant_id WHERE at < $2"
+/// How many chains have rows that would go and that no verified archive holds. It goes from chain to
+/// chain and looks at the last such row of each, by their index: there may be any number of rows.
+const UNARCHIVED: Sql = verified!(
+    "WITH RECURSIVE due(chain) AS (
+         SELECT max(tenant_id) FROM audit_rows WHERE at < $2
+         UNION ALL
+         SELECT (SELECT max(tenant_id) FROM audit_rows WHERE tenant_id < chain AND at < $2)
+         FROM due WHERE chain IS NOT NULL)
+     SELECT count(*) AS chains FROM due LEFT JOIN ",
+    "ON verified.chain = due.chain
+     WHERE due.chain IS NOT NULL AND coalesce(verified.length, 0) <
+         (SELECT chain_position FROM audit_rows
+          WHERE tenant_id = due.chain AND at < $2 ORDER BY chain_position DESC LIMIT 1)"
 );
 const DROP: Sql = Sql {
     sqlite: "DELETE FROM audit_rows WHERE at < $1",
@@ -72,7 +79,7 @@ const DROP: Sql = Sql {
 const RETIRE: Sql = verified!(
     "UPDATE audit_archives SET retired = TRUE FROM ",
     "WHERE audit_archives.tenant_id = verified.chain
-       AND audit_archives.length <= verified.length"
+       AND audit_archives.length <= verified.length AND NOT retired"
 );
 const PREPARE: Sql = Sql {
     // One table holds every month.
@@ -150,21 +157,17 @@ async fn retire(conn: &mut Connection, end: i64, verified: &str, heads: i64) -> 
     if Columns::of(&known, "audit_archives").get::<i64>("heads")? != heads {
         return Err(Conflict::ArchiveGap.into());
     }
-    let due = query(DUE).bind(verified).bind(end).fetch_one(conn).await?;
-    let due = Columns::of(&due, "audit_rows");
-    let rows = due.number("rows")?;
-    if due.get::<i64>("unarchived")? > 0 {
-        return Ok(Retired {
-            dropped: 0,
-            kept: rows,
-        });
+    let due = query(UNARCHIVED).bind(verified).bind(end);
+    let due = due.fetch_one(conn).await?;
+    let mut retired = Retired {
+        pieces: 0,
+        unarchived: Columns::of(&due, "audit_rows").number("chains")?,
+    };
+    if retired.unarchived == 0 {
+        query(DROP).bind(end).execute(conn).await?;
+        retired.pieces = query(RETIRE).bind(verified).execute(conn).await?;
     }
-    query(DROP).bind(end).execute(conn).await?;
-    query(RETIRE).bind(verified).execute(conn).await?;
-    Ok(Retired {
-        dropped: rows,
-        kept: 0,
-    })
+    Ok(retired)
 }
 
 #[async_trait]

@@ -18,18 +18,18 @@ use super::verify::{self, VerifyError};
 /// its own month is.
 pub async fn retire(store: &dyn Store, folder: &Path, last: Month) -> Result<Retired, VerifyError> {
     let mut verified: BTreeMap<Chain, ChainHead> = BTreeMap::new();
-    let mut dropped = 0;
+    let mut pieces = 0;
     for month in archived_months(store, last).await? {
         verify_month(store, folder, month, &mut verified).await?;
         let heads = verified.clone().into_iter().collect();
-        dropped += store.retire_audit(month, heads).await?.dropped;
+        pieces += store.retire_audit(month, heads).await?.pieces;
     }
     // Whatever else happened by then has no archive.
     let heads = verified.into_iter().collect();
     let rest = store.retire_audit(last, heads).await?;
     Ok(Retired {
-        dropped: dropped + rest.dropped,
-        kept: rest.kept,
+        pieces: pieces + rest.pieces,
+        unarchived: rest.unarchived,
     })
 }
 

@@ -54,12 +54,12 @@ async fn retire(app: &App, last: Month, alerted: bool) -> bool {
     };
     match retention::retire(&*app.store, folder, last).await {
         Ok(retired) => {
-            if retired.dropped > 0 {
-                tracing::info!(rows = retired.dropped, %last, "archived audit rows were dropped");
+            if retired.pieces > 0 {
+                tracing::info!(pieces = retired.pieces, %last, "archived audit rows were dropped");
             }
-            if retired.kept > 0 {
-                let rows = retired.kept;
-                tracing::warn!(rows, %last, "audit rows whose retention is over are not archived");
+            if retired.unarchived > 0 {
+                let chains = retired.unarchived;
+                tracing::warn!(chains, %last, "audit rows whose retention is over are not archived");
             }
             false
         }

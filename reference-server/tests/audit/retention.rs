@@ -22,12 +22,12 @@ async fn a_month_goes_when_its_archive_verifies_and_the_chain_goes_on() {
     world.archive(JANUARY).await;
     world.archive(FEBRUARY).await;
     let retired = world.retire(JANUARY).await.unwrap();
-    // The platform's row of that month too.
-    assert_eq!((retired.dropped, retired.kept), (11, 0));
+    // The tenant's piece, and the platform's.
+    assert_eq!((retired.pieces, retired.unarchived), (2, 0));
     assert_eq!(world.places().await, (11..=20).collect::<Vec<_>>());
     assert!(world.verify().await.iter().all(Result::is_ok));
 
-    assert_eq!(world.retire(FEBRUARY).await.unwrap().dropped, 10);
+    assert_eq!(world.retire(FEBRUARY).await.unwrap().pieces, 1);
     assert!(world.places().await.is_empty());
     record(&world.store, &acme(), MARCH, "req-march").await;
     world.store.seal_audit(9).await.unwrap();
@@ -39,18 +39,18 @@ async fn a_month_goes_when_its_archive_verifies_and_the_chain_goes_on() {
 async fn what_is_not_archived_stays() {
     let world = World::new().await;
     let retired = world.retire(FEBRUARY).await.unwrap();
-    assert_eq!((retired.dropped, retired.kept), (0, 21));
+    assert_eq!((retired.pieces, retired.unarchived), (0, 2));
     world.archive(JANUARY).await;
     let retired = world.retire(FEBRUARY).await.unwrap();
-    assert_eq!((retired.dropped, retired.kept), (11, 10));
+    assert_eq!((retired.pieces, retired.unarchived), (2, 1));
     // A row of January that comes late is of no archive: it stays, and so does what is with it.
     record(&world.store, &acme(), JANUARY, "req-late").await;
     world.store.seal_audit(9).await.unwrap();
-    assert_eq!(world.retire(JANUARY).await.unwrap().kept, 1);
+    assert_eq!(world.retire(JANUARY).await.unwrap().unarchived, 1);
     // The next month's archive has it.
     world.archive(FEBRUARY).await;
     let retired = world.retire(FEBRUARY).await.unwrap();
-    assert_eq!((retired.dropped, retired.kept), (11, 0));
+    assert_eq!((retired.pieces, retired.unarchived), (1, 0));
     assert!(world.verify().await.iter().all(Result::is_ok));
 }
 
@@ -75,5 +75,5 @@ async fn nothing_goes_when_a_file_is_tampered_with_missing_or_short() {
     assert_eq!(world.places().await.len(), 20);
 
     std::fs::write(&file, &whole).unwrap();
-    assert_eq!(world.retire(JANUARY).await.unwrap().dropped, 11);
+    assert_eq!(world.retire(JANUARY).await.unwrap().pieces, 2);
 }
