@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
@@ -22,16 +24,17 @@ impl CertificateStore for MemoryStore {
         Ok(self.state().key_was_certified(spki_sha256))
     }
 
-    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64> {
+    async fn active_devices(&self, now: OffsetDateTime) -> Result<BTreeMap<Fingerprint, u64>> {
         let state = self.state();
         let certificates = state
             .devices
             .values()
             .filter_map(|row| row.device.certificate.as_ref());
-        let active = certificates
-            .filter(|certificate| certificate.ca_fingerprint == *ca && certificate.not_after >= now)
-            .count();
-        Ok(as_u64(active))
+        let mut active = BTreeMap::new();
+        for certificate in certificates.filter(|certificate| certificate.not_after >= now) {
+            *active.entry(certificate.ca_fingerprint).or_default() += 1;
+        }
+        Ok(active)
     }
 
     async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::connection::Connection;
 use super::row::Row;
 use async_trait::async_trait;
@@ -20,10 +22,17 @@ const ISSUANCE: &str = "
            profile, purpose, not_before, not_after, pem, request_id, issued_at
     FROM issued_certificates WHERE serial = $1";
 pub(super) const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
-const ACTIVE_DEVICES: &str = "
-    SELECT count(*) AS count FROM devices d
-    JOIN issued_certificates c ON c.serial = d.active_serial
-    WHERE d.status = 'paired' AND c.ca_fingerprint = $1 AND c.not_after >= $2";
+/// The devices behind one, each with the CA that it counts for.
+pub(super) const ACTIVE_DEVICES: &str = "
+    SELECT d.tenant_id, d.device_id, c.ca_fingerprint
+    FROM (SELECT tenant_id, device_id, status, active_serial FROM devices
+          WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3) d
+    LEFT JOIN issued_certificates c
+    ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id AND c.serial = d.active_serial
+       AND d.status = 'paired' AND c.not_after >= $4
+    ORDER BY d.tenant_id, d.device_id";
+/// How many devices are looked at by one statement.
+const PAGE: i64 = 5000;
 const ISSUE: &str = "
     INSERT INTO issued_certificates (tenant_id, device_id, serial, fingerprint, tbs_sha256,
         spki_sha256, ca_fingerprint, profile, purpose, not_before, not_after, pem, request_id,
@@ -240,16 +249,28 @@ impl CertificateStore for SqlStore {
         .await
     }
 
-    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64> {
-        self.read("active_devices", async move |conn| {
-            let row = query(ACTIVE_DEVICES)
-                .bind(&ca.as_bytes()[..])
-                .bind(ms(now))
-                .fetch_one(conn)
-                .await?;
-            Ok(Columns::of(&row, "devices").number("count")?)
-        })
-        .await
+    async fn active_devices(&self, now: OffsetDateTime) -> Result<BTreeMap<Fingerprint, u64>> {
+        let (mut behind, mut active) = ((String::new(), String::new()), BTreeMap::new());
+        loop {
+            let (tenant_id, device_id) = &behind;
+            let page = self.read("active_devices", async move |conn| {
+                let page = query(ACTIVE_DEVICES).bind(tenant_id).bind(device_id);
+                Ok(page.bind(PAGE).bind(ms(now)).fetch_all(conn).await?)
+            });
+            let page = page.await?;
+            let Some(last) = page.last() else {
+                return Ok(active);
+            };
+            for row in &page {
+                let columns = Columns::of(row, "issued_certificates");
+                if columns.get::<Option<&[u8]>>("ca_fingerprint")?.is_some() {
+                    let ca = Fingerprint::from_bytes(columns.bytes("ca_fingerprint")?);
+                    *active.entry(ca).or_default() += 1;
+                }
+            }
+            let last = Columns::of(last, "devices");
+            behind = (last.get("tenant_id")?, last.get("device_id")?);
+        }
     }
 
     async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {

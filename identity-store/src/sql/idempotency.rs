@@ -28,7 +28,14 @@ const RELEASE: &str = "
     DELETE FROM idempotent_answers
     WHERE request_key = $1 AND status IS NULL AND lease_until = $2";
 const RELEASE_ALL: &str = "DELETE FROM idempotent_answers WHERE status IS NULL";
-const PURGE: &str = "DELETE FROM idempotent_answers WHERE keep_until <= $1";
+/// At most $2. One that was reserved anew meanwhile is not over any more.
+const PURGE: &str = "
+    DELETE FROM idempotent_answers
+    WHERE keep_until <= $1 AND request_key IN (
+        SELECT request_key FROM idempotent_answers WHERE keep_until <= $1
+        ORDER BY keep_until LIMIT $2)";
+/// How many one transaction purges: a day's are millions.
+const BATCH: u16 = 1000;
 
 /// A key that was reserved before.
 struct Kept {
@@ -163,12 +170,19 @@ impl IdempotencyStore for SqlStore {
     }
 
     async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64> {
-        self.run_tx("purge_answers", Isolation::ReadCommitted, move |tx| {
-            Box::pin(async move {
-                let query = query(PURGE).bind(ms(now));
-                Ok(query.execute(tx.conn()).await?)
-            })
-        })
-        .await
+        let mut purged = 0;
+        loop {
+            let batch = self.run_tx("purge_answers", Isolation::ReadCommitted, move |tx| {
+                Box::pin(async move {
+                    let query = query(PURGE).bind(ms(now)).bind(i64::from(BATCH));
+                    Ok(query.execute(tx.conn()).await?)
+                })
+            });
+            let batch = batch.await?;
+            purged += batch;
+            if batch < u64::from(BATCH) {
+                return Ok(purged);
+            }
+        }
     }
 }

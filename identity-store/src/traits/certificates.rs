@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
@@ -13,9 +15,9 @@ pub trait CertificateStore: Send + Sync {
     /// Whether a key has had a certificate, of any device of any tenant.
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool>;
 
-    /// How many paired devices, of all tenants, act with a certificate of that CA that is valid at
-    /// `now`.
-    async fn active_devices(&self, ca: &Fingerprint, now: OffsetDateTime) -> Result<u64>;
+    /// How many paired devices, of all tenants, act with a certificate that is valid at `now`, by its
+    /// CA. It looks at every device, page by page: what changes meanwhile counts or does not.
+    async fn active_devices(&self, now: OffsetDateTime) -> Result<BTreeMap<Fingerprint, u64>>;
 
     /// Why a certificate is denied; `None` when it is not. A global look-up.
     async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>>;

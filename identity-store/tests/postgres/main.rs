@@ -12,6 +12,7 @@ mod audit;
 mod connections;
 #[path = "../lost_secrets/mod.rs"]
 mod lost_secrets;
+mod many_rows;
 mod migrations;
 mod notices;
 #[path = "../operations/mod.rs"]
@@ -53,6 +54,8 @@ const TESTS: &[(&str, Test)] = tests![
     audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
     connections::connections_that_a_rush_left_behind_are_closed,
+    many_rows::answers_that_are_over_go_in_batches,
+    many_rows::what_no_archive_holds_is_found_without_reading_all_of_it,
     migrations::of_two_that_migrate_at_once_one_waits_however_long_the_other_takes,
     migrations::a_migration_waits_for_another_and_for_a_table_that_is_locked,
     migrations::an_older_schema_is_refused_when_migrating_is_switched_off,

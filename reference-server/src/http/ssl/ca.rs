@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -86,14 +87,16 @@ pub(super) async fn read(
     let active = active
         .first()
         .ok_or_else(|| Problem::not_found("platform CA"))?;
-    let mut previous = Vec::with_capacity(others.len());
-    for ca in &others {
-        let active_devices = app
-            .store
-            .active_devices(&ca.fingerprint, request.now)
-            .await?;
-        previous.push(OtherCa::of(ca, active_devices)?);
-    }
+    let active_devices = if others.is_empty() {
+        BTreeMap::new()
+    } else {
+        app.store.active_devices(request.now).await?
+    };
+    let previous = others.iter().map(|ca| {
+        let active_devices = active_devices.get(&ca.fingerprint);
+        OtherCa::of(ca, active_devices.copied().unwrap_or(0))
+    });
+    let previous = previous.collect::<Result<_, _>>()?;
     Ok(Json(CaBody::of(active, previous, request.now)?))
 }
 
