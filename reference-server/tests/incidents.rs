@@ -10,10 +10,11 @@ use sources::{root, sources};
 
 const HEADING: &str = "## Incidents elsewhere";
 /// Where those tests are.
-const FOLDERS: [&str; 4] = [
+const FOLDERS: [&str; 5] = [
     "identity-mtls/tests",
     "identity-pki/tests",
     "identity-store/src",
+    "reference-server/src",
     "reference-server/tests",
 ];
 
@@ -83,4 +84,25 @@ fn each_incident_of_the_threat_model_has_its_test() {
             assert!(is_run(test, &sources), "{test} is no test");
         }
     }
+}
+
+/// A comparison with `==` ends at the first byte that differs. What is secret is found by a digest, or
+/// compared by `subtle` as a digest.
+#[test]
+fn no_type_that_holds_a_secret_can_be_compared() {
+    let crates = ["identity-pki", "identity-store", "reference-server"];
+    let sources = crates
+        .map(|folder| sources(&root().join(folder).join("src")))
+        .concat();
+    let types = sources
+        .split("\n\n")
+        .filter(|item| item.contains("struct "));
+    let secret: Vec<_> = types
+        .filter(|item| item.contains("Zeroizing<") || item.contains("ZeroizeOnDrop"))
+        .collect();
+    assert!(secret.len() > 5, "they are found: {secret:?}");
+    for item in secret {
+        assert!(!item.contains("PartialEq"), "{item}");
+    }
+    assert!(sources.contains("known.hash.0.ct_eq(&given.0)"));
 }

@@ -7,7 +7,7 @@ use super::lookup::Variables;
 use super::postgres::PostgresUrl;
 
 /// Which database to use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Database {
     /// The embedded one.
     Sqlite(SqlitePath),

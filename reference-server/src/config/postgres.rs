@@ -37,7 +37,7 @@ const PARAMETERS: [&str; 11] = [
 ];
 
 /// A PostgreSQL database's URL. It holds a password, so nothing shows it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct PostgresUrl(Zeroizing<String>);
 
 impl PostgresUrl {
