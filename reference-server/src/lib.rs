@@ -28,6 +28,7 @@ pub mod keys;
 pub mod listener;
 pub mod notices;
 pub mod palm;
+mod panics;
 pub mod password;
 pub mod receipt;
 pub mod secrets;

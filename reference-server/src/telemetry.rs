@@ -4,10 +4,12 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::panics;
 use crate::start::StartError;
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, panics too. A second call changes nothing.
 pub fn init_logs(log: &Log) {
+    panics::observe();
     let filter = EnvFilter::new(&log.filter);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

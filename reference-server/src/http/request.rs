@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::Route;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 use super::problem::{Problem, foreign_refusal};
 use super::{ErrorCode, idempotency, trace_context};
 use crate::App;
+use crate::panics::caught;
 
 /// The header that carries a request's id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -120,7 +121,7 @@ pub(super) fn observed(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
     routes.layer(layer).with_state(Arc::clone(app))
 }
 
-/// Names the request, logs it, and writes the problem document of a refusal.
+/// Names the request, logs it, and writes the problem document of a refusal, or of a panic.
 ///
 /// Bodies, query strings and path parameters are never logged: the route's template is.
 fn observe(
@@ -140,7 +141,10 @@ fn observe(
     let mut routed = route.call(request);
     async move {
         // By reference: a future that is moved to be awaited has its place twice.
-        let Ok(response) = (&mut routed).await;
+        let response = match caught(&mut routed).await {
+            Ok(Ok(response)) => response,
+            Err(panicked) => Problem::internal(panicked).into_response(),
+        };
         let response = finish(&app, &request_id, response);
         record(&method, template(path.as_ref()), &response, started);
         Ok(response)
@@ -212,7 +216,61 @@ fn method_label(method: &Method) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use axum::routing::get;
+    use identity_store::MemoryStore;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::clock::{SystemClock, entropy};
+    use crate::config::Config;
+    use crate::listener::{self, Transport};
+
+    async fn panics() -> Response {
+        tokio::task::yield_now().await;
+        panic!("with what the request was about");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_one_request_ends_neither_process_nor_connection() {
+        let config = Config::from_lookup(|_| None, false).expect("defaults");
+        let store = Arc::new(MemoryStore::new(entropy()));
+        let address = ([127, 0, 0, 1], 0).into();
+        let app = App::load(config, address, store, Arc::new(SystemClock), None)
+            .await
+            .expect("a server");
+        let routes = Router::new()
+            .route("/panics", get(panics))
+            .route("/works", get(async || "it does"));
+        let routes = observed(&app, routes);
+        let listener = TcpListener::bind(address).await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(listener::serve(app, listener, routes, Transport::Plain));
+
+        let client = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address)?;
+            let mut answers = String::new();
+            stream.write_all(b"GET /panics HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            stream.write_all(b"GET /works HTTP/1.0\r\n\r\n")?;
+            stream.read_to_string(&mut answers)?;
+            std::io::Result::Ok(answers)
+        });
+        let answers = client.await.expect("no panic").expect("answers");
+        let (first, second) = answers.split_once("HTTP/1.0 ").expect("two answers");
+        assert!(first.starts_with("HTTP/1.1 500 "), "{first}");
+        assert!(
+            first.contains("content-type: application/problem+json"),
+            "{first}"
+        );
+        assert!(first.contains(r#""error":"internal""#), "{first}");
+        assert!(!answers.contains("what the request was about"), "{first}");
+        assert!(
+            second.starts_with("200 ") && second.ends_with("it does"),
+            "{second}"
+        );
+    }
 
     #[test]
     fn request_ids_are_taken_when_they_are_harmless() {

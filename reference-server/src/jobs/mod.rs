@@ -28,19 +28,45 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::App;
+use crate::panics::caught;
 use lease::Lessee;
+
+/// How long a job rests that panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Starts every job.
 pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
     for name in LeaseName::ALL {
-        tasks.spawn(platform_job(Arc::clone(app), name));
+        spawn(app, tasks, name.as_str(), move |app| {
+            platform_job(app, name)
+        });
     }
-    tasks.spawn(certificates::run(Arc::clone(app)));
-    tasks.spawn(deaf::run(Arc::clone(app)));
-    tasks.spawn(denials::run(Arc::clone(app)));
-    tasks.spawn(seen::run(Arc::clone(app)));
-    tasks.spawn(set_up::run(Arc::clone(app)));
-    tasks.spawn(superseded::run(Arc::clone(app)));
+    spawn(app, tasks, "certificates", certificates::run);
+    spawn(app, tasks, "deaf", deaf::run);
+    spawn(app, tasks, "denials", denials::run);
+    spawn(app, tasks, "seen", seen::run);
+    spawn(app, tasks, "set_up", set_up::run);
+    spawn(app, tasks, "superseded", superseded::run);
+}
+
+fn spawn<J>(
+    app: &Arc<App>,
+    tasks: &TaskTracker,
+    name: &'static str,
+    job: impl Fn(Arc<App>) -> J + Send + 'static,
+) where
+    J: Future<Output = ()> + Send + 'static,
+{
+    let app = Arc::clone(app);
+    tasks.spawn(to_its_end(name, move || job(Arc::clone(&app))));
+}
+
+/// Runs a job, anew when it panics, until it has ended of itself.
+async fn to_its_end<J: Future<Output = ()>>(name: &'static str, job: impl Fn() -> J) {
+    while caught(Box::pin(job())).await.is_err() {
+        metrics::counter!("job_failures_total", "job" => name).increment(1);
+        tokio::time::sleep(AFTER_PANIC).await;
+    }
 }
 
 /// Runs the job that a lease is the right to, while this replica holds it.
@@ -113,5 +139,24 @@ fn log_failure<T>(job: &'static str, outcome: identity_store::Result<T>) -> Opti
             tracing::warn!(job, %error, source, "a job failed");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_panics_begins_anew() {
+        let turns = Cell::new(0);
+        let job = || async {
+            turns.set(turns.get() + 1);
+            tokio::task::yield_now().await;
+            assert!(turns.get() > 2, "a turn that panics");
+        };
+        to_its_end("test", job).await;
+        assert_eq!(turns.get(), 3);
     }
 }

@@ -1,8 +1,10 @@
 use super::{File, NOW, acme, change, close, entropy, pairing, scanner, waiting_device};
+use crate::sql::query::query;
+use crate::sql::tx::Isolation;
 use crate::{
     BucketKey, CertificateStore as _, Conflict, DeviceStatus, DeviceStore as _, Error, LeaseName,
-    LeaseStore as _, Paired, RateDecision, RateLimit, RateLimitStore as _, ReplicaId, Store as _,
-    TenantStore as _,
+    LeaseStore as _, Paired, RateDecision, RateLimit, RateLimitStore as _, ReplicaId, Result,
+    Store as _, TenantStore as _,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,4 +174,25 @@ async fn a_change_that_fails_leaves_nothing_and_the_next_one_goes_on() {
     let paired = store.pair_device(change(), pairing(1)).await.unwrap();
     assert!(matches!(paired, Paired::Now(_)), "the code was not spent");
     close(store, raw).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_panics_leaves_nothing_and_holds_nobody_up() {
+    const ADD: &str = "
+        INSERT INTO tenants (tenant_id, name, status, config, created_at)
+        VALUES ('acme', 'Acme', 'active', '{}', 0)";
+    let file = File::new();
+    let store = file.open().await;
+    let outcome: Result<()> = store
+        .run_tx("panics", Isolation::Serializable, |tx| {
+            Box::pin(async move {
+                query(ADD).execute(tx.conn()).await?;
+                panic!("in the midst of it");
+            })
+        })
+        .await;
+    assert!(matches!(outcome, Err(Error::Backend { .. })), "{outcome:?}");
+    assert!(store.tenant(&acme()).await.unwrap().is_none());
+    let made = store.create_tenant(change(), acme(), "Acme".to_owned());
+    made.await.unwrap();
 }
