@@ -1,12 +1,10 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
 use http::header::EXPECT;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -17,15 +15,17 @@ use identity_mtls::{Accepted, LiveConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 use tower_http::timeout::TimeoutBody;
 
+use super::progress::{Answer, GivenUp, HEADER_TIME, Progress};
 use super::request_body::SharedBody;
-use crate::App;
 use crate::http::Peer;
 
-/// Within this time a connection's first request and each request's headers must have come.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+#[cfg(test)]
+mod tests;
+
 /// A body that gives nothing for so long is given up, and so is an HTTP/2 peer that is silent.
 const IDLE_TIME: Duration = Duration::from_secs(15);
 /// How long answers in flight may take when a device's connection is closed.
@@ -90,27 +90,22 @@ impl Connection {
         }
     }
 
-    /// Serves requests until either end closes, the server stops, or the device is refused.
-    pub(super) async fn serve(self, app: &App, routes: Router) {
+    /// Serves requests until either end closes, the server stops, or the client is refused or given up.
+    pub(super) async fn serve(self, shutdown: &CancellationToken, routes: Router) {
         let Self {
             stream,
             protocol,
             peer,
             live,
         } = self;
-        let requested = Arc::new(AtomicBool::new(false));
-        let service = {
-            let requested = Arc::clone(&requested);
-            let device = live.as_ref().map(|live| live.device().clone());
-            let routes = DeviceIdentityLayer::new(device).layer(routes);
-            hyper::service::service_fn(move |request| {
-                requested.store(true, Ordering::Relaxed);
-                answer(routes.clone(), request, peer)
-            })
+        let ending = Ending {
+            progress: Arc::default(),
+            shutdown,
+            live,
         };
         match stream {
-            Stream::Plain(stream) => drive(app, protocol, stream, service, live, requested).await,
-            Stream::Secure(stream) => drive(app, protocol, stream, service, live, requested).await,
+            Stream::Plain(stream) => drive(stream, protocol, routes, peer, ending).await,
+            Stream::Secure(stream) => drive(stream, protocol, routes, peer, ending).await,
         }
     }
 }
@@ -121,15 +116,17 @@ fn answer<S>(
     mut routes: S,
     request: hyper::Request<Incoming>,
     peer: Peer,
-) -> impl Future<Output = Result<Response, Infallible>> + Send
+    progress: Arc<Progress>,
+) -> impl Future<Output = Result<http::Response<Answer>, Infallible>> + Send
 where
     S: tower::Service<
             axum::extract::Request,
-            Response = Response,
+            Response = axum::response::Response,
             Error = Infallible,
             Future: Unpin + Send,
         >,
 {
+    let running = progress.begin();
     // A client that waits for leave to send its body is not to send it for nothing.
     let waits = request.headers().contains_key(EXPECT);
     let (parts, body) = request.into_parts();
@@ -141,81 +138,85 @@ where
     let mut routed = routes.call(request);
     async move {
         // By reference: a future that is moved to be awaited has its place twice.
-        let response = (&mut routed).await;
+        let Ok(response) = (&mut routed).await;
         if !waits {
             Box::pin(rest.discard_rest()).await;
         }
-        response
+        drop(running);
+        Ok(progress.answer(response))
+    }
+}
+
+/// What ends a connection, beside its client.
+struct Ending<'a> {
+    progress: Arc<Progress>,
+    shutdown: &'a CancellationToken,
+    live: Option<LiveConnection>,
+}
+
+impl Ending<'_> {
+    /// Resolves when the connection's device is no longer accepted.
+    async fn refused(&self) {
+        match &self.live {
+            Some(live) => live.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Resolves when its client is given up.
+    async fn given_up(&self) -> GivenUp {
+        let why = self.progress.given_up().await;
+        metrics::counter!("connections_given_up_total", "reason" => why.as_str()).increment(1);
+        why
     }
 }
 
 /// Serves a connection in its protocol.
-async fn drive<I, S>(
-    app: &App,
-    protocol: Protocol,
-    stream: I,
-    service: S,
-    live: Option<LiveConnection>,
-    requested: Arc<AtomicBool>,
-) where
+async fn drive<I>(stream: I, protocol: Protocol, routes: Router, peer: Peer, ending: Ending<'_>)
+where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: hyper::service::Service<
-            hyper::Request<Incoming>,
-            Response = Response,
-            Error = Infallible,
-            Future: Send + 'static,
-        > + Send,
 {
+    let progress = Arc::clone(&ending.progress);
+    let device = ending.live.as_ref().map(|live| live.device().clone());
+    let routes = DeviceIdentityLayer::new(device).layer(routes);
+    let service = hyper::service::service_fn(move |request| {
+        answer(routes.clone(), request, peer, Arc::clone(&progress))
+    });
     let stream = TokioIo::new(stream);
     match protocol {
         Protocol::Http1 => {
             let connection = Box::pin(http1().serve_connection(stream, service));
-            to_its_end(app, connection, live, requested).await;
+            to_its_end(connection, ending).await;
         }
         Protocol::Http2 => {
             let connection = Box::pin(http2().serve_connection(stream, service));
-            to_its_end(app, connection, live, requested).await;
+            to_its_end(connection, ending).await;
         }
     }
 }
 
 /// Runs a connection to its end.
 async fn to_its_end(
-    app: &App,
     // On the heap: in the task it would have a place in each of the calls that it is handed through.
     mut connection: Pin<Box<impl GracefulConnection<Error = hyper::Error>>>,
-    live: Option<LiveConnection>,
-    requested: Arc<AtomicBool>,
+    ending: Ending<'_>,
 ) {
     let grace = tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
-        () = app.shutdown.cancelled() => super::DRAIN_TIME,
-        () = refused(live.as_ref()) => CLOSE_TIME,
-        () = silence(&requested) => return,
+        () = ending.shutdown.cancelled() => super::DRAIN_TIME,
+        () = ending.refused() => CLOSE_TIME,
+        why = ending.given_up() => match why {
+            GivenUp::Idle => CLOSE_TIME,
+            GivenUp::Silent | GivenUp::Unread => return,
+        },
     };
     connection.as_mut().graceful_shutdown();
     // A device may also be refused while the server drains.
     tokio::select! {
         ended = connection.as_mut() => log_end(ended),
         () = tokio::time::sleep(grace) => {}
-        () = silence(&requested) => {}
-        () = async { refused(live.as_ref()).await; tokio::time::sleep(CLOSE_TIME).await } => {}
-    }
-}
-
-/// Resolves when the connection's device is no longer accepted.
-async fn refused(live: Option<&LiveConnection>) {
-    match live {
-        Some(live) => live.closed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Resolves when no request came in time.
-async fn silence(requested: &AtomicBool) {
-    tokio::time::sleep(HEADER_TIME).await;
-    if requested.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+        _ = ending.given_up() => {}
+        () = async { ending.refused().await; tokio::time::sleep(CLOSE_TIME).await } => {}
     }
 }
 

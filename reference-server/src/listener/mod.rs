@@ -2,6 +2,7 @@
 //! [`DeviceAcceptor`](identity_mtls::DeviceAcceptor).
 
 mod connection;
+mod progress;
 mod request_body;
 
 use std::error::Error as _;
@@ -47,7 +48,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
             // is given back before thousands of connections wait for something to happen.
             let established = Box::pin(establish(&app, stream, peer, transport)).await;
             if let Some(connection) = established {
-                connection.serve(&app, routes).await;
+                connection.serve(&app.shutdown, routes).await;
             }
         });
     }

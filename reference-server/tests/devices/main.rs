@@ -9,6 +9,7 @@ mod calls;
 mod flood;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod http2;
 mod pairing;
 mod platform;
 mod registry;

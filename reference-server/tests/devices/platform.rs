@@ -1,10 +1,18 @@
 //! The real binary in a folder of its own, taken through its first run.
 
+use std::sync::Arc;
+
 use identity_store::{AuditRow, AuditStore as _, Chain};
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::calls::{Answer, Caller, answer};
 use crate::harness::{
@@ -13,9 +21,10 @@ use crate::harness::{
 
 /// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
 pub(crate) struct Platform {
-    _process: Process,
+    process: Process,
     folder: TempDir,
     pub(crate) root: reqwest::Certificate,
+    root_der: CertificateDer<'static>,
     pub(crate) nobody: Caller,
     pub(crate) operator: Caller,
     pub(crate) admin: Caller,
@@ -75,9 +84,10 @@ impl Platform {
             .expect(201);
         let admin = tenant(&operator, &nobody, "acme").await;
         Self {
-            _process: process,
+            process,
             folder,
             root,
+            root_der: tls.cert.der().clone(),
             nobody,
             operator,
             admin,
@@ -135,6 +145,38 @@ impl Platform {
             http,
             ..self.nobody.clone()
         }
+    }
+
+    /// A new connection of a scanner that is to carry HTTP/2, and carries nothing yet.
+    pub(crate) async fn connect_raw(&self, scanner: &Scanner) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root_der.clone()).unwrap();
+        let chain = CertificateDer::pem_slice_iter(scanner.certificate.as_bytes());
+        let key = PrivateKeyDer::try_from(scanner.key.0.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let address = self.process.address;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        connector
+            .connect(address.ip().into(), stream)
+            .await
+            .unwrap()
+    }
+
+    /// What the server has in memory, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let words = line.unwrap().split_whitespace().next();
+        words.unwrap().parse().unwrap()
     }
 
     /// Whether no HTTP answer comes over a new connection of the scanner.

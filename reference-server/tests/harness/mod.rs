@@ -17,6 +17,7 @@
 )]
 
 mod api;
+pub mod frames;
 mod keys;
 mod process;
 mod proxy;

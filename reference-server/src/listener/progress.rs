@@ -1,0 +1,169 @@
+//! Whether a client does its part: asks something, and takes the answers.
+//!
+//! An HTTP/2 client decides how much of an answer may be sent (RFC 9113 §5.2). One that lets nothing be
+//! sent still answers PING, and so does one that asks nothing any more: hyper gives up neither.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::response::Response;
+use bytes::{Buf, Bytes};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::sleep;
+
+/// Within this time a connection's first request and each request's headers must have come.
+pub(super) const HEADER_TIME: Duration = Duration::from_secs(10);
+/// An answer may lie unread for one period, and until the end of the one in which it was given.
+const PERIOD: Duration = Duration::from_secs(30);
+/// After so many periods without a request a connection is closed.
+const QUIET_PERIODS: u32 = 10;
+
+/// Why a client is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// No request came.
+    Silent,
+    /// An answer was not taken.
+    Unread,
+    /// No request came any more.
+    Idle,
+}
+
+impl GivenUp {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Unread => "unread",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// What a connection's client has asked, and not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    asked: AtomicBool,
+    running: Arc<()>,
+    unread: Mutex<Unread>,
+}
+
+/// The answers that were given in this period, and in the one before: each has a clone until its last
+/// byte is written.
+#[derive(Debug, Default)]
+struct Unread {
+    now: Arc<()>,
+    before: Arc<()>,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct Running {
+    _running: Arc<()>,
+}
+
+impl Progress {
+    pub(super) fn begin(&self) -> Running {
+        self.asked.store(true, Ordering::Relaxed);
+        let _running = Arc::clone(&self.running);
+        Running { _running }
+    }
+
+    /// An answer, which is unread from now on.
+    pub(super) fn answer(&self, response: Response) -> http::Response<Answer> {
+        let unread = Arc::clone(&self.unread().now);
+        response.map(|body| Answer { body, unread })
+    }
+
+    /// Resolves when the client is to be given up.
+    pub(super) async fn given_up(&self) -> GivenUp {
+        sleep(HEADER_TIME).await;
+        if self.is_quiet() {
+            return GivenUp::Silent;
+        }
+        let mut quiet = 0;
+        while quiet < QUIET_PERIODS {
+            sleep(PERIOD).await;
+            if self.next_period() {
+                return GivenUp::Unread;
+            }
+            quiet = if self.is_quiet() { quiet + 1 } else { 0 };
+        }
+        GivenUp::Idle
+    }
+
+    /// Whether nothing was asked since this was called last, and nothing is to be answered or read.
+    fn is_quiet(&self) -> bool {
+        let asked = self.asked.swap(false, Ordering::Relaxed);
+        let unread = self.unread();
+        let counts = [&self.running, &unread.now, &unread.before].map(Arc::strong_count);
+        !asked && counts == [1; 3]
+    }
+
+    /// Begins a period; whether an answer lies there since before the last one.
+    fn next_period(&self) -> bool {
+        let mut unread = self.unread();
+        let lies_there = Arc::strong_count(&unread.before) > 1;
+        unread.before = std::mem::take(&mut unread.now);
+        lies_there
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        // Two counters: there is nothing that a panic could leave half done.
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The body of an answer.
+pub(super) struct Answer {
+    body: axum::body::Body,
+    unread: Arc<()>,
+}
+
+/// A piece of it, which hyper keeps until the client lets it be sent and the socket takes it.
+pub(super) struct Piece {
+    bytes: Bytes,
+    _unread: Arc<()>,
+}
+
+impl Body for Answer {
+    type Data = Piece;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        polled.map_ok(|frame| {
+            frame.map_data(|bytes| Piece {
+                bytes,
+                _unread: Arc::clone(&self.unread),
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
