@@ -13,7 +13,7 @@ use crate::turn::{Turn, median};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Pairings, and requests to cfssl, of one turn.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 5000)]
     requests: usize,
     /// Turns of each server; they alternate.
     #[arg(long, default_value_t = 5)]
@@ -32,26 +32,27 @@ pub(crate) struct Options {
 pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>, Failure> {
     let platform = Platform::first_run(settings, 1).await?;
     let server = platform.server()?.process();
-    let mut own = connections(&platform.target()?, options.connections).await?;
     let peer = match options.alone {
         true => None,
         false => Some(Cfssl::start(platform.folder()).await?),
     };
-    let mut others = Vec::new();
     if let Some(peer) = &peer {
         peer.check().await?;
-        others = connections(&peer.target, options.connections).await?;
     }
     let (mut rates, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..options.turns {
         // Codes live for five minutes, so each turn has its own.
         let registered = fleet::register(&platform.tenant, options.requests).await?;
         let pairings: Vec<Prepared> = registered.into_iter().map(|it| it.pairing).collect();
+        platform.until_sealed().await?;
+        // Opened late: the server closes those that are idle.
+        let mut own = connections(&platform.target()?, options.connections).await?;
         let ours = Turn::run(&mut own, pairings, server).await?;
         println!("{:>8}: {ours}", "pairings");
         rates.push(ours.rate());
         if let Some(peer) = &peer {
             let requests = cfssl::requests(options.requests)?;
+            let mut others = connections(&peer.target, options.connections).await?;
             let theirs = Turn::run(&mut others, requests, peer.process()).await?;
             println!("{:>8}: {theirs}", "cfssl");
             ratios.push(ours.rate() / theirs.rate());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::connection::Target;
+use crate::connection::{Connection, Prepared, Target};
 use crate::keys::{ServerIdentity, client_tls};
 use crate::operator::{ADMIN, FIRST_PASSWORD, Operator};
 use crate::process::{self, LOOK_AGAIN, PATIENCE, Process};
@@ -60,8 +60,7 @@ struct Host {
 pub(crate) struct Replica {
     process: Process,
     pub(crate) address: SocketAddr,
-    /// Metrics and readiness, in plain HTTP.
-    pub(crate) operations: SocketAddr,
+    operations: SocketAddr,
 }
 
 impl Platform {
@@ -130,6 +129,24 @@ impl Platform {
             address: self.server()?.address,
             tls: Some(client_tls(&self.identity.root, None)?),
         })
+    }
+
+    /// Waits until the sealer has nothing left of what was changed before.
+    pub(crate) async fn until_sealed(&self) -> Result<(), Failure> {
+        let metrics = Prepared::get("/metrics")?;
+        let mut connection = Connection::open(&self.server()?.operations()).await?;
+        let started = Instant::now();
+        loop {
+            let answer = connection.send(&metrics).await?.must_be_ok()?;
+            let mut lines = answer.body.split(|&byte| byte == b'\n');
+            if lines.any(|line| line == b"audit_rows_unsealed 0") {
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                return Err("the sealer comes to no end".into());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Where the servers' files are.
@@ -205,6 +222,14 @@ impl Replica {
     /// Its process.
     pub(crate) fn process(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Metrics and readiness, in plain HTTP.
+    pub(crate) fn operations(&self) -> Target {
+        Target {
+            address: self.operations,
+            tls: None,
+        }
     }
 
     /// Waits for its own end.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::Failure;
-use crate::connection::{Connection, Prepared, Target};
+use crate::connection::{Connection, Prepared};
 use crate::platform::{Platform, Settings};
 use crate::process::{LOOK_AGAIN, PATIENCE};
 use crate::report::{Bar, Row};
@@ -47,12 +47,8 @@ pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>
 
 /// Asks for readiness until the answer is yes.
 async fn ready(platform: &Platform, started: Instant) -> Result<(), Failure> {
-    let target = Target {
-        address: platform.server()?.operations,
-        tls: None,
-    };
     let readyz = Prepared::get("/readyz")?;
-    let mut connection = Connection::open(&target).await?;
+    let mut connection = Connection::open(&platform.server()?.operations()).await?;
     while let Err(failure) = connection.send(&readyz).await?.must_be_ok() {
         if started.elapsed() > PATIENCE {
             return Err(failure);
