@@ -38,13 +38,14 @@ CREATE TABLE devices (
 
 CREATE INDEX devices_newest ON devices (tenant_id, created_at DESC, device_id DESC);
 
--- The issuance ledger. Rows are never changed or deleted.
+-- The issuance ledger. Rows are never changed or deleted. fingerprint and tbs_sha256 are digests of bytes
+-- that hold the serial number, which is unique.
 CREATE TABLE issued_certificates (
     tenant_id      TEXT COLLATE "C" NOT NULL,
     device_id      TEXT COLLATE "C" NOT NULL,
     serial         BYTEA NOT NULL,
-    fingerprint    BYTEA NOT NULL UNIQUE,
-    tbs_sha256     BYTEA NOT NULL UNIQUE,
+    fingerprint    BYTEA NOT NULL,
+    tbs_sha256     BYTEA NOT NULL,
     spki_sha256    BYTEA NOT NULL UNIQUE,
     ca_fingerprint BYTEA NOT NULL,
     profile        TEXT NOT NULL,

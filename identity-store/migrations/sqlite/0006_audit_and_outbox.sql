@@ -95,3 +95,34 @@ CREATE TABLE named_secrets (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO named_secrets SELECT kind FROM platform_secrets WHERE fingerprint = '';
+
+-- The issuance ledger again, as a table with rowids: without them a row of this length takes a page beside
+-- its own. fingerprint and tbs_sha256 are digests of bytes that hold the serial number, which is unique.
+CREATE TABLE new_issued_certificates (
+    tenant_id      TEXT    NOT NULL,
+    device_id      TEXT    NOT NULL,
+    serial         BLOB    NOT NULL,
+    fingerprint    BLOB    NOT NULL,
+    tbs_sha256     BLOB    NOT NULL,
+    spki_sha256    BLOB    NOT NULL UNIQUE,
+    ca_fingerprint BLOB    NOT NULL,
+    profile        TEXT    NOT NULL,
+    purpose        TEXT    NOT NULL CHECK (purpose IN ('pairing', 'renewal')),
+    not_before     INTEGER NOT NULL,
+    not_after      INTEGER NOT NULL,
+    pem            TEXT    NOT NULL,
+    request_id     TEXT    NOT NULL,
+    issued_at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, device_id, serial)
+) STRICT;
+
+INSERT INTO new_issued_certificates SELECT * FROM issued_certificates;
+DROP TABLE issued_certificates;
+ALTER TABLE new_issued_certificates RENAME TO issued_certificates;
+
+CREATE UNIQUE INDEX issued_certificates_serial ON issued_certificates (serial);
+
+CREATE TRIGGER issued_certificates_are_kept BEFORE DELETE ON issued_certificates
+BEGIN SELECT RAISE(ABORT, 'the issuance ledger is append-only'); END;
+CREATE TRIGGER issued_certificates_are_final BEFORE UPDATE ON issued_certificates
+BEGIN SELECT RAISE(ABORT, 'the issuance ledger is append-only'); END;

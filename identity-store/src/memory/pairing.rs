@@ -56,12 +56,8 @@ impl Transaction<'_> {
         if self.state.key_was_certified(&certificate.spki_sha256) {
             return Err(Error::Conflict(Conflict::KeyReused));
         }
-        let taken = self.state.ledger.iter().any(|issuance| {
-            issuance.certificate.serial == certificate.serial
-                || issuance.certificate.fingerprint == certificate.fingerprint
-                || issuance.certificate.tbs_sha256 == certificate.tbs_sha256
-        });
-        if taken {
+        let mut numbers = self.state.ledger.iter().map(|it| it.certificate.serial);
+        if numbers.any(|serial| serial == certificate.serial) {
             return Err(Error::Conflict(Conflict::IdTaken));
         }
         self.state.ledger.push(Issuance {

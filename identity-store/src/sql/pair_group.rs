@@ -27,7 +27,7 @@ macro_rules! pairings {
                  value ->> 'valid_from' AS valid_from, value ->> 'valid_until' AS valid_until,
                  value ->> 'certificate' AS certificate, value ->> 'request' AS request,
                  value ->> 'moment' AS moment, value ->> 'device_info' AS device_info
-          FROM json_each($1)) AS p"
+          FROM jsonb_each($1)) AS p"
     };
     (postgres) => {
         "(SELECT tenant, device, decode(code_hash, 'hex') AS code_hash,

@@ -49,7 +49,7 @@ const POST: Sql = Sql {
                      value ->> 'severity' AS severity, value ->> 'subject' AS subject,
                      value ->> 'request_id' AS request_id, value ->> 'ip' AS ip,
                      value ->> 'metadata' AS metadata
-              FROM json_each($1)) AS p",
+              FROM jsonb_each($1)) AS p",
             "json_extract(t.config, '$.audit_enabled') = 0"
         ),
         "; ",
@@ -57,7 +57,7 @@ const POST: Sql = Sql {
             "(SELECT value ->> 'tenant' AS tenant, value ->> 'event_id' AS event_id,
                      value ->> 'event_type' AS event_type, value ->> 'subject' AS subject,
                      value ->> 'moment' AS moment, value ->> 'data' AS data
-              FROM json_each($2)) AS p"
+              FROM jsonb_each($2)) AS p"
         )
     ),
     postgres: concat!(

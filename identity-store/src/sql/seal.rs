@@ -60,7 +60,7 @@ pub(super) const SEAL: Sql = Sql {
         "unhex(place.hash)",
         "SELECT value ->> 'position' AS position, value ->> 'chain_position' AS chain_position,
                 value ->> 'prev_hash' AS prev_hash, value ->> 'hash' AS hash
-         FROM json_each($1)"
+         FROM jsonb_each($1)"
     ),
     postgres: seal!(
         "decode(place.prev_hash, 'hex')",
