@@ -34,6 +34,17 @@ pub enum Answer {
     Failed(FailedAnswer),
 }
 
+impl Answer {
+    /// Why the sample did not lead to the goal; `None` when it did.
+    #[must_use]
+    pub const fn reason_code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Completed { .. } | Self::Enrolled { .. } => None,
+            Self::Failed(failed) => Some(failed.reason_code),
+        }
+    }
+}
+
 /// A sample that did not lead to the goal. Members that are `None` are left out of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedAnswer {

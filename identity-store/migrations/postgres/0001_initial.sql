@@ -209,6 +209,8 @@ CREATE TABLE challenge_attempts (
     may_have_happened BOOLEAN NOT NULL,
     vendor_request_id TEXT,
     policy_version    TEXT,
+    -- What the device was told of a sample that did not lead to the goal.
+    reason_code       TEXT,
     PRIMARY KEY (tenant_id, challenge_id, number),
     FOREIGN KEY (tenant_id, challenge_id) REFERENCES challenges
 );

@@ -126,3 +126,6 @@ CREATE TRIGGER issued_certificates_are_kept BEFORE DELETE ON issued_certificates
 BEGIN SELECT RAISE(ABORT, 'the issuance ledger is append-only'); END;
 CREATE TRIGGER issued_certificates_are_final BEFORE UPDATE ON issued_certificates
 BEGIN SELECT RAISE(ABORT, 'the issuance ledger is append-only'); END;
+
+-- What the device was told of a sample that did not lead to the goal.
+ALTER TABLE challenge_attempts ADD COLUMN reason_code TEXT;

@@ -1,5 +1,5 @@
 use identity_challenge::{
-    Answer, ChallengeKind, ChallengeStatus, Refusal, UserThrottle, VerifyOutcome,
+    Answer, ChallengeKind, ChallengeStatus, ReasonCode, Refusal, UserThrottle, VerifyOutcome,
 };
 
 use super::fixtures::{ENROLL_RIGHT, LEASE, World, at};
@@ -7,7 +7,8 @@ use super::scene::scene;
 use super::verdicts::{matched, not_found, scores, undecided, verified};
 use super::witness::Told;
 use crate::{
-    AttemptLease, AttemptStart, Chain, Conflict, Error, Severity, UserStatus, VendorState,
+    AttemptLease, AttemptStart, Chain, Conflict, Error, LastAttempt, Severity, UserStatus,
+    VendorState,
 };
 
 pub async fn a_sample_takes_the_challenge_up(world: World) {
@@ -272,6 +273,34 @@ pub async fn a_sample_that_was_decided_on_is_known_again(world: World) {
         .await;
     let start = scene.world.begin(&elsewhere, 1, sample).await.unwrap();
     assert!(matches!(start, AttemptStart::Begun { .. }), "{start:?}");
+}
+
+pub async fn what_the_last_attempt_was_answered_with_is_known(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let last = async || {
+        let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
+        scene.world.store.last_attempt(tenant_id, id).await.unwrap()
+    };
+    let finished = |reason_code| Some(LastAttempt::Finished { reason_code });
+    assert_eq!(last().await, None);
+    let failed = Told::tenant(&["verification_failed"], &[]);
+    let completed = Told::tenant(&["verification_complete"], &["verification.complete"]);
+    for (verdict, told, reason_code) in [
+        (not_found(), failed, Some(ReasonCode::NotFound)),
+        (
+            undecided(VendorState::NotReached),
+            Told::nothing(),
+            Some(ReasonCode::ServiceUnavailable),
+        ),
+        (matched(), completed, None),
+    ] {
+        let lease = scene.world.lease(&challenge, 0).await;
+        let until = at(LEASE);
+        assert_eq!(last().await, Some(LastAttempt::Unfinished { until }));
+        scene.finishes(0, lease, verdict, told).await;
+        assert_eq!(last().await, finished(reason_code));
+    }
 }
 
 pub async fn who_failed_often_waits_and_who_failed_too_often_is_locked(world: World) {

@@ -229,6 +229,7 @@ macro_rules! conformance_tests {
                 a_vendor_that_does_not_decide_costs_no_try,
                 a_vendor_that_refuses_the_platform_is_an_alert,
                 a_sample_that_was_decided_on_is_known_again,
+                what_the_last_attempt_was_answered_with_is_known,
                 who_failed_often_waits_and_who_failed_too_often_is_locked,
                 a_verdict_after_the_end_moves_nothing,
             ];

@@ -7,8 +7,8 @@ use super::transaction::Transaction;
 use super::users::set_throttle;
 use crate::attempt::conclude;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Conflict, Error, InternalUserId, Palm,
-    Result, SampleDigest, StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Conflict, Error, InternalUserId,
+    LastAttempt, Palm, Result, SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 /// How an attempt stands once it has its verdict.
@@ -32,6 +32,17 @@ impl Attempt {
 }
 
 impl ChallengeRow {
+    pub(super) fn last_attempt(&self) -> Option<LastAttempt> {
+        self.attempts.last().map(|attempt| match attempt.state {
+            AttemptState::UnderWay { until } => LastAttempt::Unfinished { until },
+            AttemptState::Decided | AttemptState::Undecided | AttemptState::Unknown => {
+                LastAttempt::Finished {
+                    reason_code: attempt.reason_code,
+                }
+            }
+        })
+    }
+
     pub(super) fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
         let mut attempts = self.attempts.iter();
         attempts.any(|attempt| attempt.is_under_way(now))
@@ -84,6 +95,7 @@ impl Transaction<'_> {
         row.attempts.push(Attempt {
             sample,
             state: AttemptState::UnderWay { until: lease_until },
+            reason_code: None,
         });
         let lease = AttemptLease {
             tenant_id: tenant_id.clone(),
@@ -193,6 +205,10 @@ impl Transaction<'_> {
             self.take_back(&record, verdict)?;
         }
         self.put_challenge(&conclusion.record)?;
+        let row = self.challenge_row(&lease.tenant_id, &lease.challenge_id)?;
+        if let Some(attempt) = row.attempts.last_mut() {
+            attempt.reason_code = conclusion.answer.reason_code();
+        }
         for (chain, event) in &conclusion.events {
             self.post(chain, event);
         }

@@ -10,8 +10,8 @@ use super::transaction::{Transaction, as_usize};
 use crate::attempt::admit;
 use crate::{
     AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, ChallengeStep,
-    ChallengeStore, Change, Conflict, Entity, Error, Event, NewChallenge, Page, PageRequest,
-    Result, SampleDigest, StoredChallenge, StoredVerdict, TenantConfig, UserId,
+    ChallengeStore, Change, Conflict, Entity, Error, Event, LastAttempt, NewChallenge, Page,
+    PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict, TenantConfig, UserId,
 };
 
 #[async_trait]
@@ -93,6 +93,17 @@ impl ChallengeStore for MemoryStore {
     ) -> Result<StoredVerdict> {
         // The outer result says whether anything is committed, the inner one what is answered.
         self.commit(change, |tx| tx.finish_attempt(&lease, &verdict))?
+    }
+
+    async fn last_attempt(
+        &self,
+        tenant_id: &TenantId,
+        challenge_id: &ChallengeId,
+    ) -> Result<Option<LastAttempt>> {
+        let key = (tenant_id.clone(), challenge_id.clone());
+        let state = self.state();
+        let row = state.challenges.get(&key);
+        Ok(row.and_then(ChallengeRow::last_attempt))
     }
 
     async fn expire_challenges(&self, change: Change, limit: u32) -> Result<Vec<StoredChallenge>> {

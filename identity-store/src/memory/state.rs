@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use identity_challenge::ReasonCode;
 use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
@@ -99,6 +100,8 @@ impl ChallengeRow {
 pub(super) struct Attempt {
     pub(super) sample: SampleDigest,
     pub(super) state: AttemptState,
+    /// What the device was told of a sample that did not lead to the goal.
+    pub(super) reason_code: Option<ReasonCode>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 use identity_challenge::{
-    Answer, CancelReason, Challenge, ChallengeKind, ChallengeStatus, MaxAttempts, Outcome, Ttl,
+    Answer, CancelReason, Challenge, ChallengeKind, ChallengeStatus, MaxAttempts, Outcome,
+    ReasonCode, Ttl,
 };
 use identity_pki::{DeviceId, TenantId};
 use time::OffsetDateTime;
@@ -193,6 +194,21 @@ pub enum VendorState {
     Refused(i64),
     /// It has a template in the palm's place, of an earlier attempt, which the sample does not match.
     InTheWay,
+}
+
+/// How the last attempt at a challenge stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastAttempt {
+    /// Nobody has finished it.
+    Unfinished {
+        /// When its lease ends, or did.
+        until: OffsetDateTime,
+    },
+    /// It is finished.
+    Finished {
+        /// What the device was told; `None` when the sample led to the goal, or came too late.
+        reason_code: Option<ReasonCode>,
+    },
 }
 
 /// What came of finishing an attempt.

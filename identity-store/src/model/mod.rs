@@ -30,8 +30,8 @@ pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
 };
 pub use challenge::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeStep, NewChallenge,
-    SampleDigest, StoredChallenge, StoredVerdict, VendorState,
+    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeStep, LastAttempt,
+    NewChallenge, SampleDigest, StoredChallenge, StoredVerdict, VendorState,
 };
 pub use change::Change;
 pub use client::{ClientSecret, NewClient, OAuthClient, SecretHash};

@@ -1,10 +1,11 @@
 //! Attempts: which sample is being decided, and what came of it.
 
-use identity_challenge::{Refusal, ThrottleDecision};
+use identity_challenge::{Answer, ReasonCode, Refusal, ThrottleDecision};
 use identity_pki::TenantId;
 use time::OffsetDateTime;
 
 use super::column::{Columns, ms};
+use super::connection::Connection;
 use super::fault::Step;
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
@@ -12,8 +13,8 @@ use super::{challenge_rows, erasures, user_rows};
 use crate::attempt::conclude;
 use crate::posting::to_millisecond;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeId, Conflict, Error, SampleDigest,
-    StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeId, Conflict, Error, LastAttempt,
+    SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 /// Attempts at the open challenges of the user $3. Of those at $2: the last one's number, one under way at
@@ -44,10 +45,15 @@ const BEGIN: &str = "
 const FINISH: &str = "
     UPDATE challenge_attempts
     SET finished_at = $4, decided = $5, may_have_happened = $6, vendor_request_id = $7,
-        policy_version = $8
+        policy_version = $8, reason_code = $9
     WHERE tenant_id = $1 AND challenge_id = $2 AND number = $3 AND finished_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM challenge_attempts later
                       WHERE later.tenant_id = $1 AND later.challenge_id = $2 AND later.number > $3)";
+
+const LAST: &str = "
+    SELECT lease_until, finished_at, reason_code FROM challenge_attempts
+    WHERE tenant_id = $1 AND challenge_id = $2
+    ORDER BY number DESC LIMIT 1";
 
 struct Earlier {
     last: u32,
@@ -185,15 +191,17 @@ pub(super) async fn finish(
         .await?;
     let record =
         challenge_rows::must_find(tx.conn(), &lease.tenant_id, &lease.challenge_id).await?;
-    end(tx, lease, verdict).await?;
-    tx.notify(record.notice());
     let user = user_rows::must_find(tx.conn(), &lease.tenant_id, &record.user_id).await?;
     let matched = match verdict.mismatched_user() {
         Some(user_id) => user_rows::find(tx.conn(), &lease.tenant_id, &user_id).await?,
         None => None,
     };
     let matched = matched.map(|user| user.internal_id.clone());
-    let conclusion = match conclude(&record, user.throttle, matched, verdict, at) {
+    let conclusion = conclude(&record, user.throttle, matched, verdict, at);
+    let answer = conclusion.as_ref().ok().map(|concluded| &concluded.answer);
+    end(tx, lease, verdict, answer).await?;
+    tx.notify(record.notice());
+    let conclusion = match conclusion {
         Ok(conclusion) => conclusion,
         Err(refusal @ Refusal::OtherKind { .. }) => return Err(Error::Challenge(refusal).into()),
         Err(
@@ -239,8 +247,14 @@ async fn take_back(
 }
 
 /// Marks an attempt as finished; it may have been before, or have passed to another, and its sample too.
-async fn end(tx: &mut ChangeTx<'_>, lease: &AttemptLease, verdict: &AttemptVerdict) -> Step<()> {
+async fn end(
+    tx: &mut ChangeTx<'_>,
+    lease: &AttemptLease,
+    verdict: &AttemptVerdict,
+    answer: Option<&Answer>,
+) -> Step<()> {
     let at = tx.at();
+    let reason_code = answer.and_then(Answer::reason_code);
     if verdict.is_decided() && was_decided(tx, &lease.tenant_id, lease.sample).await? {
         return Err(Conflict::AttemptEnded.into());
     }
@@ -253,6 +267,7 @@ async fn end(tx: &mut ChangeTx<'_>, lease: &AttemptLease, verdict: &AttemptVerdi
         .bind(verdict.may_have_happened())
         .bind(verdict.vendor_request_id.as_deref())
         .bind(verdict.policy_version.as_deref())
+        .bind(reason_code.map(ReasonCode::as_str))
         .execute(tx.conn())
         .await?;
     if ended == 1 {
@@ -260,4 +275,27 @@ async fn end(tx: &mut ChangeTx<'_>, lease: &AttemptLease, verdict: &AttemptVerdi
     } else {
         Err(Conflict::AttemptEnded.into())
     }
+}
+
+/// How the last attempt at a challenge stands.
+pub(super) async fn last(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    challenge_id: &ChallengeId,
+) -> Step<Option<LastAttempt>> {
+    let row = query(LAST)
+        .bind(tenant_id.as_str())
+        .bind(challenge_id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let columns = Columns::of(&row, "challenge_attempts");
+    Ok(Some(match columns.time_option("finished_at")? {
+        Some(_) => LastAttempt::Finished {
+            reason_code: columns.parse_option("reason_code")?,
+        },
+        None => LastAttempt::Unfinished {
+            until: columns.time("lease_until")?,
+        },
+    }))
 }

@@ -9,8 +9,8 @@ use super::{SqlStore, attempts, challenge_rows, device_rows, tenants, user_rows}
 use crate::attempt::admit;
 use crate::{
     AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeFilter, ChallengeId, ChallengeStep,
-    ChallengeStore, Change, Error, Event, NewChallenge, Page, PageRequest, Result, SampleDigest,
-    StoredChallenge, StoredVerdict,
+    ChallengeStore, Change, Error, Event, LastAttempt, NewChallenge, Page, PageRequest, Result,
+    SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 async fn create(tx: &mut ChangeTx<'_>, new: NewChallenge) -> Step<StoredChallenge> {
@@ -188,6 +188,17 @@ impl ChallengeStore for SqlStore {
         )
         .await?
         .map_err(Error::Challenge)
+    }
+
+    async fn last_attempt(
+        &self,
+        tenant_id: &TenantId,
+        challenge_id: &ChallengeId,
+    ) -> Result<Option<LastAttempt>> {
+        self.read("last_attempt", async |conn| {
+            attempts::last(conn, tenant_id, challenge_id).await
+        })
+        .await
     }
 
     async fn expire_challenges(&self, change: Change, limit: u32) -> Result<Vec<StoredChallenge>> {

@@ -4,7 +4,8 @@ use time::OffsetDateTime;
 
 use crate::{
     AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, ChallengeStep,
-    Change, NewChallenge, Page, PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict,
+    Change, LastAttempt, NewChallenge, Page, PageRequest, Result, SampleDigest, StoredChallenge,
+    StoredVerdict,
 };
 
 /// Challenges and their attempts. Every transition is decided by
@@ -121,6 +122,14 @@ pub trait ChallengeStore: Send + Sync {
         lease: AttemptLease,
         verdict: AttemptVerdict,
     ) -> Result<StoredVerdict>;
+
+    /// How the last attempt at a challenge stands; `None` before the first. What it did to the challenge
+    /// was committed with it.
+    async fn last_attempt(
+        &self,
+        tenant_id: &TenantId,
+        challenge_id: &ChallengeId,
+    ) -> Result<Option<LastAttempt>>;
 
     /// Moves at most `limit` open challenges that are overdue at `change.at` to `expired`, and
     /// returns them, those overdue longest first. Of all tenants. Event: `challenge_expired` for

@@ -2,13 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity_challenge::{
-    Answer, ChallengeKind, Outcome, PalmPolicy, PalmType, Refusal, Undecided, UserThrottle,
-    VerifyOutcome,
+    Answer, ChallengeKind, Outcome, PalmPolicy, PalmType, Undecided, UserThrottle, VerifyOutcome,
 };
 use identity_mtls::VerifiedDevice;
 use identity_store::{
     AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Change, Conflict, Entity, Error,
-    StoredChallenge, User,
+    LastAttempt, StoredChallenge, User,
 };
 use time::OffsetDateTime;
 
@@ -19,7 +18,7 @@ use super::{Capture, CompletionBody, Palm};
 use crate::App;
 use crate::http::{Problem, own_challenge};
 use crate::receipt::{RECEIPT_TYPE, ReceiptClaims};
-use crate::waiters::Topic;
+use crate::waiters::{Topic, Waiter};
 
 /// Decides on a sample of a device for one of its challenges. Samples of one challenge that race are
 /// decided once, by the first, and all get its outcome; nobody's leaving stops the decision.
@@ -29,8 +28,8 @@ use crate::waiters::Topic;
 /// # Errors
 ///
 /// 404 `not_found` for what is no challenge of the device; 410 `challenge_expired`; 409
-/// `challenge_terminal`; 422 `palm_type_mismatch` and `palm_type_required`; 403
-/// `palm_type_restricted`; what the store fails with.
+/// `challenge_terminal`, and `conflict` when another replica's decision stays away; 422
+/// `palm_type_mismatch` and `palm_type_required`; 403 `palm_type_restricted`; what the store fails with.
 pub async fn complete(
     app: &Arc<App>,
     device: VerifiedDevice,
@@ -120,51 +119,62 @@ impl Attempt {
         })
     }
 
-    /// Takes the right to decide. While another replica has it, this one waits for its outcome.
+    /// Takes the right to decide. While another replica has it, this one waits for its outcome, and
+    /// decides only if that replica died: the sample of one who waited is nobody's next try.
     async fn begin(&self) -> Result<Begun, Problem> {
         let Palm { lease, .. } = self.app.palm;
         let key = self.app.secrets.sample_digest_key.get()?;
         let sample = self.capture.digest(key).map_err(Problem::internal)?;
         let topic = Topic::Challenge(self.challenge_id.clone());
         let mut waiter = self.app.waiters.listen(topic, lease, &self.app.shutdown);
-        let mut waited = false;
         loop {
             let change = self.change();
             let until = change.at + lease;
             let (tenant_id, id) = (self.device.identity().tenant_id(), &self.challenge_id);
-            let error = match self
+            let start = self
                 .app
                 .store
                 .begin_attempt(change, tenant_id, id, sample, until)
-                .await
-            {
+                .await;
+            match start {
                 Ok(start) => return Ok(Begun::Ours(start)),
-                Err(error) => error,
-            };
-            let ended = matches!(error, Error::Challenge(Refusal::Terminal { .. }));
-            if ended
-                && waited
-                && let Some(body) = self.outcome_elsewhere().await?
-            {
+                Err(Error::Conflict(Conflict::AttemptInProgress)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(body) = self.outcome_elsewhere(&mut waiter).await? {
                 return Ok(Begun::Elsewhere(body));
             }
-            let busy = matches!(error, Error::Conflict(Conflict::AttemptInProgress));
-            if !busy || !waiter.again().await {
-                return Err(error.into());
-            }
-            waited = true;
         }
     }
 
-    /// What another replica's attempt, which ended the challenge, was answered with.
-    async fn outcome_elsewhere(&self) -> Result<Option<CompletionBody>, Error> {
-        let tenant_id = self.device.identity().tenant_id();
-        let record = self
-            .app
-            .store
-            .challenge(tenant_id, &self.challenge_id)
-            .await?;
-        Ok(record.as_ref().and_then(CompletionBody::that_ended))
+    /// What another replica's attempt is answered with; `None` when its lease ended before it did.
+    async fn outcome_elsewhere(
+        &self,
+        waiter: &mut Waiter,
+    ) -> Result<Option<CompletionBody>, Problem> {
+        let (device, id) = (self.device.identity(), &self.challenge_id);
+        while waiter.again().await {
+            // What the attempt did is in a challenge that is read after it.
+            let last = self.app.store.last_attempt(device.tenant_id(), id).await?;
+            let record = own_challenge(&self.app, device, id).await?;
+            if let Some(body) = CompletionBody::that_ended(&record) {
+                return Ok(Some(body));
+            }
+            let now = self.app.clock.now();
+            let open = record.challenge.ensure_open(now);
+            open.map_err(Error::Challenge)?;
+            match last {
+                Some(LastAttempt::Unfinished { until }) if now < until => {}
+                Some(LastAttempt::Unfinished { .. }) | None => return Ok(None),
+                Some(LastAttempt::Finished { reason_code }) => {
+                    match reason_code.and_then(|code| CompletionBody::that_failed(&record, code)) {
+                        Some(body) => return Ok(Some(body)),
+                        None => break,
+                    }
+                }
+            }
+        }
+        Err(Error::Conflict(Conflict::AttemptInProgress).into())
     }
 
     /// Asks the palm server, and commits what comes of it.
@@ -268,7 +278,7 @@ impl Attempt {
 enum Begun {
     /// The store answered this replica.
     Ours(AttemptStart),
-    /// Another replica's attempt ended the challenge.
+    /// Another replica decided.
     Elsewhere(CompletionBody),
 }
 

@@ -2,6 +2,8 @@ use identity_challenge::{Answer, FailedAnswer, ReasonCode, StatusReason};
 use identity_store::{StoredChallenge, rfc3339};
 use serde::Serialize;
 
+use super::verdict::RETRY_AFTER;
+
 /// What a device is told about a sample, always with status 200 (contract §8).
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
@@ -82,6 +84,31 @@ impl CompletionBody {
             reason_code,
             attempts_remaining: (remaining == 0).then_some(0),
             retry_after: None,
+        }))
+    }
+
+    /// The body that a sample was answered with which left the challenge open, as `record` has it;
+    /// `None` for a reason that leaves none open.
+    #[must_use]
+    pub fn that_failed(record: &StoredChallenge, reason_code: ReasonCode) -> Option<Self> {
+        let (attempts_remaining, retry_after) = match reason_code {
+            ReasonCode::NotFound | ReasonCode::LowConfidence | ReasonCode::IdentityMismatch => {
+                (Some(record.challenge.attempts().remaining()), None)
+            }
+            ReasonCode::ServiceUnavailable => (None, Some(RETRY_AFTER)),
+            ReasonCode::CaptureReplayed
+            | ReasonCode::Throttled
+            | ReasonCode::MaxAttempts
+            | ReasonCode::DuplicateBiometrics
+            | ReasonCode::AlreadyEnrolled
+            | ReasonCode::LicenseCapacity
+            | ReasonCode::QueryTypeRestricted => return None,
+        };
+        Some(Self::failed(&FailedAnswer {
+            challenge_status: record.challenge.status(),
+            reason_code,
+            attempts_remaining,
+            retry_after,
         }))
     }
 
@@ -267,6 +294,30 @@ mod tests {
             enroll(EnrollOutcome::QueryTypeRestricted),
         ] {
             assert_eq!(CompletionBody::that_ended(&record), Some(body));
+        }
+    }
+
+    #[test]
+    fn a_sample_that_ended_nothing_can_be_answered_again_from_its_reason() {
+        let retry_after = RETRY_AFTER;
+        let down = Undecided::ServiceUnavailable { retry_after };
+        let scores = Scores::parse(&[0.5; 4]).unwrap();
+        let matched_user = "bob".to_owned();
+        for outcome in [
+            Outcome::Verify(VerifyOutcome::NotFound),
+            Outcome::Verify(VerifyOutcome::LowConfidence { scores }),
+            Outcome::Verify(VerifyOutcome::IdentityMismatch {
+                matched_user,
+                scores,
+            }),
+            Outcome::Undecided(down),
+        ] {
+            let before = record(ChallengeKind::Verify, 3);
+            let at = before.challenge.created_at();
+            let answer = before.challenge.complete(&outcome, at).unwrap().answer;
+            let (after, body) = sample(before, outcome);
+            let again = CompletionBody::that_failed(&after, answer.reason_code().unwrap());
+            assert_eq!(again, Some(body));
         }
     }
 

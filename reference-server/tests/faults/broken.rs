@@ -30,7 +30,8 @@ const BREAKS: [(u8, &str); 12] = [
         4,
         "INSERT INTO challenge_attempts
          SELECT tenant_id, challenge_id, number + 1, randomblob(32), started_at, lease_until,
-                finished_at, decided, may_have_happened, vendor_request_id, policy_version
+                finished_at, decided, may_have_happened, vendor_request_id, policy_version,
+                reason_code
          FROM challenge_attempts WHERE finished_at > started_at",
     ),
     (5, "UPDATE palms SET palm_id = palm_id + 1"),

@@ -364,8 +364,7 @@ impl Clients {
 
     /// The user is verified at the device.
     pub(crate) async fn verify(&self, device: &Device, user: &str, palm: u64) {
-        let body = json!({"user_id": user, "device_id": device.id, "context": "at_the_counter"});
-        let challenge = self.ask("/v1/verify", &body).await;
+        let challenge = self.ask_to_verify(device, user).await;
         let receipt = self.complete(device, &challenge, palm, self.number()).await;
         self.journal.note(Told::Verified { challenge, receipt });
     }
@@ -374,6 +373,12 @@ impl Clients {
     pub(crate) async fn ask_to_enrol(&self, device: &Device, user: &str) -> String {
         let body = json!({"user_id": user, "device_id": device.id, "type": "left"});
         self.ask("/v1/enroll", &body).await
+    }
+
+    /// A challenge that verifies the user at the device.
+    pub(crate) async fn ask_to_verify(&self, device: &Device, user: &str) -> String {
+        let body = json!({"user_id": user, "device_id": device.id, "context": "at_the_counter"});
+        self.ask("/v1/verify", &body).await
     }
 
     async fn ask(&self, path: &str, body: &Value) -> String {

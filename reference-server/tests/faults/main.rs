@@ -33,6 +33,7 @@ mod records;
 mod replicas;
 mod retry;
 mod rotation;
+mod samples;
 mod stage;
 mod strace;
 mod template;
@@ -99,12 +100,13 @@ fn main() {
         replicas::a_revocation_arrives_without_the_listener,
         replicas::a_revocation_at_one_replica_closes_connections_at_the_other,
         replicas::limits_hold_over_two_replicas_together,
-        replicas::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
         replicas::of_those_who_redeem_one_code_at_two_replicas_one_wins,
         replicas::of_those_who_renew_one_certificate_at_two_replicas_one_wins,
         replicas::replicas_that_are_stopped_in_turn_lose_nothing,
         replicas::the_jobs_of_a_dead_replica_pass_on,
         rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
+        samples::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
+        samples::of_those_who_fail_one_challenge_at_two_replicas_one_uses_a_try,
     ];
     let with_a_cluster = stories![
         postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back,

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use biowave_client::simulator::palm_png;
 use http::Method;
 use identity_store::LeaseName;
 use serde_json::json;
@@ -12,7 +9,6 @@ use serde_json::json;
 use crate::clients::{Clients, Device};
 use crate::harness::{Api, DeviceKey, Flow};
 use crate::invariants::Invariants;
-use crate::journal::Told;
 use crate::outage::recovers;
 use crate::retry::until;
 use crate::rounds;
@@ -21,7 +17,7 @@ use crate::template::Backend;
 use crate::workload::Workload;
 
 /// So many requests reach the two replicas at the same time.
-const RIVALS: usize = 8;
+pub(crate) const RIVALS: usize = 8;
 
 /// As many as that for one pairing code.
 const CODE_RIVALS: usize = 64;
@@ -85,66 +81,6 @@ pub(crate) async fn of_those_who_renew_one_certificate_at_two_replicas_one_wins(
     }
     let extent = Invariants::check(&mut stage).await;
     assert_eq!(extent.unavailable, 0, "{extent:?}");
-}
-
-/// The palm server answers when an attempt at one replica waits for the other's: it is asked once, and
-/// both tell the same outcome.
-pub(crate) async fn of_those_who_complete_one_challenge_at_two_replicas_one_ends_it() {
-    const LONG_MS: &str = "30000";
-    let mut stage = Stage::with(Setting {
-        backend: Backend::Postgres,
-        replicas: 2,
-        variables: vec![("BIOWAVE_TIMEOUT_MS", LONG_MS.to_owned())],
-        ..Setting::default()
-    })
-    .await;
-    for _ in 0..rounds(5) {
-        let clients = &stage.clients;
-        let device = clients.paired().await;
-        let user = clients.user().await;
-        let palm = clients.number();
-        let challenge = clients.ask_to_enrol(&device, &user).await;
-        let path = format!("/v1/challenges/{challenge}/complete");
-        let complete = |noise| {
-            let image = |palm| STANDARD.encode(palm_png(palm, noise));
-            let body =
-                json!({"palm_template": {"image_rgb": image(palm), "image_ir": image(!palm)}});
-            clients
-                .device(&device)
-                .request(Method::POST, &path)
-                .json(&body)
-        };
-        let (calls, waiting) = (stage.palms.calls().len(), waiting(&stage).await);
-        let held = stage.palm_link.hold(b"/KZ/");
-        let meet = async {
-            until("they meet", async || self::waiting(&stage).await > waiting).await;
-            drop(held);
-        };
-        let rivals = clients.at_once((0..RIVALS as u64).map(complete));
-        let (replies, ()) = tokio::join!(rivals, meet);
-        let mut outcomes = Vec::new();
-        for reply in replies {
-            let reply = reply.expect("an answer");
-            match reply.status {
-                200 => outcomes.push(reply.text),
-                // It came when the challenge had ended.
-                _ => assert_eq!((reply.status, reply.error()), (409, "challenge_terminal")),
-            }
-        }
-        assert!(outcomes.len() >= 2, "{outcomes:?}");
-        assert!(outcomes[0].contains("enrolled"), "{outcomes:?}");
-        outcomes.dedup();
-        assert_eq!(outcomes.len(), 1, "{outcomes:?}");
-        assert_eq!(stage.palms.calls().len(), calls + 1);
-        clients.journal.note(Told::Enrolled { challenge, user });
-    }
-    Invariants::check(&mut stage).await;
-}
-
-/// How often an attempt found another under way.
-async fn waiting(stage: &Stage) -> u64 {
-    const BEATEN: &str = "transactions_total{name=\"begin_attempt\",ended=\"refused\"}";
-    stage.counted(0, BEATEN).await + stage.counted(1, BEATEN).await
 }
 
 /// Whether a replica holds a lease, by its own metrics.
