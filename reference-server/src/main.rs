@@ -82,6 +82,9 @@ enum Audit {
         /// A signed head that was kept from the log; may be given more than once.
         #[arg(long, value_name = "JWS")]
         head: Vec<String>,
+        /// A file of such heads, each a line as it was logged: the longest of each chain counts.
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
     },
     /// Exports a month that is over, each chain into a file with its manifest.
     Archive {
@@ -121,8 +124,13 @@ async fn run(command: Command) -> Result<(), StartError> {
             }
         }
         Command::Openapi => cli::print(&http::openapi_text()?),
-        Command::Audit(Audit::Verify { archives, head }) => {
-            audit::command::verify(Config::from_env()?, archives, &head).await
+        Command::Audit(Audit::Verify {
+            archives,
+            head,
+            heads,
+        }) => {
+            let config = Config::from_env()?;
+            audit::command::verify(config, archives, &head, heads.as_deref()).await
         }
         Command::Audit(Audit::Archive { month, to }) => {
             audit::command::archive(Config::from_env()?, month, &to).await

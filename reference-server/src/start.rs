@@ -1,4 +1,5 @@
 use crate::audit::archive::ArchiveError;
+use crate::audit::kept::KeptError;
 use crate::config::ConfigError;
 use crate::secrets::Lost;
 use crate::tokens::TokenError;
@@ -70,6 +71,9 @@ pub enum StartError {
     /// What was given as a signed head was not signed by the platform.
     #[error("--head: not a signed head of this platform")]
     Head(#[source] TokenError),
+    /// A file of heads cannot be verified against.
+    #[error("--heads")]
+    KeptHeads(#[from] KeptError),
     /// The operating system refused something that the process needs.
     #[error("{what}")]
     System {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use identity_store::{Chain, ChainHead, Month, Store};
 
 use super::verify::{Verified, VerifyError};
-use super::{archive, heads, verify};
+use super::{archive, heads, kept, verify};
 use crate::cli::print;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
@@ -15,7 +15,7 @@ use crate::start::StartError;
 use crate::tokens::Tokens;
 
 /// Verifies every chain, live rows and archives together, and prints a line for each. `signed` are
-/// heads that the operator kept from the log.
+/// heads that the operator kept from the log, and `heads` a file of them.
 ///
 /// # Errors
 ///
@@ -25,10 +25,11 @@ pub async fn verify(
     config: Config,
     folder: Option<PathBuf>,
     signed: &[String],
+    heads: Option<&Path>,
 ) -> Result<(), StartError> {
     let folder = folder.or_else(|| config.audit.archives.clone());
     let store = open_as_it_is(config).await?;
-    let outcome = verify_store(&store, folder.as_deref(), signed).await;
+    let outcome = verify_store(&store, folder.as_deref(), signed, heads).await;
     store.close().await;
     outcome
 }
@@ -37,10 +38,11 @@ async fn verify_store(
     store: &dyn Store,
     folder: Option<&Path>,
     signed: &[String],
+    heads: Option<&Path>,
 ) -> Result<(), StartError> {
     let now = SystemClock.now();
     let tokens = secrets::known_tokens(store).await?;
-    let noted = noted(&tokens, signed)?;
+    let noted = noted(&tokens, signed, heads).await?;
     let mut lines = Vec::new();
     let mut broken = 0;
     verify::verify_all(store, tokens.usable(), folder, noted, now, |outcome| {
@@ -59,18 +61,22 @@ async fn verify_store(
 }
 
 /// The heads that were kept from the log.
-fn noted(
+async fn noted(
     tokens: &Secret<Tokens>,
     signed: &[String],
+    file: Option<&Path>,
 ) -> Result<Vec<(Chain, ChainHead)>, StartError> {
-    match tokens {
-        Secret::Lost(lost) if !signed.is_empty() => Err(StartError::SecretLost(*lost)),
-        Secret::Lost(_) => Ok(Vec::new()),
-        Secret::Usable(tokens) => {
-            let heads = signed.iter().map(|head| heads::read(tokens, head));
-            heads.collect::<Result<_, _>>().map_err(StartError::Head)
-        }
+    let tokens = match tokens {
+        Secret::Usable(tokens) => tokens,
+        Secret::Lost(_) if signed.is_empty() && file.is_none() => return Ok(Vec::new()),
+        Secret::Lost(lost) => return Err(StartError::SecretLost(*lost)),
+    };
+    let heads = signed.iter().map(|head| heads::read(tokens, head));
+    let mut heads: Vec<_> = heads.collect::<Result<_, _>>().map_err(StartError::Head)?;
+    if let Some(file) = file {
+        heads.extend(kept::longest(tokens, file).await?);
     }
+    Ok(heads)
 }
 
 /// What is said of a chain.

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod command;
 pub mod heads;
+pub mod kept;
 mod live;
 pub mod piece;
 pub mod retention;

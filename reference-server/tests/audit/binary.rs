@@ -120,22 +120,33 @@ async fn a_database_that_was_put_back_misses_the_head_in_the_log() {
     store.close().await;
     let key = [("IDENTITY_DATA_ENCRYPTION_KEYS", KEY)];
     let mut server = Process::start(place.path(), "127.0.0.1:0", &key);
+    let kept = place.path().join("heads.jsonl");
+    let mut lines = String::new();
     let head = loop {
-        let line: Value = serde_json::from_str(&server.log_line("audit head")).unwrap();
+        let text = server.log_line("audit head");
+        let line: Value = serde_json::from_str(&text).unwrap();
+        lines += &(text + "\n");
         if line["tenant_id"] == "acme" {
             assert_eq!(line["length"], 21);
             break line["signed"].as_str().unwrap().to_owned();
         }
     };
     server.terminate();
+    std::fs::write(&kept, &lines).unwrap();
     let verify = |head: &str| place.run(&["audit", "verify", "--head", head]);
+    let verify_kept = || place.run(&["audit", "verify", "--heads", kept.to_str().unwrap()]);
     verify(&head).well();
+    verify_kept().well();
 
     std::fs::write(&path, earlier).unwrap();
     place.run(&["audit", "verify"]).well();
-    let ended = verify(&head).badly();
     let missing = "the chain of tenant acme: the rows from place 21 on are gone";
-    assert!(ended.stdout.contains(missing), "{ended:?}");
+    for ended in [verify(&head), verify_kept()] {
+        assert!(ended.badly().stdout.contains(missing));
+    }
     let ended = verify("e30.e30.e30").badly();
     assert!(ended.stderr.contains("--head"), "{ended:?}");
+    std::fs::write(&kept, format!("cut off\n{lines}")).unwrap();
+    let ended = verify_kept().badly();
+    assert!(ended.stderr.contains("--heads: line 1 "), "{ended:?}");
 }
