@@ -21,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod denials;
+mod descriptors;
 pub mod http;
 pub mod issuance;
 pub mod jobs;

@@ -15,7 +15,7 @@ use crate::clock::{self, SystemClock};
 use crate::config::{self, Config, ConfigError, Database};
 use crate::listener::Transport;
 use crate::start::StartError;
-use crate::{App, http, jobs, listener};
+use crate::{App, descriptors, http, jobs, listener};
 
 /// How long the jobs may take for their last turns. They wait for nothing but the database and the palm
 /// server, and what they leave is taken up by the next process.
@@ -28,6 +28,7 @@ const LAST_TURNS: Duration = Duration::from_secs(5);
 /// [`StartError`] when it does not start.
 pub async fn serve(config: Config, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
     let mut signals = Signals::new()?;
+    descriptors::raise_limit();
     let server = Server::start(config, metrics).await?;
     loop {
         tokio::select! {

@@ -7,7 +7,7 @@ mod harness;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use harness::{Api, Exit, Fresh, Platform, Proxy};
+use harness::{Api, Exit, Fresh, Platform, Process, Proxy, wrapped};
 use http::Version;
 use reqwest::Method;
 
@@ -38,6 +38,29 @@ async fn silent_clients_keep_nobody_waiting() {
     let silent: Vec<_> = (0..64).map(connect).collect();
     assert_eq!(platform.api().get("/healthz").await.status, 200);
     drop(silent);
+}
+
+#[test]
+fn the_process_may_have_as_many_connections_as_it_is_allowed_to() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = harness::command(directory.path(), "127.0.0.1:0", &[]);
+    let limits = r#"ulimit -S -n 200; ulimit -H -n 3000; exec "$0""#;
+    let limited = wrapped(&["/bin/sh", "-c", limits], server);
+    let server = Process::run(limited);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id()));
+    let limits = limits.expect("the limits of a process");
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let allowed: Vec<_> = files
+        .expect("a line")
+        .split_whitespace()
+        .skip(3)
+        .take(2)
+        .collect();
+    assert_eq!(allowed, ["3000", "3000"]);
+    let warned = server.logged().lines().concat();
+    assert!(warned.contains("\"limit\":3000"), "{warned}");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! A platform whose servers can be killed: real processes on one database, each behind a proxy that
 //! stays where it is when the process is started anew.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,7 +13,7 @@ use url::Url;
 
 use crate::clients::Clients;
 use crate::database::{DATA_KEYS, Database};
-use crate::harness::{Api, Exit, Logged, PASSWORD, Process, Proxy, command};
+use crate::harness::{Api, Exit, Logged, PASSWORD, Process, Proxy, command, wrapped};
 use crate::template::{Backend, Copy, FirstRun};
 
 /// The tenant of every story.
@@ -301,25 +300,4 @@ fn password(url: &str) -> Option<String> {
     let url = Url::parse(url).expect("a URL");
     let password = url.password().filter(|password| password.len() >= 16);
     password.map(str::to_owned)
-}
-
-/// The same command, run by a wrapper that becomes it.
-fn wrapped(wrapper: &[String], command: Command) -> Command {
-    let Some((program, arguments)) = wrapper.split_first() else {
-        return command;
-    };
-    let mut outer = Command::new(program);
-    outer
-        .args(arguments)
-        .arg(command.get_program())
-        .env_clear()
-        .envs(command.get_envs().filter_map(pair))
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped());
-    outer
-}
-
-fn pair<'a>((name, value): (&'a OsStr, Option<&'a OsStr>)) -> Option<(&'a OsStr, &'a OsStr)> {
-    value.map(|value| (name, value))
 }

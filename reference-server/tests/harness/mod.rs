@@ -27,7 +27,7 @@ mod store;
 
 pub use api::{Api, Reply};
 pub use keys::{DeviceKey, ServerKey};
-pub use process::{Exit, Logged, Process, command, program};
+pub use process::{Exit, Logged, Process, command, program, wrapped};
 pub use proxy::{Flow, Held, Proxy};
 pub use random::Random;
 pub use rotation::rotate_and_kill;

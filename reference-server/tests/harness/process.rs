@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -184,6 +185,24 @@ pub fn command(directory: &Path, listen: &str, variables: &[(&str, &str)]) -> Co
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     command
+}
+
+/// The same command, run by a wrapper that becomes it.
+pub fn wrapped<S: AsRef<OsStr>>(wrapper: &[S], command: Command) -> Command {
+    let Some((program, arguments)) = wrapper.split_first() else {
+        return command;
+    };
+    let pair = |(name, value)| Option::zip(Some(name), value);
+    let mut outer = Command::new(program);
+    outer
+        .args(arguments)
+        .arg(command.get_program())
+        .env_clear()
+        .envs(command.get_envs().filter_map(pair))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    outer
 }
 
 /// The lines of a log, read as they come so that the writer never waits.
