@@ -19,7 +19,8 @@ pub struct Backup {
 impl Cluster {
     /// A standby that streams from this cluster under the name `name`, and can be read. Returns when
     /// it streams. With `synchronous_standby_names` [`set`](Self::set) to the name, and
-    /// `synchronous_commit` to `remote_apply`, what is answered is on both.
+    /// `synchronous_commit` to `remote_apply`, what is answered is on both. What was set before is set
+    /// on the standby too.
     ///
     /// # Panics
     ///
@@ -32,11 +33,6 @@ impl Cluster {
             copy.arg("--write-recovery-conf")
                 .arg("--pgdata")
                 .arg(home.data()),
-        );
-        // Once promoted it has no standby of its own to wait for, unless it is told so.
-        home.write(
-            "data/postgresql.auto.conf",
-            "synchronous_standby_names = ''\n",
         );
         let standby = Self::on_a_free_port(home, self.password().to_owned());
         let streams = format!(
@@ -96,7 +92,6 @@ impl Backup {
         home.write("data/recovery.signal", "");
         let mut settings = recovery.to_vec();
         settings.push(("recovery_target_action", "promote"));
-        settings.push(("archive_mode", "off"));
         home.configure(settings);
         let restored = Cluster::on_a_free_port(home, self.password.clone());
         restored.wait_until("postgres", "NOT pg_is_in_recovery()");

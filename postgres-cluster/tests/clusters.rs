@@ -230,14 +230,17 @@ fn a_caller_in_a_runtime_may_wait(installation: &Installation) {
 
 fn a_standby_has_what_was_answered_and_becomes_the_primary(installation: &Installation) {
     let primary = with_a_row(installation);
-    let standby = primary.standby("two");
     primary.set(&[
         ("synchronous_standby_names", "two"),
         ("synchronous_commit", "remote_apply"),
     ]);
+    let standby = primary.standby("two");
     primary.execute("postgres", "INSERT INTO t VALUES ('answered')");
     assert_eq!(rows(&standby).as_deref(), Some("answered,kept"));
     primary.kill();
+    let waits = standby.ask("postgres", "SHOW synchronous_standby_names");
+    assert_eq!(waits.as_deref(), Some("two"), "it would wait for itself");
+    standby.set(&[("synchronous_standby_names", "")]);
     standby.promote();
     standby.execute("postgres", "INSERT INTO t VALUES ('new')");
     assert_eq!(rows(&standby).as_deref(), Some("answered,kept,new"));

@@ -12,12 +12,14 @@ mod months;
 #[path = "audit/place.rs"]
 mod place;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{DeviceKey, Platform, program};
-use identity_pki::TbsSha256;
+use identity_pki::{DeviceCertificate, SerialNumber, TbsSha256};
+use identity_store::{CertificateStore as _, Crypter};
 use libtest_mimic::Arguments;
 use place::Place;
 use postgres_cluster::{
@@ -26,8 +28,11 @@ use postgres_cluster::{
 };
 use reference_server::config::Config;
 use reference_server::serve::Server;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
+const PAGE: &str = include_str!("../../docs/OPERATIONS.md");
 const ROLES: &str = include_str!("../../docs/postgres/roles.sql");
 const GRANTS: &str = include_str!("../../docs/postgres/grants.sql");
 /// The data key of every server here.
@@ -71,17 +76,42 @@ fn command(name: &str, url: &str) -> Command {
     command
 }
 
-/// Registers and pairs a device; gives its id.
-async fn pair(platform: &Platform, admin: &harness::Api) -> String {
+/// A device, and what it has to prove itself.
+struct Paired {
+    id: String,
+    key: DeviceKey,
+    certificate: String,
+}
+
+impl Paired {
+    /// A client with its certificate.
+    fn api(&self, platform: &Platform) -> harness::Api {
+        platform.device(&self.key, &self.certificate)
+    }
+
+    fn serial(&self) -> SerialNumber {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("PEM");
+        let certificate = DeviceCertificate::from_der(&der).expect("a device's");
+        certificate.serial()
+    }
+}
+
+/// Registers and pairs a device.
+async fn pair(platform: &Platform, admin: &harness::Api) -> Paired {
     let made = admin
         .post("/v1/devices", json!({"device_name": "desk"}))
         .await;
     let code: &Value = &made.json["pairing_code"];
-    let csr = DeviceKey::generate().csr();
-    let request = json!({"pairing_code": code, "csr": csr, "device_info": {}});
+    let key = DeviceKey::generate();
+    let request = json!({"pairing_code": code, "csr": key.csr(), "device_info": {}});
     let paired = platform.api().post("/v1/devices/pair", request).await;
     assert_eq!(paired.status, 200, "{}", paired.text);
-    paired.json["device_id"].as_str().expect("an id").to_owned()
+    let text = |name: &str| paired.json[name].as_str().expect("text").to_owned();
+    Paired {
+        id: text("device_id"),
+        certificate: text("certificate"),
+        key,
+    }
 }
 
 /// A database with both roles as the page has them made; gives the owner's URL and the server's.
@@ -121,7 +151,7 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
     story(async {
         let platform = Platform::first_run_with(&variables).await;
         let admin = platform.tenant("acme").await;
-        let device = pair(&platform, &admin).await;
+        let device = pair(&platform, &admin).await.id;
         let revoked = admin.delete(&format!("/v1/devices/{device}")).await;
         assert_eq!(revoked.status, 200, "{}", revoked.text);
     });
@@ -356,14 +386,29 @@ fn the_row_that_was_edited_is_named(installation: &Installation) {
     });
 }
 
+/// A parameter of PostgreSQL's configuration as the page has it, the archive in this folder.
+fn on_the_page(parameter: &str, archive: &Path) -> String {
+    let mut lines = PAGE.lines().map(str::trim);
+    let value = lines.find_map(|line| line.strip_prefix(parameter)?.strip_prefix(" = '"));
+    let value = value.and_then(|value| value.strip_suffix('\''));
+    let archive = archive.to_str().expect("text");
+    value.expect("it is there").replace("/archive", archive)
+}
+
+/// Waits until everything that was written so far is in the archive; gives the last segment.
+fn archived(cluster: &Cluster) -> String {
+    let last = cluster.ask("postgres", "SELECT pg_walfile_name(pg_switch_wal())");
+    let last = last.expect("a segment");
+    let archived = "(SELECT last_archived_wal FROM pg_stat_archiver)";
+    cluster.wait_until("postgres", &format!("{archived} >= '{last}'"));
+    last
+}
+
 fn a_platform_goes_back_to_a_moment(installation: &Installation) {
     let cluster = Cluster::start(installation);
     let archive = cluster.folder().join("archive");
-    let archive = archive.display();
-    let command = format!(
-        "mkdir -p {archive} && test ! -f {archive}/%f && cp %p {archive}/%f.part \
-         && sync {archive}/%f.part && mv {archive}/%f.part {archive}/%f"
-    );
+    let command = on_the_page("archive_command", &archive);
+    let command = format!("mkdir -p {} && {command}", archive.display());
     cluster.set(&[("archive_mode", "on"), ("archive_command", &command)]);
     cluster.stop(Stop::Fast);
     cluster.resume();
@@ -373,29 +418,51 @@ fn a_platform_goes_back_to_a_moment(installation: &Installation) {
         let mut platform = Platform::first_run_with(&variables).await;
         let admin = platform.tenant("acme").await;
         let early = pair(&platform, &admin).await;
+        // The backup is of a primary that has a standby.
+        cluster.set(&[("synchronous_standby_names", "standby")]);
         let backup = cluster.backup();
+        cluster.set(&[("synchronous_standby_names", "")]);
         let kept = pair(&platform, &admin).await;
         let moment = cluster.ask("postgres", "SELECT clock_timestamp()::text");
         let lost = pair(&platform, &admin).await;
-        let last = cluster.ask("postgres", "SELECT pg_walfile_name(pg_switch_wal())");
-        let archived = "(SELECT last_archived_wal FROM pg_stat_archiver)";
-        let last = last.expect("a segment");
-        cluster.wait_until("postgres", &format!("{archived} >= '{last}'"));
+        let last = archived(&cluster);
         platform.process.terminate();
+        // A crash before PostgreSQL noted that a segment is in the archive repeats it.
+        let status = cluster.folder().join("data/pg_wal/archive_status");
+        let (done, ready) = (format!("{last}.done"), format!("{last}.ready"));
+        std::fs::rename(status.join(&done), status.join(ready)).expect("it was archived");
+        archived(&cluster);
+        wait_until(|| status.join(&done).exists()).await;
         cluster.stop(Stop::Fast);
 
         let restored = backup.restore(&[
-            ("restore_command", &format!("cp {archive}/%f %p")),
+            ("restore_command", &on_the_page("restore_command", &archive)),
             ("recovery_target_time", &moment.expect("a time")),
         ]);
+        restored.set(&[("synchronous_standby_names", "")]);
         let url = restored.url(database.name());
         let address = platform.process.address.to_string();
         let variables = [("DATABASE_URL", &*url), KEYS];
         platform.process = harness::Process::start(platform.directory.path(), &address, &variables);
-        for (device, status) in [(early, 200), (kept, 200), (lost, 404)] {
-            let found = admin.get(&format!("/v1/devices/{device}")).await;
-            assert_eq!(found.status, status, "{}", found.text);
+        let crypter = Crypter::parse(KEYS.1).expect("a key");
+        let store = harness::store_at(&url, crypter).await;
+        for (device, is_there) in [(early, true), (kept, true), (lost, false)] {
+            let status = |reply: harness::Reply| reply.status;
+            let found = status(admin.get(&format!("/v1/devices/{}", device.id)).await);
+            let polled = device.api(&platform).get("/v1/challenges/pending").await;
+            let expected = if is_there { (200, 200) } else { (404, 401) };
+            assert_eq!((found, status(polled)), expected);
+            let issuance = store.issuance(&device.serial()).await.expect("the ledger");
+            let issued = issuance.map(|issuance| issuance.certificate.pem);
+            assert_eq!(issued, is_there.then_some(device.certificate));
         }
+        identity_store::Store::close(&store).await;
+        pair(&platform, &admin).await;
+        platform.process.terminate();
+        let verified = program().args(["audit", "verify"]).envs(variables).output();
+        let verified = verified.expect("it runs");
+        assert!(verified.status.success(), "{verified:?}");
+        archived(&restored);
     });
 }
 

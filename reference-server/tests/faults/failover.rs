@@ -28,11 +28,11 @@ pub(crate) async fn a_failover_loses_nothing_that_was_answered() {
     let installation = installation().unwrap();
     let primary = Arc::new(Cluster::options(&installation).throw_away().start());
     let mut stage = Stage::on(Backend::Cluster(Arc::clone(&primary)), 2).await;
-    let standby = primary.standby("standby");
     primary.set(&[
         ("synchronous_standby_names", "standby"),
         ("synchronous_commit", "remote_apply"),
     ]);
+    let standby = primary.standby("standby");
     // Backends take the parameters over between two statements of theirs; new ones have them.
     for replica in 0..2 {
         stage.link(replica).cut_all();
@@ -44,6 +44,8 @@ pub(crate) async fn a_failover_loses_nothing_that_was_answered() {
     primary.wait_until("postgres", WAITS);
     primary.kill();
     requests_are_refused(&stage, 4).await;
+    // As its copy it waits for a standby of that name, which it is itself.
+    standby.set(&[("synchronous_standby_names", "")]);
     standby.promote();
     stage.lead_to(&standby);
     recovers(&stage, workload).await;
