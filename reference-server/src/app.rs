@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::heads::HeadSigner;
 use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -64,6 +65,8 @@ pub struct App {
     pub seen: Seen,
     /// Denied certificates that handshakes were offered, and not yet audited.
     pub offered: Offered,
+    /// What it signed of audit chains while it was the sealer: leases come and go.
+    pub(crate) head_signer: Mutex<HeadSigner>,
     /// How often a source may ask.
     pub rate_limits: RateLimits,
     /// Shows the metrics, where they are recorded.
@@ -132,6 +135,7 @@ impl App {
             passwords: Passwords::new()?,
             seen: Seen::default(),
             offered,
+            head_signer: Mutex::default(),
             taken_up: Mutex::new(stored),
             shutdown: CancellationToken::new(),
             drained: CancellationToken::new(),

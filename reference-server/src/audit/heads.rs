@@ -69,7 +69,7 @@ pub fn read(tokens: &Tokens, signature: &str) -> Result<(Chain, ChainHead), Toke
     Ok((chain, head))
 }
 
-/// Signs where chains end, while one replica holds the sealer's lease.
+/// Signs where chains end, while this replica holds the sealer's lease. It outlives the lease.
 #[derive(Debug, Default)]
 pub(crate) struct HeadSigner {
     /// What it signed last of each chain: the database may be made to forget it.

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::{Pace, log_failure};
 use crate::App;
 use crate::audit::heads::HeadSigner;
@@ -13,18 +15,27 @@ const TURNS_PER_LOG: u32 = 30;
 /// chains end.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, Duration::from_secs(1));
-    let mut signer = HeadSigner::default();
+    let mut signer = LogsAtEnd(app.head_signer.lock().await);
     for turn in (0..TURNS_PER_LOG).cycle() {
         let goes_on = pace.turn().await;
         // The last turn takes what the last requests committed.
         seal_all(app).await;
-        sign(app, &mut signer).await;
-        if turn == 0 || !goes_on {
-            signer.log();
+        sign(app, &mut signer.0).await;
+        if turn == 0 {
+            signer.0.log();
         }
         if !goes_on {
             return;
         }
+    }
+}
+
+/// Logs what was signed last when the job ends, or loses its lease.
+struct LogsAtEnd<'a>(MutexGuard<'a, HeadSigner>);
+
+impl Drop for LogsAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.log();
     }
 }
 

@@ -34,6 +34,7 @@ mod replicas;
 mod retry;
 mod rotation;
 mod samples;
+mod sealer;
 mod stage;
 mod strace;
 mod template;
@@ -107,6 +108,7 @@ fn main() {
         rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
         samples::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
         samples::of_those_who_fail_one_challenge_at_two_replicas_one_uses_a_try,
+        sealer::a_sealer_whose_lease_was_taken_meanwhile_signs_no_chain_that_was_cut_off,
     ];
     let with_a_cluster = stories![
         postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back,

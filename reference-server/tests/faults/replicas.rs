@@ -84,7 +84,7 @@ pub(crate) async fn of_those_who_renew_one_certificate_at_two_replicas_one_wins(
 }
 
 /// Whether a replica holds a lease, by its own metrics.
-async fn holds(stage: &Stage, replica: usize, lease: LeaseName) -> bool {
+pub(crate) async fn holds(stage: &Stage, replica: usize, lease: LeaseName) -> bool {
     let held = format!("leases_held{{lease=\"{}\"}}", lease.as_str());
     stage.counted(replica, &held).await == 1
 }
