@@ -7,13 +7,23 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
 };
-use identity_pki::{CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner};
+use identity_pki::{
+    CA_VALIDITY, CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner, Terms,
+};
 use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
+use time::{Duration, OffsetDateTime};
 
+use crate::clock;
 use crate::secrets::Secret;
 use crate::start::StartError;
+
+/// The common name of each CA that is made here; a random serial number tells them apart.
+const COMMON_NAME: &str = "Link Identity Device CA";
+
+/// How far device clocks may be behind.
+const CLOCK_SKEW: Duration = Duration::minutes(5);
 
 /// A P-256 or P-384 key in memory that signs with aws-lc-rs.
 pub struct AwsLcSigner {
@@ -91,6 +101,25 @@ pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, St
     Secret::of("platform_ca", loaded).map(Some)
 }
 
+/// A new CA in `state`, with its key.
+pub(crate) fn generate(
+    now: OffsetDateTime,
+    state: CaState,
+) -> Result<(CaRecord, PrivateKeyPem), identity_pki::Error> {
+    let key = AwsLcSigner::generate_pem()?;
+    let signer = AwsLcSigner::from_pkcs8_pem(key.expose())?;
+    let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
+    let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())?;
+    let record = CaRecord {
+        fingerprint: ca.certificate().fingerprint(),
+        certificate_pem: ca.certificate().pem(),
+        state,
+        not_after: ca.certificate().not_after(),
+        created_at: now,
+    };
+    Ok((record, key))
+}
+
 /// The certificates of those of `cas` whose devices are accepted, the issuing one included.
 ///
 /// # Errors
@@ -110,30 +139,16 @@ fn load(ca: &CaRecord, key: &PrivateKeyPem) -> Result<PlatformCa, identity_pki::
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
-    use identity_pki::{CA_VALIDITY, Curve, Terms};
+    use identity_pki::Curve;
     use time::macros::datetime;
 
     use super::*;
 
     #[test]
     fn a_generated_ca_is_loaded_from_what_was_stored() {
-        let pem = AwsLcSigner::generate_pem().expect("key");
-        let signer = AwsLcSigner::from_pkcs8_pem(pem.expose()).expect("signer");
-        let terms = Terms::new(
-            datetime!(2026-11-22 12:00 UTC),
-            CA_VALIDITY,
-            time::Duration::ZERO,
-        );
-        let mut rng = crate::clock::entropy();
-        let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng).expect("CA");
-        let record = CaRecord {
-            fingerprint: ca.certificate().fingerprint(),
-            certificate_pem: ca.certificate().pem(),
-            state: CaState::Active,
-            not_after: ca.certificate().not_after(),
-            created_at: datetime!(2026-11-22 12:00 UTC),
-        };
-        let loaded = load(&record, &pem).expect("loaded");
+        let now = datetime!(2026-11-22 12:00 UTC);
+        let (record, key) = generate(now, CaState::Active).expect("CA");
+        let loaded = load(&record, &key).expect("loaded");
         assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
     }
 
@@ -145,8 +160,8 @@ mod tests {
         let pem = pem("PRIVATE KEY", der.as_ref());
         let signer = AwsLcSigner::from_pkcs8_pem(&pem).expect("signer");
         let now = datetime!(2026-11-22 12:00 UTC);
-        let terms = Terms::new(now, CA_VALIDITY, time::Duration::ZERO);
-        let mut rng = crate::clock::entropy();
+        let terms = Terms::new(now, CA_VALIDITY, Duration::ZERO);
+        let mut rng = clock::entropy();
         let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng).expect("CA");
         assert_eq!(ca.certificate().curve(), Curve::P384);
     }

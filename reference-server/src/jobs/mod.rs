@@ -145,8 +145,76 @@ fn log_failure<T>(job: &'static str, outcome: identity_store::Result<T>) -> Opti
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use identity_store::{CaState, MemoryStore, Notice, Origin, StoreObserver as _};
+    use time::OffsetDateTime;
+    use time::macros::datetime;
 
     use super::*;
+    use crate::authority;
+    use crate::clock::{Clock, entropy};
+    use crate::config::Config;
+
+    /// Tells the seconds that a test sets.
+    #[derive(Debug, Default)]
+    struct Hand(AtomicI64);
+
+    impl Clock for Hand {
+        fn now(&self) -> OffsetDateTime {
+            let seconds = self.0.load(Ordering::SeqCst);
+            datetime!(2026-11-22 12:00 UTC) + time::Duration::seconds(seconds)
+        }
+    }
+
+    /// The parts of a replica whose database others share.
+    async fn replica(clock: &Arc<Hand>) -> Arc<App> {
+        let config = Config::from_lookup(|_| None, false).expect("a configuration");
+        let store = Arc::new(MemoryStore::new(entropy()));
+        let clock: Arc<dyn Clock> = Arc::<Hand>::clone(clock);
+        let app = App::load(config, ([127, 0, 0, 1], 1).into(), store, clock, None).await;
+        app.expect("a server")
+    }
+
+    /// Lets jobs do what they were woken for. No time passes, and none of them looks by itself.
+    async fn settle() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn denials_of_another_replica_are_taken_up_when_it_tells_of_them() {
+        let clock = Arc::new(Hand::default());
+        let app = replica(&clock).await;
+        let job = tokio::spawn(denials::run(Arc::clone(&app)));
+        settle().await;
+        clock.0.store(5, Ordering::SeqCst);
+        for (origin, age) in [(Origin::Here, 5), (Origin::Elsewhere, 0)] {
+            app.notices.noticed(&Notice::Denied, origin);
+            settle().await;
+            let age = time::Duration::seconds(age);
+            assert_eq!(app.denylist.age(clock.now()), Some(age), "{origin:?}");
+        }
+        job.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn certificates_of_another_replica_are_taken_up_when_it_tells_of_them() {
+        let clock = Arc::new(Hand::default());
+        let app = replica(&clock).await;
+        let job = tokio::spawn(certificates::run(Arc::clone(&app)));
+        settle().await;
+        let (ca, key) = authority::generate(clock.now(), CaState::Active).expect("a CA");
+        let stored = app.store.add_ca(change(&app, "test", None), ca, key).await;
+        stored.expect("stored");
+        for (origin, is_taken_up) in [(Origin::Here, false), (Origin::Elsewhere, true)] {
+            app.notices.noticed(&Notice::Certificates, origin);
+            settle().await;
+            assert_eq!(app.ca.load().is_some(), is_taken_up, "{origin:?}");
+        }
+        job.abort();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_panics_begins_anew() {

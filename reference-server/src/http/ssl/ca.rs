@@ -4,24 +4,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use identity_pki::{CA_VALIDITY, CaCertificate, PlatformCa, Terms};
-use identity_store::{CaRecord, CaState, PrivateKeyPem, rfc3339};
+use identity_pki::CaCertificate;
+use identity_store::{CaRecord, CaState, rfc3339};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::days_remaining;
-use crate::authority::AwsLcSigner;
 use crate::http::{
     Answer, Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right, idempotency,
 };
-use crate::{App, clock};
-
-/// The common name of each CA that is made here; a random serial number tells them apart.
-const COMMON_NAME: &str = "Link Identity Device CA";
-
-/// How far device clocks may be behind.
-const CLOCK_SKEW: Duration = Duration::minutes(5);
+use crate::{App, authority};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CaBody {
@@ -148,7 +141,13 @@ pub(super) async fn generate(
     let activate = body.value.activate;
     let (app, request, actor) = (&app, &request, &actor);
     let response = idempotency::run(app, request, actor, body.sha256(), |keep| async move {
-        let (record, key) = new_ca(request.now, activate)?;
+        let state = if activate {
+            CaState::Active
+        } else {
+            CaState::Prepared
+        };
+        let made = authority::generate(request.now, state);
+        let (record, key) = made.map_err(Problem::internal)?;
         let answer = Answer::created(&MadeCa {
             fingerprint: record.fingerprint.to_string(),
             expires_at: rfc3339(record.not_after),
@@ -161,24 +160,4 @@ pub(super) async fn generate(
     .await?;
     app.reload_certificates().await.map_err(Problem::internal)?;
     Ok(response)
-}
-
-fn new_ca(now: OffsetDateTime, activate: bool) -> Result<(CaRecord, PrivateKeyPem), Problem> {
-    let private_key = AwsLcSigner::generate_pem().map_err(Problem::internal)?;
-    let signer = AwsLcSigner::from_pkcs8_pem(private_key.expose()).map_err(Problem::internal)?;
-    let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
-    let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())
-        .map_err(Problem::internal)?;
-    let record = CaRecord {
-        fingerprint: ca.certificate().fingerprint(),
-        certificate_pem: ca.certificate().pem(),
-        state: if activate {
-            CaState::Active
-        } else {
-            CaState::Prepared
-        },
-        not_after: ca.certificate().not_after(),
-        created_at: now,
-    };
-    Ok((record, private_key))
 }
