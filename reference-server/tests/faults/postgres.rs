@@ -56,7 +56,12 @@ pub(crate) async fn connections_to_the_database_that_are_cut_cost_nothing() {
     /// The longest time between two cuts, in milliseconds.
     const PAUSE_MS: u64 = 100;
     let mut random = Random::seeded(seed());
-    let mut stage = Stage::on(Backend::Postgres, 1).await;
+    let mut stage = Stage::with(Setting {
+        backend: Backend::Postgres,
+        variables: vec![("IDENTITY_LOG", "info,identity_store=debug".to_owned())],
+        ..Setting::default()
+    })
+    .await;
     let workload = Workload::start(&stage, 2, 2);
     for round in 0..rounds(30) {
         if round % 6 == 5 {
@@ -68,10 +73,14 @@ pub(crate) async fn connections_to_the_database_that_are_cut_cost_nothing() {
     }
     workload.goes_on().await;
     workload.finish().await;
-    let retries = stage.counted(0, "transaction_retries_total").await;
-    let extent = Invariants::check(&mut stage).await;
-    let noticed = retries > 0 || extent.unavailable > 0;
-    assert!(noticed, "no request met a connection that was cut");
+    Invariants::check(&mut stage).await;
+    // Serialization failures and the like are tried again as well.
+    let was_cut = |line: &String| line.contains("Io(") || line.contains("57P01");
+    let lines = stage.logs();
+    let mut retries = lines
+        .iter()
+        .filter(|line| line.contains("to be tried again"));
+    assert!(retries.any(was_cut), "no transaction met a cut");
 }
 
 /// Whether a transaction happened whose `COMMIT` was not answered, nobody in the server knows.

@@ -32,9 +32,7 @@ pub(crate) async fn try_again(stage: &Stage) -> Vec<Violation> {
         for (replica, kept) in clients.replicas.iter().zip(&holding.connections) {
             let fresh = replica.with_certificate(&holding.key, &holding.certificate);
             for (connection, api) in [("kept", kept), ("new", &fresh)] {
-                if is_served(api, is_active).await != is_active {
-                    found.push(wrong(holding, connection, is_active));
-                }
+                found.extend(wrong(holding, connection, api, is_active).await);
             }
         }
     }
@@ -44,9 +42,7 @@ pub(crate) async fn try_again(stage: &Stage) -> Vec<Violation> {
     }
     for holding in held.iter().filter(|holding| !is_active(holding)) {
         for again in &holding.connections {
-            if is_served(again, false).await {
-                found.push(wrong(holding, "reopened", false));
-            }
+            found.extend(wrong(holding, "reopened", again, false).await);
         }
     }
     found
@@ -60,40 +56,57 @@ async fn used_codes_pair(stage: &Stage) -> Vec<Violation> {
     for used in codes.iter().filter(|code| code.led_to.is_some()) {
         let body = json!({"pairing_code": used.code, "csr": key.csr(), "device_info": {}});
         let reply = nobody.post("/v1/devices/pair", body).await;
-        if reply.status == 200 {
-            let what = format!("a code of {} paired another key", used.device);
+        if (reply.status, reply.error()) != (401, "pairing_code_invalid") {
+            let what = format!("a used code of {}: {}", used.device, reply.text);
             found.push(Violation(3, what));
         }
     }
     found
 }
 
-fn wrong(holding: &Holding, connection: &str, is_active: bool) -> Violation {
-    let number = if is_active { 2 } else { 9 };
-    let fingerprint = fingerprint(&holding.certificate);
-    let what = if is_active {
-        "active and refused"
+/// What is wrong with what a request with the certificate comes to.
+async fn wrong(
+    holding: &Holding,
+    connection: &str,
+    api: &Api,
+    is_active: bool,
+) -> Option<Violation> {
+    let (number, state, expected) = if is_active {
+        (2, "active", Tried::Served)
     } else {
-        "out and served"
+        (9, "out", Tried::Refused)
     };
-    Violation(
-        number,
-        format!("{fingerprint} is {what}, {connection} connection"),
-    )
+    let mut tried = try_once(api).await;
+    if is_active && tried != expected {
+        // The connection that was kept may have ended with an earlier process.
+        tried = try_once(api).await;
+    }
+    let fingerprint = fingerprint(&holding.certificate);
+    let what = format!("{fingerprint} is {state}, {connection} connection: {tried:?}");
+    (tried != expected).then_some(Violation(number, what))
 }
 
-/// Whether a request with the certificate succeeds. One that should is asked once more, since the
-/// connection that was kept may have ended with an earlier process.
-async fn is_served(api: &Api, expected: bool) -> bool {
-    for _ in 0..=usize::from(expected) {
-        let request = api.request(Method::GET, "/v1/devices/self");
-        if let Ok(reply) = api.try_send(request.timeout(REQUEST_TIME)).await
-            && reply.status == 200
-        {
-            return true;
-        }
+/// What a request with a certificate comes to.
+#[derive(Debug, PartialEq)]
+enum Tried {
+    Served,
+    /// By the handshake, by the end of the connection, or by the answer.
+    Refused,
+    /// For another reason, or not within the time.
+    Neither(String),
+}
+
+async fn try_once(api: &Api) -> Tried {
+    let request = api.request(Method::GET, "/v1/devices/self");
+    match api.try_send(request.timeout(REQUEST_TIME)).await {
+        Ok(reply) => match reply.status {
+            200 => Tried::Served,
+            401 | 403 => Tried::Refused,
+            _ => Tried::Neither(reply.text),
+        },
+        Err(error) if error.is_timeout() => Tried::Neither(error.to_string()),
+        Err(_) => Tried::Refused,
     }
-    false
 }
 
 /// Waits until the palm server has erased what is due, and chains are signed to their ends.
