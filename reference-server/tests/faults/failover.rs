@@ -6,18 +6,15 @@ use postgres_cluster::{Cluster, Installation};
 
 use crate::invariants::Invariants;
 use crate::outage::{recovers, requests_are_refused};
+use crate::postgres::picked;
 use crate::stage::Stage;
 use crate::template::Backend;
 use crate::workload::Workload;
 
 /// One that can be copied.
-fn installation() -> Option<Installation> {
-    Installation::all().into_iter().find(Installation::can_copy)
-}
-
-/// Whether a standby can be made.
-pub(crate) fn can_be_copied() -> bool {
-    installation().is_some()
+pub(crate) fn installation() -> Option<Installation> {
+    let all = Installation::all().into_iter();
+    picked(all.filter(Installation::can_copy))
 }
 
 /// Whether a commit waits for the standby.

@@ -1,8 +1,8 @@
 //! Faults that must be survived, each with the real processes. After each, one function checks the
 //! nine invariants ([`invariants`]).
 //!
-//! `FAULT_ROUNDS` multiplies how often what is random is repeated, `FAULT_SEED` repeats one run, and
-//! with `IDENTITY_FAULTS_COMPLETE=1` nothing may be missing that a story needs.
+//! `FAULT_ROUNDS` multiplies how often what is random is repeated, `FAULT_SEED` repeats one run, with its
+//! version of PostgreSQL, and with `IDENTITY_FAULTS_COMPLETE=1` nothing may be missing that a story needs.
 
 #![allow(
     clippy::expect_used,
@@ -60,6 +60,9 @@ macro_rules! stories {
 
 fn main() {
     println!("FAULT_SEED={}", seed());
+    let server = postgres::server().map(|server| server.name());
+    let standby = failover::installation().map(|copied| copied.major());
+    println!("PostgreSQL: {server:?}, with a standby: {standby:?}");
     let anywhere = stories![
         broken::the_check_finds_a_revoked_device_that_is_served,
         broken::the_check_finds_each_invariant_broken,
@@ -116,13 +119,13 @@ fn main() {
     ];
     let with_a_standby = stories![failover::a_failover_loses_nothing_that_was_answered];
     let trials = [
-        trials(on_postgresql, postgres::is_there(), "no PostgreSQL"),
-        trials(with_a_cluster, postgres::can_be_started(), "no PostgreSQL"),
+        trials(on_postgresql, server.is_some(), "no PostgreSQL"),
         trials(
-            with_a_standby,
-            failover::can_be_copied(),
-            "no pg_basebackup",
+            with_a_cluster,
+            postgres::installation().is_some(),
+            "no PostgreSQL",
         ),
+        trials(with_a_standby, standby.is_some(), "no pg_basebackup"),
         trials(anywhere, true, ""),
         trials(by_strace, Strace::is_there(), "strace is not there"),
         trials(
@@ -137,7 +140,7 @@ fn main() {
         ),
         trials(
             by_faketime_on_postgresql,
-            clock::library().is_some() && postgres::is_there(),
+            clock::library().is_some() && server.is_some(),
             "libfaketime or PostgreSQL is not there",
         ),
     ];

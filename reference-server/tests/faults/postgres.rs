@@ -20,18 +20,26 @@ use crate::template::Backend;
 use crate::workload::Workload;
 use crate::{rounds, seed};
 
-/// Whether there is a PostgreSQL.
-pub(crate) fn is_there() -> bool {
-    Server::first().is_some()
+/// The one of these that the seed picks: each run has one version of PostgreSQL.
+pub(crate) fn picked<T>(all: impl IntoIterator<Item = T>) -> Option<T> {
+    let mut all: Vec<T> = all.into_iter().collect();
+    let count = u64::try_from(all.len()).unwrap();
+    let place = seed().checked_rem(count)?;
+    Some(all.swap_remove(usize::try_from(place).unwrap()))
 }
 
-/// Whether there is one to start and stop.
-pub(crate) fn can_be_started() -> bool {
-    Installation::first().is_some()
+/// The PostgreSQL that stories share.
+pub(crate) fn server() -> Option<Server> {
+    picked(Server::all())
+}
+
+/// The PostgreSQL that a story starts and stops.
+pub(crate) fn installation() -> Option<Installation> {
+    picked(Installation::all())
 }
 
 pub(crate) async fn a_database_that_stops_under_load_is_answered_503_until_it_is_back() {
-    let installation = Installation::first().unwrap();
+    let installation = installation().unwrap();
     let cluster = Arc::new(Cluster::options(&installation).throw_away().start());
     let mut stage = Stage::on(Backend::Cluster(Arc::clone(&cluster)), 1).await;
     for how in [Some(Stop::Fast), Some(Stop::Immediate), None] {
@@ -206,7 +214,7 @@ pub(crate) async fn a_full_pool_is_answered_503_until_it_has_room() {
 
 /// Somebody else has every connection that PostgreSQL allows.
 pub(crate) async fn a_database_without_a_free_connection_is_answered_503_until_it_has_one() {
-    let installation = Installation::first().unwrap();
+    let installation = installation().unwrap();
     let few = Cluster::options(&installation).set("max_connections", "16");
     let cluster = Arc::new(few.throw_away().start());
     let mut stage = Stage::on(Backend::Cluster(cluster), 1).await;

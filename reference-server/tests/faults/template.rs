@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::database::DATA_KEYS;
 use crate::harness::{Exit, Platform, ServerKey};
+use crate::postgres;
 use crate::stage::{KEYS, TENANT};
 
 /// Which database a stage has.
@@ -76,7 +77,7 @@ async fn embedded() -> Arc<FirstRun> {
 }
 
 async fn shared() -> Shared {
-    let server = Server::first().expect("PostgreSQL");
+    let server = postgres::server().expect("PostgreSQL");
     let database = server.database();
     Shared {
         first_run: on_postgres(&database).await,
