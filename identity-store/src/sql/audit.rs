@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The rows up to the n-th place beyond `$2`, and all that claim one of these places.
-pub(super) const SEALED: &str = "
+const SEALED: &str = "
     SELECT chain_position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id, action,
            outcome, severity, subject, request_id, ip, metadata, prev_hash, hash
     FROM audit_rows
@@ -27,7 +27,8 @@ pub(super) const SEALED: &str = "
 const UNSEALED: &str = "SELECT count(*) AS rows FROM audit_intake";
 const LAST_PLACE: &str = "
     SELECT chain_position FROM audit_rows
-    WHERE tenant_id = $1 AND at < $2 ORDER BY chain_position DESC LIMIT 1";
+    WHERE tenant_id = $1 AND at < $2 AND chain_position IS NOT NULL
+    ORDER BY chain_position DESC LIMIT 1";
 const HEAD: &str = "SELECT length, hash FROM audit_chains WHERE tenant_id = $1";
 const CHAINS: &str = "
     SELECT nullif(known.tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash,
@@ -54,7 +55,7 @@ const SIGN: Sql = Sql {
              head(chain TEXT, length BIGINT, hash TEXT, signature TEXT)
         WHERE tenant_id = head.chain AND signed_length < head.length",
 };
-pub(super) const OUTBOX: &str = "
+const OUTBOX: &str = "
     SELECT position, event_id, nullif(tenant_id, '') AS tenant_id, event_type, subject, sequence, at,
            data
     FROM outbox WHERE position > $1 ORDER BY position LIMIT $2";

@@ -60,17 +60,20 @@ const KNOWN: Sql = Sql {
 };
 /// How many chains have rows that would go and that no verified archive holds. It goes from chain to
 /// chain and looks at the last such row of each, by their index: there may be any number of rows.
+/// `IS NOT NULL` is in the words of SQLite's index.
 const UNARCHIVED: Sql = verified!(
     "WITH RECURSIVE due(chain) AS (
-         SELECT max(tenant_id) FROM audit_rows WHERE at < $2
+         SELECT max(tenant_id) FROM audit_rows WHERE at < $2 AND chain_position IS NOT NULL
          UNION ALL
-         SELECT (SELECT max(tenant_id) FROM audit_rows WHERE tenant_id < chain AND at < $2)
+         SELECT (SELECT max(tenant_id) FROM audit_rows
+                 WHERE tenant_id < chain AND at < $2 AND chain_position IS NOT NULL)
          FROM due WHERE chain IS NOT NULL)
      SELECT count(*) AS chains FROM due LEFT JOIN ",
     "ON verified.chain = due.chain
      WHERE due.chain IS NOT NULL AND coalesce(verified.length, 0) <
          (SELECT chain_position FROM audit_rows
-          WHERE tenant_id = due.chain AND at < $2 ORDER BY chain_position DESC LIMIT 1)"
+          WHERE tenant_id = due.chain AND at < $2 AND chain_position IS NOT NULL
+          ORDER BY chain_position DESC LIMIT 1)"
 );
 const DROP: Sql = Sql {
     sqlite: "DELETE FROM audit_rows WHERE at < $1",

@@ -31,7 +31,7 @@ macro_rules! candidates {
     };
 }
 
-pub(super) const CANDIDATES: Sql = Sql {
+const CANDIDATES: Sql = Sql {
     sqlite: candidates!("SELECT unhex(value) FROM json_each($1)"),
     postgres: candidates!(
         "SELECT decode(code, 'hex') FROM json_array_elements_text($1::json) AS listed(code)"

@@ -21,16 +21,16 @@ const ISSUANCE: &str = "
     SELECT tenant_id, device_id, serial, fingerprint, tbs_sha256, spki_sha256, ca_fingerprint,
            profile, purpose, not_before, not_after, pem, request_id, issued_at
     FROM issued_certificates WHERE serial = $1";
-pub(super) const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
+const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
 /// The devices behind one, each with the CA that it counts for.
-pub(super) const ACTIVE_DEVICES: &str = "
-    SELECT d.tenant_id, d.device_id, c.ca_fingerprint
+const ACTIVE_DEVICES: &str = "
+    SELECT page.tenant_id, page.device_id, c.ca_fingerprint
     FROM (SELECT tenant_id, device_id, status, active_serial FROM devices
-          WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3) d
+          WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3) page
     LEFT JOIN issued_certificates c
-    ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id AND c.serial = d.active_serial
-       AND d.status = 'paired' AND c.not_after >= $4
-    ORDER BY d.tenant_id, d.device_id";
+    ON c.tenant_id = page.tenant_id AND c.device_id = page.device_id AND c.serial = page.active_serial
+       AND page.status = 'paired' AND c.not_after >= $4
+    ORDER BY page.tenant_id, page.device_id";
 /// How many devices are looked at by one statement.
 const PAGE: i64 = 5000;
 const ISSUE: &str = "

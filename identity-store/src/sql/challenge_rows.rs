@@ -41,7 +41,7 @@ const LIST: &str = select!(
        AND ($7 IS NULL OR client_reference = $7)
      ORDER BY created_at DESC, challenge_id DESC LIMIT $8"
 );
-pub(super) const OPEN_AT_DEVICE: &str = select!(
+const OPEN_AT_DEVICE: &str = select!(
     "WHERE tenant_id = $1 AND device_id = $2 AND status IN ('pending', 'in_progress')
        AND expires_at > $3
      ORDER BY created_at, challenge_id"
@@ -64,7 +64,7 @@ macro_rules! overdue {
 }
 
 /// One statement reads and locks: what ends while it waits for a lock is not among its rows.
-pub(super) const OVERDUE: Sql = Sql {
+const OVERDUE: Sql = Sql {
     sqlite: overdue!(""),
     postgres: overdue!(" FOR NO KEY UPDATE"),
 };

@@ -47,7 +47,7 @@ macro_rules! select {
     };
 }
 
-pub(super) const ONE: Sql = select!("WHERE c.client_id = $1");
+const ONE: Sql = select!("WHERE c.client_id = $1");
 const LIST: Sql = select!(
     "WHERE c.tenant_id = $1 AND (c.created_at, c.client_id) < ($2, $3)
      ORDER BY c.created_at DESC, c.client_id DESC LIMIT $4"

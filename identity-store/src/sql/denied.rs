@@ -29,7 +29,7 @@ macro_rules! page {
 }
 
 /// SQLite, which has one writer, numbers rows in the order of commits.
-pub(super) const PAGE: Sql = Sql {
+const PAGE: Sql = Sql {
     sqlite: page!(
         "unhex(group_concat(hex(tbs_sha256), ''))",
         "0 AS xact, max(sequence) AS sequence",

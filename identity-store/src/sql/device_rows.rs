@@ -86,7 +86,7 @@ const UPDATE: &str = "
     SET name = $3, location = $4, bound_product = $5, bound_action = $6, tags = $7
     WHERE tenant_id = $1 AND device_id = $2";
 
-pub(super) const STANDING: &str = "
+const STANDING: &str = "
     SELECT d.status, d.pairing_expires_at, d.active_serial, d.device_class,
            t.status AS tenant_status
     FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id

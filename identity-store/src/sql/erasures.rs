@@ -4,16 +4,29 @@ use time::OffsetDateTime;
 
 use super::column::{Columns, ms};
 use super::fault::Step;
-use super::query::query;
+use super::query::{Sql, query};
 use super::tx::{ChangeTx, Tx};
 use crate::{PalmErasure, StoredChallenge};
 
-pub(super) const UNDER_WAY: &str = "
-    SELECT 1 FROM challenges c JOIN challenge_attempts a
-        ON a.tenant_id = c.tenant_id AND a.challenge_id = c.challenge_id
-    WHERE a.tenant_id = $1 AND a.finished_at IS NULL AND a.lease_until > $4
-      AND c.user_id = $2 AND c.palm_type = $3
-    LIMIT 1";
+macro_rules! under_way {
+    ($indexed_by:literal) => {
+        concat!(
+            "SELECT 1 FROM challenge_attempts a ",
+            $indexed_by,
+            " CROSS JOIN challenges c
+             WHERE a.tenant_id = $1 AND a.finished_at IS NULL AND a.lease_until > $4
+               AND c.tenant_id = a.tenant_id AND c.challenge_id = a.challenge_id
+               AND c.user_id = $2 AND c.palm_type = $3
+             LIMIT 1"
+        )
+    };
+}
+
+const UNDER_WAY: Sql = Sql {
+    // It takes every tenant's attempts for few.
+    sqlite: under_way!("INDEXED BY challenge_attempts_under_way"),
+    postgres: under_way!(""),
+};
 const CLAIM: &str = "
     UPDATE palm_erasures SET claimed_until = $6
     WHERE tenant_id = $1 AND user_id = $2 AND palm_type = $3 AND requested_at = $4

@@ -31,7 +31,7 @@ macro_rules! select {
 }
 
 const ONE: &str = select!("WHERE operator_id = $1");
-pub(super) const BY_EMAIL: &str = select!("WHERE email_digest = $1");
+const BY_EMAIL: &str = select!("WHERE email_digest = $1");
 const LIST: &str = select!(
     "WHERE (created_at, operator_id) < ($1, $2)
      ORDER BY created_at DESC, operator_id DESC LIMIT $3"

@@ -76,8 +76,11 @@ pub(super) struct Query<'q> {
 
 /// Begins a statement; its values follow in the order of their numbers.
 pub(super) fn query<'q>(sql: impl Into<Sql>) -> Query<'q> {
+    let sql = sql.into();
+    #[cfg(all(test, feature = "sqlite"))]
+    super::tests::plans::note(sql.sqlite);
     Query {
-        sql: sql.into(),
+        sql,
         values: Vec::new(),
     }
 }

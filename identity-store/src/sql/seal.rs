@@ -25,7 +25,7 @@ const INTAKE: &str = "
     SELECT position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id, action,
            outcome, severity, subject, request_id, ip, metadata
     FROM audit_intake ORDER BY position LIMIT $1";
-pub(super) const HEADS: Sql = Sql {
+const HEADS: Sql = Sql {
     sqlite: "
         SELECT tenant_id, length, hash FROM audit_chains
         WHERE tenant_id IN (SELECT value FROM json_each($1))",
@@ -54,7 +54,7 @@ macro_rules! seal {
     };
 }
 
-pub(super) const SEAL: Sql = Sql {
+const SEAL: Sql = Sql {
     sqlite: seal!(
         "unhex(place.prev_hash)",
         "unhex(place.hash)",

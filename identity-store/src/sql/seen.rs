@@ -26,7 +26,7 @@ macro_rules! note {
     };
 }
 
-pub(super) const NOTE: Sql = Sql {
+const NOTE: Sql = Sql {
     sqlite: note!(
         "(SELECT value ->> 'tenant' AS tenant, value ->> 'device' AS device,
                  value ->> 'moment' AS moment FROM json_each($1)) AS seen"

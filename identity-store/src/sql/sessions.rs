@@ -29,7 +29,7 @@ macro_rules! select {
 }
 
 const ONE: &str = select!("WHERE s.session_id = $1");
-pub(super) const LIVE: &str =
+const LIVE: &str =
     select!("WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.last_used_at >= $3");
 const LIST: &str = select!(
     "WHERE s.operator_id = $1 AND s.expires_at > $2
@@ -39,7 +39,7 @@ const INSERT: &str = "
     INSERT INTO console_sessions (session_id, operator_id, token_hash, created_at, last_used_at,
                                   expires_at)
     VALUES ($1, $2, $3, $4, $4, $5)";
-pub(super) const NOTE_USE: &str = "
+const NOTE_USE: &str = "
     UPDATE console_sessions SET last_used_at = CASE WHEN last_used_at < $2 THEN $2 ELSE last_used_at END
     WHERE token_hash = $1 AND expires_at > $2 AND last_used_at >= $3
     RETURNING session_id";

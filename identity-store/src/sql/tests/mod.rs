@@ -8,6 +8,7 @@ mod concurrency;
 mod data_keys;
 mod file;
 mod open_columns;
+pub(super) mod plans;
 mod schema;
 mod versions;
 

@@ -1,11 +1,6 @@
-use sqlx::{AssertSqlSafe, Row as _};
-
 use super::{File, database, entropy, readers, waiting_device};
 use crate::sql::connection::Connection;
-use crate::sql::{
-    Migrate, SqlStore, attempts, audit, candidates, certificates, challenge_rows, clients, denied,
-    device_rows, erasures, operators, seal, seen, sessions,
-};
+use crate::sql::{Migrate, SqlStore};
 use crate::{DeviceStore as _, Error, Store as _};
 
 #[tokio::test]
@@ -150,43 +145,6 @@ async fn the_ledger_takes_no_change_even_from_its_own_database() {
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
     super::close(store, raw).await;
-}
-
-#[tokio::test]
-async fn what_every_request_asks_is_answered_by_an_index() {
-    let file = File::new();
-    let store = file.open().await;
-    for statement in [
-        attempts::DECIDED.sqlite,
-        attempts::EARLIER,
-        audit::OUTBOX,
-        audit::SEALED,
-        candidates::CANDIDATES.sqlite,
-        certificates::KEY,
-        challenge_rows::OPEN_AT_DEVICE,
-        challenge_rows::OVERDUE.sqlite,
-        denied::PAGE.sqlite,
-        clients::ONE.sqlite,
-        device_rows::STANDING,
-        operators::BY_EMAIL,
-        seal::HEADS.sqlite,
-        seal::SEAL.sqlite,
-        seen::NOTE.sqlite,
-        sessions::LIVE,
-        sessions::NOTE_USE,
-        erasures::UNDER_WAY,
-    ] {
-        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let plan = sqlx::query(explain).fetch_all(readers(&store)).await;
-        for step in plan.unwrap() {
-            let step: String = step.try_get("detail").unwrap();
-            assert!(
-                // `page` is what the statement itself has found by then.
-                !step.starts_with("SCAN") || step.contains("INDEX") || step == "SCAN page",
-                "{step} in {statement}"
-            );
-        }
-    }
 }
 
 #[tokio::test]

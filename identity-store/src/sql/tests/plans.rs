@@ -1,0 +1,103 @@
+//! How SQLite finds the rows of each statement that there is.
+//!
+//! It counts nothing: without an index that holds all of a condition it takes a tenant's rows for few.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{File, readers};
+use crate::conformance::{World, stories};
+
+static STATEMENTS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+
+/// Keeps a statement that a test began.
+pub(in crate::sql) fn note(statement: &'static str) {
+    STATEMENTS.lock().unwrap().insert(statement);
+}
+
+/// Tables and subqueries of few rows, or whose rows are all wanted.
+const FEW: &[&str] = &[
+    // A row for each tenant, operator, month, replica or key.
+    "archive",
+    "audit_archives",
+    "audit_chains",
+    "audit_sealer",
+    "chain",
+    "console_users",
+    "data_keys",
+    "denial_purge",
+    "known",
+    "leases",
+    "platform_secrets",
+    "sqlite_schema",
+    "t",
+    "tenants",
+    // What waits for the sealer or a job, and what a job clears away.
+    "audit_intake",
+    "console_sessions",
+    "idempotent_answers",
+    "login_failures",
+    "outbox_intake",
+    "palm_erasures",
+    "rate_limit_buckets",
+    // What the statement itself has found by then.
+    "(subquery-4)",
+    "(subquery-5)",
+    "due",
+    "page",
+    "CONSTANT",
+];
+
+/// Statements that are meant to see many rows.
+const WHOLE: &[&str] = &[
+    // A tenant's clients, sorted.
+    "FROM oauth_clients c WHERE c.tenant_id = $1 AND (",
+    // A month of the audit trail.
+    "DELETE FROM audit_rows WHERE at < $1",
+    // A tenant's attempts under way.
+    "INDEXED BY challenge_attempts_under_way",
+    // The first one only.
+    "FROM revoked_cert_fingerprints ORDER BY sequence LIMIT 1",
+];
+
+fn is_found(step: &str) -> bool {
+    let Some(table) = step.split(' ').nth(1) else {
+        return true;
+    };
+    let every_row = step.starts_with("SCAN ") && !step.contains("VIRTUAL TABLE");
+    !(every_row || step.ends_with("(tenant_id=?)")) || FEW.contains(&table)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_finds_its_rows_by_an_index() {
+    for story in stories() {
+        let file = File::new();
+        (story.tell)(World::new(file.open().await)).await;
+    }
+    let file = File::new();
+    let store = file.open().await;
+    let statements: Vec<_> = STATEMENTS.lock().unwrap().iter().copied().collect();
+    assert!(statements.len() > 100, "{statements:#?}");
+    let singles = statements.iter().flat_map(|text| text.split(';'));
+    let mut searched = Vec::new();
+    for statement in singles.filter(|single| !single.trim().is_empty()) {
+        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        if WHOLE.iter().any(|whole| words.contains(whole)) {
+            continue;
+        }
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {words}"));
+        // One that another test began may be of a schema of its own.
+        let Ok(plan) = sqlx::query(explain).fetch_all(readers(&store)).await else {
+            continue;
+        };
+        for step in plan {
+            let step: String = step.try_get("detail").unwrap();
+            if !is_found(&step) {
+                searched.push(format!("{step}: {words}"));
+            }
+        }
+    }
+    assert!(searched.is_empty(), "{searched:#?}");
+}
