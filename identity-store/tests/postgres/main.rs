@@ -17,6 +17,7 @@ mod migrations;
 mod notices;
 #[path = "../operations/mod.rs"]
 mod operations;
+mod prepared;
 mod retries;
 #[path = "../signed_heads/mod.rs"]
 mod signed_heads;
@@ -29,12 +30,12 @@ mod together;
 
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use identity_store::conformance::{World, stories};
 use identity_store::{Crypter, DataKey, Migrate, PoolOptions, SqlStore};
 use libtest_mimic::{Arguments, Trial};
 use postgres_cluster::{Database, Server, on_each};
+use prepared::Prepared;
 use proptest::test_runner::TestRunner;
 use rand_core::CryptoRng;
 
@@ -120,11 +121,11 @@ mod pairings {
 }
 
 fn main() -> ExitCode {
-    let servers: Vec<_> = Server::all().into_iter().map(Arc::new).collect();
+    let servers: Vec<_> = Server::all().into_iter().map(Prepared::of).collect();
     let mut trials: Vec<Trial> = Vec::new();
     for story in stories() {
         trials.extend(on_each(&servers, story.name, move |server| {
-            let database = server.database();
+            let database = server.migrated();
             wait(async { (story.tell)(World::new(open(&database).await)).await });
         }));
     }
@@ -152,10 +153,10 @@ fn wait(test: impl Future<Output = ()>) {
     runtime.unwrap().block_on(test);
 }
 
-fn answers_as_the_model_does(server: &Server) {
+fn answers_as_the_model_does(server: &Prepared) {
     let mut runner = TestRunner::new(operations::config(12));
     let held = runner.run(&operations::operations(), |list| {
-        operations::answers_as_the_model_does(server.database().url(), &list);
+        operations::answers_as_the_model_does(server.migrated().url(), &list);
         Ok(())
     });
     held.unwrap();
