@@ -1,4 +1,7 @@
--- After each `reference-server migrate`, as identity_owner in the database. Again changes nothing.
+-- After each `reference-server migrate`, as identity_owner in the database. Again changes nothing, in
+-- one transaction: what is granted and revoked in between is nobody's right.
+
+BEGIN;
 
 DO $$
 DECLARE
@@ -26,3 +29,5 @@ REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM identity_server;
 -- Months of the audit trail are made, and dropped behind verified archives, by functions of the owner's.
 GRANT EXECUTE ON FUNCTION prepare_audit_month(BIGINT), drop_audit_months(BIGINT) TO identity_server;
 GRANT SELECT ON audit_rows_default TO identity_server;
+
+COMMIT;

@@ -164,6 +164,11 @@ pub(crate) async fn open_store(config: &Config) -> Result<SqlStore, StartError> 
 /// Opens the database for a command beside servers: they decide when the schema changes.
 pub(crate) async fn open_as_it_is(mut config: Config) -> Result<SqlStore, StartError> {
     config.migrate = Migrate::Off;
+    if let Database::Sqlite(path) = &config.database
+        && !path.as_path().exists()
+    {
+        return Err(StartError::NoDatabase(path.as_path().to_owned()));
+    }
     open_store(&config).await
 }
 

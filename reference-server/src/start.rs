@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::audit::archive::ArchiveError;
 use crate::audit::kept::KeptError;
 use crate::config::ConfigError;
@@ -14,6 +16,9 @@ pub enum StartError {
     /// The database does not open, or what it holds cannot be read.
     #[error("{0}")]
     Store(#[from] identity_store::Error),
+    /// A command wants a database that a server has been started on.
+    #[error("DATABASE_URL: there is no database in {}", .0.display())]
+    NoDatabase(PathBuf),
     /// The server certificate's private key cannot be read.
     #[error("the server certificate's private key cannot be read")]
     ServerKey(#[source] identity_store::Error),

@@ -55,8 +55,11 @@ fn documentation(line: &str) -> Option<&str> {
     match line.strip_prefix("//!") {
         Some(text) => Some(text.strip_prefix(' ').unwrap_or(text)),
         // An example that is compiled with some features only.
-        None => (line.starts_with("#![cfg_attr(feature") && line.contains("doc = \"```\""))
-            .then_some("```"),
+        None if line.starts_with("#![cfg_attr(feature") => {
+            line.contains("doc = \"```\"").then_some("```")
+        }
+        // A line that is there with some features only.
+        None => line.strip_prefix("    doc = \"")?.strip_suffix('"'),
     }
 }
 

@@ -34,12 +34,15 @@ pub enum KeptError {
         #[source]
         source: TokenError,
     },
+    /// The signature speaks of another head than the line.
+    #[error("line {0} says another chain or length than its signature")]
+    OtherHead(u64),
     /// There is nothing to verify against.
     #[error("the file is empty")]
     Empty,
 }
 
-/// What a line says. Nothing but the signature in it is believed.
+/// What a line says: of the longest ones, what the signature in it says too.
 #[derive(Debug, Deserialize)]
 struct Logged {
     tenant_id: Option<String>,
@@ -78,8 +81,13 @@ pub(super) async fn longest(
         return Err(KeptError::Empty);
     }
     let read = |(line, logged): (u64, Logged)| {
-        let head = heads::read(tokens, &logged.signed);
-        head.map_err(|source| KeptError::Signature { line, source })
+        let (chain, head) = heads::read(tokens, &logged.signed)
+            .map_err(|source| KeptError::Signature { line, source })?;
+        let named = chain.tenant_id().map(ToString::to_string);
+        if named != logged.tenant_id || head.length != logged.length {
+            return Err(KeptError::OtherHead(line));
+        }
+        Ok((chain, head))
     };
     kept.into_values().map(read).collect()
 }
@@ -141,6 +149,25 @@ mod tests {
             .concat();
         let kept = read(&tokens, text.trim_end()).await.expect("heads");
         assert_eq!(kept, [(Chain::Platform, head(4)), (acme(), head(10))]);
+    }
+
+    /// It would hide every longer head of its chain.
+    #[tokio::test]
+    async fn a_line_that_says_more_than_its_signature_is_named() {
+        let tokens = tokens();
+        let (long, short) = (line(&tokens, acme(), 10), line(&tokens, Chain::Platform, 3));
+        for (true_one, forged) in [
+            ("\"length\":3", "\"length\":999"),
+            ("\"length\":3", "\"length\":999,\"tenant_id\":\"acme\""),
+        ] {
+            assert!(short.contains(true_one), "{short}");
+            let text = format!("{long}{}", short.replace(true_one, forged));
+            let outcome = read(&tokens, &text).await;
+            assert!(
+                matches!(outcome, Err(KeptError::OtherHead(2))),
+                "{outcome:?}"
+            );
+        }
     }
 
     #[tokio::test]

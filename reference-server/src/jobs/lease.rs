@@ -13,7 +13,7 @@ use crate::App;
 use crate::clock::Clock;
 
 /// How long a lease lasts that is not renewed.
-const TERM: Duration = Duration::from_secs(10);
+pub(super) const TERM: Duration = Duration::from_secs(10);
 /// How often its holder renews it.
 const RENEWAL: Duration = Duration::from_secs(3);
 /// How often the others ask for it: a holder that dies is followed within eleven seconds, one that
@@ -49,6 +49,8 @@ impl Lessee {
         if !self.store.is_shared() {
             return job(None).await;
         }
+        // A sum over the replicas is 0 then, and not nothing.
+        gauge(name).set(0);
         while !self.stop.is_cancelled() {
             let asked_at = Instant::now();
             if let Some(lease) = self.ask(name).await {

@@ -33,39 +33,45 @@ use lease::Lessee;
 
 /// How long a job rests that panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
+/// The same of one that a lease is the right to: another replica has it by then.
+const AFTER_PANIC_UNDER_LEASE: Duration = lease::TERM.saturating_add(Duration::from_secs(2));
 
 /// Starts every job.
 pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
     for name in LeaseName::ALL {
-        spawn(app, tasks, name.as_str(), move |app| {
-            platform_job(app, name)
-        });
+        let job = move |app| platform_job(app, name);
+        spawn(app, tasks, name.as_str(), AFTER_PANIC_UNDER_LEASE, job);
     }
-    spawn(app, tasks, "certificates", certificates::run);
-    spawn(app, tasks, "deaf", deaf::run);
-    spawn(app, tasks, "denials", denials::run);
-    spawn(app, tasks, "seen", seen::run);
-    spawn(app, tasks, "set_up", set_up::run);
-    spawn(app, tasks, "superseded", superseded::run);
+    spawn(app, tasks, "certificates", AFTER_PANIC, certificates::run);
+    spawn(app, tasks, "deaf", AFTER_PANIC, deaf::run);
+    spawn(app, tasks, "denials", AFTER_PANIC, denials::run);
+    spawn(app, tasks, "seen", AFTER_PANIC, seen::run);
+    spawn(app, tasks, "set_up", AFTER_PANIC, set_up::run);
+    spawn(app, tasks, "superseded", AFTER_PANIC, superseded::run);
 }
 
 fn spawn<J>(
     app: &Arc<App>,
     tasks: &TaskTracker,
     name: &'static str,
+    rest: Duration,
     job: impl Fn(Arc<App>) -> J + Send + 'static,
 ) where
     J: Future<Output = ()> + Send + 'static,
 {
     let app = Arc::clone(app);
-    tasks.spawn(to_its_end(name, move || job(Arc::clone(&app))));
+    tasks.spawn(to_its_end(name, rest, move || job(Arc::clone(&app))));
 }
 
 /// Runs a job, anew when it panics, until it has ended of itself.
-async fn to_its_end<J: Future<Output = ()>>(name: &'static str, job: impl Fn() -> J) {
+async fn to_its_end<J: Future<Output = ()>>(
+    name: &'static str,
+    rest: Duration,
+    job: impl Fn() -> J,
+) {
     while caught(Box::pin(job())).await.is_err() {
         metrics::counter!("job_failures_total", "job" => name).increment(1);
-        tokio::time::sleep(AFTER_PANIC).await;
+        tokio::time::sleep(rest).await;
     }
 }
 
@@ -224,7 +230,7 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(turns.get() > 2, "a turn that panics");
         };
-        to_its_end("test", job).await;
+        to_its_end("test", AFTER_PANIC, job).await;
         assert_eq!(turns.get(), 3);
     }
 }

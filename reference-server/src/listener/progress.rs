@@ -4,7 +4,7 @@
 //! sent still answers PING, and so does one that asks nothing any more: hyper gives up neither.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,6 +18,8 @@ use tokio::time::sleep;
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(10);
 /// An answer may lie unread for one period, and until the end of the one in which it was given.
 const PERIOD: Duration = Duration::from_secs(30);
+/// Who takes so many bytes in a period reads slowly.
+const LEAST: usize = 16 * 1024;
 /// After so many periods without a request a connection is closed.
 const QUIET_PERIODS: u32 = 10;
 
@@ -48,6 +50,8 @@ pub(super) struct Progress {
     asked: AtomicBool,
     running: Arc<()>,
     unread: Mutex<Unread>,
+    /// How many bytes of answers were taken in this period.
+    taken: Arc<AtomicUsize>,
 }
 
 /// The answers that were given in this period, and in the one before: each has a clone until its last
@@ -74,7 +78,12 @@ impl Progress {
     /// An answer, which is unread from now on.
     pub(super) fn answer(&self, response: Response) -> http::Response<Answer> {
         let unread = Arc::clone(&self.unread().now);
-        response.map(|body| Answer { body, unread })
+        let taken = Arc::clone(&self.taken);
+        response.map(|body| Answer {
+            body,
+            unread,
+            taken,
+        })
     }
 
     /// Resolves when the client is to be given up.
@@ -102,12 +111,16 @@ impl Progress {
         !asked && counts == [1; 3]
     }
 
-    /// Begins a period; whether an answer lies there since before the last one.
+    /// Begins a period; whether an answer lies there since before the last one, and next to nothing is
+    /// taken.
     fn next_period(&self) -> bool {
+        let taken = self.taken.swap(0, Ordering::Relaxed);
         let mut unread = self.unread();
-        let lies_there = Arc::strong_count(&unread.before) > 1;
+        if Arc::strong_count(&unread.before) > 1 {
+            return taken < LEAST;
+        }
         unread.before = std::mem::take(&mut unread.now);
-        lies_there
+        false
     }
 
     fn unread(&self) -> MutexGuard<'_, Unread> {
@@ -120,12 +133,14 @@ impl Progress {
 pub(super) struct Answer {
     body: axum::body::Body,
     unread: Arc<()>,
+    taken: Arc<AtomicUsize>,
 }
 
 /// A piece of it, which hyper keeps until the client lets it be sent and the socket takes it.
 pub(super) struct Piece {
     bytes: Bytes,
     _unread: Arc<()>,
+    taken: Arc<AtomicUsize>,
 }
 
 impl Body for Answer {
@@ -141,6 +156,7 @@ impl Body for Answer {
             frame.map_data(|bytes| Piece {
                 bytes,
                 _unread: Arc::clone(&self.unread),
+                taken: Arc::clone(&self.taken),
             })
         })
     }
@@ -165,5 +181,6 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        self.taken.fetch_add(count, Ordering::Relaxed);
     }
 }

@@ -76,6 +76,16 @@ async fn no_command_of_the_audit_trail_migrates() {
 }
 
 #[tokio::test]
+async fn no_command_of_the_audit_trail_makes_a_database() {
+    let place = Place::new(None).await;
+    let file = place.path().join("identity.db");
+    std::fs::remove_file(&file).unwrap();
+    let ended = place.run(&["audit", "verify"]).badly();
+    assert!(ended.stderr.contains("there is no database"), "{ended:?}");
+    assert!(!file.exists());
+}
+
+#[tokio::test]
 async fn a_month_that_is_not_over_or_none_is_refused() {
     let place = Place::new(None).await;
     let archives = place.archives();

@@ -140,12 +140,15 @@ async fn migrate_patiently(
 /// the limits are the session's, and end with it.
 async fn locked(pool: &PgPool, migrations: Migrations, sealer: Option<Sealer<'_>>) -> Step<()> {
     const LOCK: &str = "SELECT pg_advisory_lock($1)";
-    /// Another may migrate for hours, and so may this: nothing ends but waiting for a table.
-    const UNLIMITED: &str = "SET statement_timeout = 0; SET lock_timeout = 0";
+    /// Another may migrate for hours, and so may this: nothing ends but waiting for a table, and the session
+    /// of a process that is gone.
+    const UNLIMITED: &str = "SET statement_timeout = 0; SET lock_timeout = 0;
+        SET client_connection_check_interval = '10s'; SET idle_session_timeout = '1min'";
     const LIMITED_LOCKS: &str = "SET lock_timeout TO DEFAULT";
     let mut held = Held::reader(pool).await?;
     let connection = held.unwatched();
     connection.execute(UNLIMITED).await?;
+    tracing::info!("waiting until nobody else migrates");
     connection
         .execute(sqlx::query(LOCK).bind(MIGRATION_LOCK))
         .await?;
