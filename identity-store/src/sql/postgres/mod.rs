@@ -26,7 +26,7 @@ pub(super) use connect::is_url;
 pub(super) use held::Held;
 
 /// In their order.
-pub const MIGRATIONS: Migrations = &[(
+pub(super) const MIGRATIONS: Migrations = &[(
     "initial",
     include_str!("../../../migrations/postgres/0001_initial.sql"),
 )];

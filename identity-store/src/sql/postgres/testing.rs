@@ -3,7 +3,8 @@
 use super::{bring_up, connect};
 use crate::{Migrate, Result};
 
-pub use super::MIGRATIONS;
+/// This release's migrations: each one's name and text.
+pub const MIGRATIONS: &[(&str, &str)] = super::MIGRATIONS;
 
 /// Brings a database to the schema of `migrations`, under `limits` in place of a connection's own.
 ///
