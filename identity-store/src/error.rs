@@ -199,7 +199,10 @@ pub enum Conflict {
     KeyReused,
     /// An attempt at the challenge is being decided.
     #[error("an attempt at this challenge is being decided")]
-    AttemptInProgress,
+    AttemptInProgress {
+        /// The attempt's number.
+        number: u32,
+    },
     /// The attempt was decided already, or its lease passed to another.
     #[error("the attempt was decided already")]
     AttemptEnded,

@@ -77,6 +77,13 @@ async fn a_secret_that_is_gone_is_not_made_anew_but_by_command() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_there_was_made_whatever_else_is_known() {
+    let (url, directory) = url();
+    let run = async |statement: &str| run(&directory, statement).await;
+    lost_secrets::a_secret_that_is_there_was_made_whatever_else_is_known(&url, run).await;
+}
+
+#[tokio::test]
 async fn a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced() {
     let (url, directory) = url();
     let run = async |statement: &str| run(&directory, statement).await;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
@@ -15,7 +16,7 @@ use crate::audit::heads::HeadSigner;
 use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::http::{CaptureSlots, PollPace, RateLimits};
+use crate::http::{CaptureSlots, DatabaseHealth, PollPace, RateLimits};
 use crate::notices::Notices;
 use crate::palm::Palm;
 use crate::password::Passwords;
@@ -33,6 +34,8 @@ pub struct App {
     pub config: Config,
     /// The database.
     pub store: Arc<dyn Store>,
+    /// Whether it answers.
+    pub database_health: DatabaseHealth,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What decides on palm samples.
@@ -67,6 +70,8 @@ pub struct App {
     pub offered: Offered,
     /// What it signed of audit chains while it was the sealer: leases come and go.
     pub(crate) head_signer: Mutex<HeadSigner>,
+    /// Whether it raised an alert of the archives, and nothing was well again since: the same.
+    pub(crate) audit_alert_stands: AtomicBool,
     /// How often a source may ask.
     pub rate_limits: RateLimits,
     /// Shows the metrics, where they are recorded.
@@ -136,6 +141,7 @@ impl App {
             seen: Seen::default(),
             offered,
             head_signer: Mutex::default(),
+            audit_alert_stands: AtomicBool::default(),
             taken_up: Mutex::new(stored),
             shutdown: CancellationToken::new(),
             drained: CancellationToken::new(),
@@ -146,6 +152,7 @@ impl App {
             notices,
             capture_slots: CaptureSlots::default(),
             poll_pace: PollPace::new(config.rate_limits),
+            database_health: DatabaseHealth::default(),
             denylist,
             tls,
             config,

@@ -8,7 +8,7 @@ use identity_store::{
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::http::RequestId;
-use crate::serve::open_as_it_is;
+use crate::serve::{open_as_it_is, require_database};
 use crate::start::StartError;
 use crate::{cli, secrets};
 
@@ -45,6 +45,7 @@ pub async fn replace(
     name: NamedSecret,
     altered_too: bool,
 ) -> Result<(), StartError> {
+    require_database(&config)?;
     SqlStore::refuse_open_elsewhere(&config.database.url()).await?;
     let store = open_as_it_is(config).await?;
     let now = SystemClock.now();

@@ -164,12 +164,22 @@ pub(crate) async fn open_store(config: &Config) -> Result<SqlStore, StartError> 
 /// Opens the database for a command beside servers: they decide when the schema changes.
 pub(crate) async fn open_as_it_is(mut config: Config) -> Result<SqlStore, StartError> {
     config.migrate = Migrate::Off;
-    if let Database::Sqlite(path) = &config.database
-        && !path.as_path().exists()
-    {
-        return Err(StartError::NoDatabase(path.as_path().to_owned()));
-    }
+    require_database(&config)?;
     open_store(&config).await
+}
+
+/// A command makes no database.
+///
+/// # Errors
+///
+/// [`StartError::NoDatabase`].
+pub(crate) fn require_database(config: &Config) -> Result<(), StartError> {
+    match &config.database {
+        Database::Sqlite(path) if !path.as_path().exists() => {
+            Err(StartError::NoDatabase(path.as_path().to_owned()))
+        }
+        Database::Sqlite(_) | Database::Postgres(_) => Ok(()),
+    }
 }
 
 /// What the database's columns are encrypted with.

@@ -179,6 +179,20 @@ async fn a_wrong_data_key_stops_the_start_with_one_line() {
     platform.api().sign_in(ADMIN, PASSWORD).await;
 }
 
+#[test]
+fn a_command_about_keys_makes_no_database() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for arguments in [&["rotate"][..], &["replace", "pairing_pepper"]] {
+        let arguments = [&["keys"], arguments].concat();
+        let ended = command(directory.path(), OLD, &arguments).output();
+        let ended = ended.expect("it runs");
+        assert_eq!(ended.status.code(), Some(1));
+        let log = String::from_utf8_lossy(&ended.stderr);
+        assert!(log.contains("there is no database in"), "{log}");
+        assert!(!directory.path().join("identity.db").exists());
+    }
+}
+
 // Its clients say goodbye while it waits for a server's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_whose_key_is_lost_stops_issuing_and_nothing_else() {

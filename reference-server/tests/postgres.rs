@@ -161,8 +161,14 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
         "TRUNCATE issued_certificates CASCADE",
         "DELETE FROM audit_rows",
         "DELETE FROM audit_chains",
+        "INSERT INTO audit_archives SELECT * FROM audit_archives",
         "DELETE FROM audit_archives",
         "UPDATE audit_archives SET length = 0",
+        "UPDATE audit_intake SET action = 'another'",
+        "UPDATE revoked_cert_fingerprints SET tbs_sha256 = fingerprint",
+        "UPDATE outbox SET data = '{}'",
+        "DELETE FROM outbox",
+        "UPDATE outbox_intake SET data = '{}'",
         "DELETE FROM _sqlx_migrations",
         "DELETE FROM named_secrets",
     ] {
@@ -198,7 +204,7 @@ fn a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_ow
     const TRAP: &str = "
         CREATE TEMPORARY TABLE audit_rows (tenant_id TEXT, chain_position BIGINT, at BIGINT);
         CREATE TEMPORARY TABLE audit_archives (tenant_id TEXT, length BIGINT);
-        INSERT INTO audit_rows VALUES ('', 1, 0);
+        INSERT INTO audit_rows VALUES ('', 1, -1);
         INSERT INTO audit_archives VALUES ('', 1);
         CREATE FUNCTION pg_temp.trap() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
             EXECUTE 'GRANT ALL ON public.audit_rows TO identity_server';
@@ -206,7 +212,7 @@ fn a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_ow
         END $$;
         CREATE TRIGGER trap BEFORE DELETE ON audit_rows FOR EACH ROW EXECUTE FUNCTION pg_temp.trap();
         GRANT ALL ON audit_rows, audit_archives TO PUBLIC;
-        SELECT drop_audit_months(1)";
+        SELECT drop_audit_months(0)";
     let cluster = Cluster::options(installation).throw_away().start();
     let (owner, server) = two_roles(&cluster);
     execute(
@@ -220,8 +226,13 @@ fn a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_ow
         "audit rows of a month that is not over are not dropped"
     );
     assert_eq!(
-        refused("SELECT drop_audit_months(2)"),
+        refused("SELECT drop_audit_months(2678400000)"),
         "audit rows that no archive holds are not dropped"
+    );
+    // Its month would go whole, and what lies after it there was in no archive's.
+    assert_eq!(
+        refused("SELECT drop_audit_months(1)"),
+        "audit rows are dropped up to the first moment of a month, which 1 is not"
     );
     assert_eq!(
         refused(TRAP),

@@ -1,7 +1,7 @@
 """What a device's poll asks of the database, as a FastAPI service: the peer of `load polls`.
 
-Who calls is taken from a header and believed: there are no client certificates here. Everything else
-is looked up on each request, as the reference server does.
+Who calls is taken from a header and believed: there are no client certificates here, and none is compared
+with the active one's ledger row. Everything else is looked up on each request, as the reference server does.
 """
 
 import os
@@ -12,7 +12,10 @@ import asyncpg
 from fastapi import FastAPI, Header, HTTPException
 
 STANDING = """
-    SELECT d.status, d.pairing_expires_at, d.active_serial, d.device_class, t.status AS tenant_status
+    SELECT d.status, d.pairing_expires_at, d.device_class, t.status AS tenant_status,
+           (SELECT active.tbs_sha256 FROM issued_certificates active
+            WHERE active.tenant_id = d.tenant_id AND active.device_id = d.device_id
+              AND active.serial = d.active_serial) AS active_tbs_sha256
     FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
     WHERE d.tenant_id = $1 AND d.device_id = $2
 """

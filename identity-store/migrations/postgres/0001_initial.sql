@@ -264,6 +264,7 @@ CREATE TABLE console_sessions (
 );
 
 CREATE INDEX console_sessions_operator ON console_sessions (operator_id);
+CREATE INDEX console_sessions_expires_at ON console_sessions (expires_at);
 
 CREATE TABLE login_failures (
     email_digest BYTEA  NOT NULL,
@@ -271,6 +272,7 @@ CREATE TABLE login_failures (
 );
 
 CREATE INDEX login_failures_email_digest ON login_failures (email_digest, failed_at);
+CREATE INDEX login_failures_failed_at ON login_failures (failed_at);
 
 -- The data keys that encrypted here, so that a process with another is known before it writes.
 CREATE TABLE data_keys (
@@ -389,12 +391,16 @@ END $$;
 CREATE FUNCTION drop_audit_months(ends BIGINT) RETURNS VOID
 LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '5s' AS $$
 DECLARE
-    last TEXT := to_char(to_timestamp((ends - 1) / 1000) AT TIME ZONE 'UTC', '"audit_rows_"YYYY_MM');
+    month TIMESTAMP := date_trunc('month', to_timestamp(ends / 1000) AT TIME ZONE 'UTC');
+    last TEXT := to_char(month - INTERVAL '1 month', '"audit_rows_"YYYY_MM');
     partition TEXT;
     due RECORD;
 BEGIN
     IF ends > extract(epoch FROM now()) * 1000 THEN
         RAISE EXCEPTION 'audit rows of a month that is not over are not dropped';
+    END IF;
+    IF ends <> extract(epoch FROM month)::BIGINT * 1000 THEN
+        RAISE EXCEPTION 'audit rows are dropped up to the first moment of a month, which % is not', ends;
     END IF;
     FOR due IN
         WITH RECURSIVE chain AS (

@@ -129,3 +129,7 @@ BEGIN SELECT RAISE(ABORT, 'the issuance ledger is append-only'); END;
 
 -- What the device was told of a sample that did not lead to the goal.
 ALTER TABLE challenge_attempts ADD COLUMN reason_code TEXT;
+
+-- For their purges.
+CREATE INDEX console_sessions_expires_at ON console_sessions (expires_at);
+CREATE INDEX login_failures_failed_at ON login_failures (failed_at);

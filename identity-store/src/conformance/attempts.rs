@@ -7,7 +7,7 @@ use super::scene::scene;
 use super::verdicts::{matched, not_found, scores, undecided, verified};
 use super::witness::Told;
 use crate::{
-    AttemptLease, AttemptStart, Chain, Conflict, Error, LastAttempt, Severity, UserStatus,
+    AttemptLease, AttemptStanding, AttemptStart, Chain, Conflict, Error, Severity, UserStatus,
     VendorState,
 };
 
@@ -61,7 +61,10 @@ pub async fn one_attempt_is_decided_at_a_time(world: World) {
                 .await
         })
         .await;
-    let in_progress = matches!(busy, Error::Conflict(Conflict::AttemptInProgress));
+    let in_progress = matches!(
+        busy,
+        Error::Conflict(Conflict::AttemptInProgress { number: 1 })
+    );
     assert!(in_progress, "{busy:?}");
     scene.world.lease(&other, 1).await;
     let told = Told::tenant(&["verification_failed"], &[]);
@@ -275,32 +278,90 @@ pub async fn a_sample_that_was_decided_on_is_known_again(world: World) {
     assert!(matches!(start, AttemptStart::Begun { .. }), "{start:?}");
 }
 
-pub async fn what_the_last_attempt_was_answered_with_is_known(world: World) {
+pub async fn what_each_attempt_was_answered_with_is_known(world: World) {
     let scene = scene(world).await;
     let challenge = scene.open(ChallengeKind::Verify).await;
-    let last = async || {
+    let attempt = async |number| {
         let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
-        scene.world.store.last_attempt(tenant_id, id).await.unwrap()
+        let read = scene.world.store.attempt(tenant_id, id, number).await;
+        read.unwrap()
     };
-    let finished = |reason_code| Some(LastAttempt::Finished { reason_code });
-    assert_eq!(last().await, None);
     let failed = Told::tenant(&["verification_failed"], &[]);
     let completed = Told::tenant(&["verification_complete"], &["verification.complete"]);
-    for (verdict, told, reason_code) in [
-        (not_found(), failed, Some(ReasonCode::NotFound)),
+    let mut finished = Vec::new();
+    for (verdict, told, reason_code, decided) in [
+        (not_found(), failed, Some(ReasonCode::NotFound), 1),
         (
             undecided(VendorState::NotReached),
             Told::nothing(),
             Some(ReasonCode::ServiceUnavailable),
+            1,
         ),
-        (matched(), completed, None),
+        (matched(), completed, None, 2),
     ] {
         let lease = scene.world.lease(&challenge, 0).await;
+        let number = lease.number;
+        assert_eq!(attempt(number + 1).await, None);
         let until = at(LEASE);
-        assert_eq!(last().await, Some(LastAttempt::Unfinished { until }));
+        assert_eq!(
+            attempt(number).await,
+            Some(AttemptStanding::Unfinished { until })
+        );
         scene.finishes(0, lease, verdict, told).await;
-        assert_eq!(last().await, finished(reason_code));
+        finished.push(AttemptStanding::Finished {
+            reason_code,
+            decided,
+        });
+        for (number, standing) in (1..).zip(&finished) {
+            assert_eq!(attempt(number).await, Some(*standing), "{number}");
+        }
     }
+}
+
+pub async fn an_attempt_that_nobody_finished_stands_as_the_one_in_its_place(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let attempt = async |number| {
+        let (tenant_id, id) = (&scene.tenant_id, &challenge.challenge_id);
+        let read = scene.world.store.attempt(tenant_id, id, number).await;
+        read.unwrap().unwrap()
+    };
+    for seconds in [0, LEASE] {
+        scene.world.lease(&challenge, seconds).await;
+    }
+    let until = at(LEASE * 2);
+    assert_eq!(attempt(1).await, AttemptStanding::Unfinished { until });
+    let last = LEASE * 2;
+    scene.world.attempt(&challenge, last, not_found()).await;
+    let third = AttemptStanding::Finished {
+        reason_code: Some(ReasonCode::NotFound),
+        decided: 1,
+    };
+    scene.world.attempt(&challenge, last, matched()).await;
+    for number in [1, 2, 3] {
+        assert_eq!(attempt(number).await, third, "{number}");
+    }
+}
+
+pub async fn an_attempt_that_passed_on_is_not_under_way_for_a_clock_that_is_behind(world: World) {
+    let scene = scene(world).await;
+    let challenge = scene.open(ChallengeKind::Verify).await;
+    let (first, sample) = (scene.sample(), scene.sample());
+    let begun = scene.world.begin(&challenge, 1, first).await;
+    assert!(matches!(begun, Ok(AttemptStart::Begun { .. })), "{begun:?}");
+    scene
+        .world
+        .attempt(&challenge, 1 + LEASE, not_found())
+        .await;
+    let third = scene.world.begin(&challenge, LEASE, sample).await.unwrap();
+    let AttemptStart::Begun { lease, .. } = third else {
+        panic!("{third:?}");
+    };
+    assert_eq!(lease.number, 3);
+    // Nobody can decide on the first sample under its first lease any more.
+    let other = scene.open(ChallengeKind::Verify).await;
+    let again = scene.world.begin(&other, LEASE, first).await;
+    assert!(matches!(again, Ok(AttemptStart::Begun { .. })), "{again:?}");
 }
 
 pub async fn who_failed_often_waits_and_who_failed_too_often_is_locked(world: World) {

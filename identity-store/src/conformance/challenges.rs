@@ -103,11 +103,8 @@ pub async fn a_device_finds_what_is_open_oldest_first(world: World) {
     };
     let first = step(&first, ChallengeStep::Claim).await;
     let open = async |seconds| {
-        let open = world
-            .store
-            .open_challenges(&device.identity, at(seconds))
-            .await;
-        open.unwrap()
+        let work = world.store.device_work(&device.identity, at(seconds)).await;
+        work.unwrap().unwrap().open_challenges
     };
     assert_eq!(open(4).await, [first.clone(), second, third.clone()]);
     assert_eq!(open(122).await, std::slice::from_ref(&third));

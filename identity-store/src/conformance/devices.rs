@@ -1,7 +1,7 @@
 use identity_challenge::{DeviceBinding, DeviceClass};
 use identity_pki::DeviceIdentity;
 
-use super::fixtures::{CODE_LIFE, World, at};
+use super::fixtures::{CODE_LIFE, ENROLL_LEFT, World, at};
 use super::witness::{Told, walk};
 use crate::{
     Conflict, Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, Entity,
@@ -177,7 +177,7 @@ pub async fn another_tenants_device_is_not_found(world: World) {
     let (store, missing) = (&world.store, Entity::Device);
     assert_eq!(store.device(&foreign, at(0)).await.unwrap(), None);
     assert_eq!(store.device_standing(&foreign, at(0)).await.unwrap(), None);
-    assert_eq!(store.open_challenges(&foreign, at(0)).await.unwrap(), []);
+    assert_eq!(store.device_work(&foreign, at(0)).await.unwrap(), None);
     let everything = DeviceFilter::all(at(0));
     let listed = walk(5, async |page| {
         store.devices(&other, everything.clone(), page).await
@@ -239,28 +239,41 @@ pub async fn a_device_stands_as_it_and_its_tenant_stand(world: World) {
     let unknown = world.identity(&tenant_id);
     let standing = world.store.device_standing(&unknown, at(0)).await;
     assert_eq!(standing.unwrap(), None);
+    assert_eq!(
+        world.store.device_work(&unknown, at(0)).await.unwrap(),
+        None
+    );
     let device = world.paired_device(&tenant_id).await;
+    let user = world.consenting_user(&tenant_id, "ada").await;
+    let mut open = vec![
+        world.open_at(1, &user, &device, ENROLL_LEFT).await,
+        world.open_at(2, &user, &device, ENROLL_LEFT).await,
+    ];
     let mut expected = DeviceStanding {
         status: DeviceStatus::Paired,
-        active_serial: device.certificate.map(|certificate| certificate.serial),
+        active_tbs_sha256: device.certificate.as_ref().map(|active| active.tbs_sha256),
         class: DeviceClass::PersonalScanner,
         tenant_status: TenantStatus::Active,
     };
     let standing = async || {
-        let read = world.store.device_standing(&device.identity, at(0)).await;
-        read.unwrap().unwrap()
+        let (store, identity) = (&world.store, &device.identity);
+        let alone = store.device_standing(identity, at(3)).await.unwrap();
+        let work = store.device_work(identity, at(3)).await.unwrap().unwrap();
+        assert_eq!(alone.as_ref(), Some(&work.standing));
+        (work.standing, work.open_challenges)
     };
-    assert_eq!(standing().await, expected);
+    assert_eq!(standing().await, (expected.clone(), open.clone()));
     let suspended = TenantStatus::Suspended;
     let set = world
         .store
         .set_tenant_status(world.change(), &tenant_id, suspended);
     set.await.unwrap();
     expected.tenant_status = suspended;
-    assert_eq!(standing().await, expected);
+    assert_eq!(standing().await, (expected.clone(), open.clone()));
     let revoked = world.store.revoke_device(world.change(), &device.identity);
     revoked.await.unwrap();
     expected.status = DeviceStatus::Revoked;
-    expected.active_serial = None;
-    assert_eq!(standing().await, expected);
+    expected.active_tbs_sha256 = None;
+    open.clear();
+    assert_eq!(standing().await, (expected, open));
 }

@@ -134,6 +134,7 @@ macro_rules! conformance_tests {
                 a_device_that_is_not_paired_does_not_renew,
                 a_renewal_needs_a_new_key_and_a_new_number,
                 of_parallel_renewals_one_wins,
+                of_devices_that_renew_with_one_key_at_once_one_has_it,
                 a_revocation_denies_the_certificate_and_ends_what_is_open,
                 a_device_that_waits_is_revoked_too,
                 denials_are_read_on_from_where_a_reader_stopped,
@@ -229,7 +230,9 @@ macro_rules! conformance_tests {
                 a_vendor_that_does_not_decide_costs_no_try,
                 a_vendor_that_refuses_the_platform_is_an_alert,
                 a_sample_that_was_decided_on_is_known_again,
-                what_the_last_attempt_was_answered_with_is_known,
+                what_each_attempt_was_answered_with_is_known,
+                an_attempt_that_nobody_finished_stands_as_the_one_in_its_place,
+                an_attempt_that_passed_on_is_not_under_way_for_a_clock_that_is_behind,
                 who_failed_often_waits_and_who_failed_too_often_is_locked,
                 a_verdict_after_the_end_moves_nothing,
             ];

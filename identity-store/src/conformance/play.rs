@@ -454,6 +454,9 @@ impl Play {
             let filter = ChallengeFilter::default();
             held.push(told(self.store().challenges(tenant, filter, page()).await));
         }
+        for (identity, _) in &self.devices {
+            held.push(told(self.store().device_work(identity, self.now()).await));
+        }
         for user in &self.users {
             held.push(told(
                 self.store().consents(&user.tenant_id, &user.user_id).await,

@@ -72,8 +72,8 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
     assert_eq!(first.purpose, IssuancePurpose::Pairing);
     let standing = world.store.device_standing(&device.identity, at(77)).await;
     assert_eq!(
-        standing.unwrap().unwrap().active_serial,
-        Some(renewal.certificate.serial)
+        standing.unwrap().unwrap().active_tbs_sha256,
+        Some(renewal.certificate.tbs_sha256)
     );
 }
 
@@ -194,6 +194,32 @@ pub async fn of_parallel_renewals_one_wins(world: World) {
         }
     }
     assert_eq!(winners, [world.device(&device.identity).await]);
+    assert_eq!(world.denials().await.len(), 1);
+}
+
+pub async fn of_devices_that_renew_with_one_key_at_once_one_has_it(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let mut renewals = Vec::new();
+    for _ in 0..8 {
+        let device = world.paired_device(&tenant_id).await;
+        renewals.push((world.change(), world.renewal(&device)));
+    }
+    let key = renewals[0].1.certificate.spki_sha256;
+    let mut calls = JoinSet::new();
+    for (change, mut renewal) in renewals {
+        renewal.certificate.spki_sha256 = key;
+        let store = Arc::clone(&world.store);
+        calls.spawn(async move { store.renew_device(change, renewal).await });
+    }
+    let mut winners = 0;
+    for renewed in calls.join_all().await {
+        match renewed {
+            Ok(_) => winners += 1,
+            Err(crate::Error::Conflict(Conflict::KeyReused)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(winners, 1);
     assert_eq!(world.denials().await.len(), 1);
 }
 

@@ -7,8 +7,8 @@ use super::transaction::Transaction;
 use super::users::set_throttle;
 use crate::attempt::conclude;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Conflict, Error, InternalUserId,
-    LastAttempt, Palm, Result, SampleDigest, StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeId, Conflict, Error,
+    InternalUserId, Palm, Result, SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 /// How an attempt stands once it has its verdict.
@@ -23,7 +23,7 @@ fn ended(verdict: &AttemptVerdict) -> AttemptState {
 }
 
 impl Attempt {
-    fn is_under_way(&self, now: OffsetDateTime) -> bool {
+    pub(super) fn is_under_way(&self, now: OffsetDateTime) -> bool {
         match self.state {
             AttemptState::UnderWay { until } => now < until,
             AttemptState::Decided | AttemptState::Undecided | AttemptState::Unknown => false,
@@ -32,20 +32,36 @@ impl Attempt {
 }
 
 impl ChallengeRow {
-    pub(super) fn last_attempt(&self) -> Option<LastAttempt> {
-        self.attempts.last().map(|attempt| match attempt.state {
-            AttemptState::UnderWay { until } => LastAttempt::Unfinished { until },
+    /// How attempt `number` stands, or the one that took its place.
+    pub(super) fn attempt(&self, number: usize) -> Option<AttemptStanding> {
+        let mut from = (1..).zip(&self.attempts).skip(number.saturating_sub(1));
+        let (number, attempt) = from.find(|(number, attempt)| {
+            !matches!(attempt.state, AttemptState::UnderWay { .. })
+                || *number == self.attempts.len()
+        })?;
+        Some(match attempt.state {
+            AttemptState::UnderWay { until } => AttemptStanding::Unfinished { until },
             AttemptState::Decided | AttemptState::Undecided | AttemptState::Unknown => {
-                LastAttempt::Finished {
+                let until_then = self.attempts.iter().take(number);
+                let decided = until_then.filter(|it| it.state == AttemptState::Decided);
+                AttemptStanding::Finished {
                     reason_code: attempt.reason_code,
+                    decided: u8::try_from(decided.count()).unwrap_or(u8::MAX),
                 }
             }
         })
     }
 
-    pub(super) fn attempt_under_way(&self, now: OffsetDateTime) -> bool {
-        let mut attempts = self.attempts.iter();
-        attempts.any(|attempt| attempt.is_under_way(now))
+    /// The attempt that is under way: the last one, since no other can be finished.
+    fn under_way(&self, now: OffsetDateTime) -> Option<&Attempt> {
+        self.attempts
+            .last()
+            .filter(|attempt| attempt.is_under_way(now))
+    }
+
+    /// The number of the last attempt.
+    fn last_number(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }
 
     /// The last attempt, if `lease` still is the right to decide it.
@@ -74,8 +90,9 @@ impl Transaction<'_> {
         let row = self.challenge_row(tenant_id, challenge_id)?;
         let claimed = row.record.challenge.apply(Step::Claim, at);
         row.record.challenge = claimed.map_err(Error::Challenge)?;
-        if row.attempt_under_way(at) {
-            return Err(Error::Conflict(Conflict::AttemptInProgress));
+        if row.under_way(at).is_some() {
+            let number = row.last_number();
+            return Err(Error::Conflict(Conflict::AttemptInProgress { number }));
         }
         let record = Box::new(row.record.clone());
         if replayed || self.is_being_decided(&record, sample) {
@@ -100,7 +117,7 @@ impl Transaction<'_> {
         let lease = AttemptLease {
             tenant_id: tenant_id.clone(),
             challenge_id: challenge_id.clone(),
-            number: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            number: row.last_number(),
             sample,
             until: lease_until,
         };
@@ -134,8 +151,7 @@ impl Transaction<'_> {
                     && row.record.user_id == record.user_id
                     && !row.record.challenge.status().is_terminal()
             })
-            .flat_map(|row| row.attempts.iter().map(|attempt| (&row.record, attempt)))
-            .filter(move |(_, attempt)| attempt.is_under_way(at))
+            .filter_map(move |row| Some((&row.record, row.under_way(at)?)))
     }
 
     fn is_being_decided(&self, record: &StoredChallenge, sample: SampleDigest) -> bool {

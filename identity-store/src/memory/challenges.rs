@@ -9,8 +9,8 @@ use super::state::{ChallengeRow, State};
 use super::transaction::{Transaction, as_usize};
 use crate::attempt::admit;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, ChallengeStep,
-    ChallengeStore, Change, Conflict, Entity, Error, Event, LastAttempt, NewChallenge, Page,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId,
+    ChallengeStep, ChallengeStore, Change, Conflict, Entity, Error, Event, NewChallenge, Page,
     PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict, TenantConfig, UserId,
 };
 
@@ -50,15 +50,6 @@ impl ChallengeStore for MemoryStore {
         })
     }
 
-    async fn open_challenges(
-        &self,
-        device: &DeviceIdentity,
-        now: OffsetDateTime,
-    ) -> Result<Vec<StoredChallenge>> {
-        let state = self.state();
-        Ok(state.open_challenges(now, |record| is_at(record, device)))
-    }
-
     async fn transition_challenge(
         &self,
         change: Change,
@@ -95,15 +86,16 @@ impl ChallengeStore for MemoryStore {
         self.commit(change, |tx| tx.finish_attempt(&lease, &verdict))?
     }
 
-    async fn last_attempt(
+    async fn attempt(
         &self,
         tenant_id: &TenantId,
         challenge_id: &ChallengeId,
-    ) -> Result<Option<LastAttempt>> {
+        number: u32,
+    ) -> Result<Option<AttemptStanding>> {
         let key = (tenant_id.clone(), challenge_id.clone());
         let state = self.state();
         let row = state.challenges.get(&key);
-        Ok(row.and_then(ChallengeRow::last_attempt))
+        Ok(row.and_then(|row| row.attempt(as_usize(number))))
     }
 
     async fn expire_challenges(&self, change: Change, limit: u32) -> Result<Vec<StoredChallenge>> {
@@ -112,6 +104,15 @@ impl ChallengeStore for MemoryStore {
 }
 
 impl State {
+    /// The challenges of a device that are open at `now`, oldest first.
+    pub(super) fn open_at_device(
+        &self,
+        device: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Vec<StoredChallenge> {
+        self.open_challenges(now, |record| is_at(record, device))
+    }
+
     /// The challenges that are open at `now`, oldest first.
     fn open_challenges(
         &self,
@@ -150,7 +151,7 @@ impl Transaction<'_> {
             .users
             .get(&(new.tenant_id.clone(), new.user_id.clone()));
         let device = state.devices.get(&identity).map(|row| row.at(at));
-        let open = state.open_challenges(at, |record| is_at(record, &identity));
+        let open = state.open_at_device(&identity, at);
         let open = u32::try_from(open.len()).unwrap_or(u32::MAX);
         let config = match state.tenants.get(&new.tenant_id) {
             Some(tenant) => tenant.config.clone(),

@@ -9,8 +9,8 @@ use super::state::{DeviceRow, State};
 use super::transaction::Transaction;
 use crate::{
     Change, Conflict, DenialReason, Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding,
-    DeviceStatus, DeviceStore, Entity, Error, Event, NewDevice, Page, PageRequest, PairDevice,
-    Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
+    DeviceStatus, DeviceStore, DeviceWork, Entity, Error, Event, NewDevice, Page, PageRequest,
+    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
 };
 
 #[async_trait]
@@ -89,17 +89,20 @@ impl DeviceStore for MemoryStore {
         identity: &DeviceIdentity,
         now: OffsetDateTime,
     ) -> Result<Option<DeviceStanding>> {
+        Ok(self.state().device_standing(identity, now))
+    }
+
+    async fn device_work(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceWork>> {
         let state = self.state();
-        let standing = state.devices.get(identity).and_then(|row| {
-            let device = row.at(now);
-            Some(DeviceStanding {
-                status: device.status,
-                active_serial: device.certificate.map(|certificate| certificate.serial),
-                class: device.binding.class(),
-                tenant_status: state.tenants.get(identity.tenant_id())?.status,
-            })
-        });
-        Ok(standing)
+        let standing = state.device_standing(identity, now);
+        Ok(standing.map(|standing| DeviceWork {
+            standing,
+            open_challenges: state.open_at_device(identity, now),
+        }))
     }
 
     async fn touch_devices(&self, seen: Vec<(DeviceIdentity, OffsetDateTime)>) -> Result<()> {
@@ -114,6 +117,20 @@ impl DeviceStore for MemoryStore {
 }
 
 impl State {
+    fn device_standing(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Option<DeviceStanding> {
+        let device = self.devices.get(identity)?.at(now);
+        Some(DeviceStanding {
+            status: device.status,
+            active_tbs_sha256: device.certificate.map(|active| active.tbs_sha256),
+            class: device.binding.class(),
+            tenant_status: self.tenants.get(identity.tenant_id())?.status,
+        })
+    }
+
     fn code_is_taken(&self, code_hash: &PairingCodeHash) -> bool {
         self.devices
             .values()

@@ -35,13 +35,13 @@ impl State {
         }
     }
 
-    /// Whether an attempt at the palm is under way, whatever became of its challenge.
+    /// Whether an attempt at the palm is under way, whatever became of its challenge or took its place.
     fn is_being_enrolled(&self, erasure: &PalmErasure, now: OffsetDateTime) -> bool {
         self.challenges.values().any(|row| {
             row.record.tenant_id == erasure.tenant_id
                 && row.record.user_id == erasure.user_id
                 && row.record.challenge.kind().palm_type() == Some(erasure.palm_type)
-                && row.attempt_under_way(now)
+                && row.attempts.iter().any(|attempt| attempt.is_under_way(now))
         })
     }
 

@@ -196,9 +196,9 @@ pub enum VendorState {
     InTheWay,
 }
 
-/// How the last attempt at a challenge stands.
+/// How an attempt at a challenge stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastAttempt {
+pub enum AttemptStanding {
     /// Nobody has finished it.
     Unfinished {
         /// When its lease ends, or did.
@@ -208,6 +208,8 @@ pub enum LastAttempt {
     Finished {
         /// What the device was told; `None` when the sample led to the goal, or came too late.
         reason_code: Option<ReasonCode>,
+        /// How many samples of the challenge the palm server had decided on by then.
+        decided: u8,
     },
 }
 

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use identity_challenge::{DeviceBinding, DeviceClass};
-use identity_pki::{DeviceIdentity, PairingCodeHash, SerialNumber, TbsSha256};
+use identity_pki::{DeviceIdentity, PairingCodeHash, TbsSha256};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{CertificateRecord, DeniedCertificate, TenantConfig, TenantStatus};
+use super::{CertificateRecord, DeniedCertificate, StoredChallenge, TenantConfig, TenantStatus};
 
 /// A device.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,10 +222,20 @@ pub struct Revocation {
 pub struct DeviceStanding {
     /// Where the device is in its life.
     pub status: DeviceStatus,
-    /// The serial number of its active certificate.
-    pub active_serial: Option<SerialNumber>,
+    /// SHA-256 of what was signed of its active certificate. A serial number would let in another
+    /// certificate that whoever has a CA's key gave it.
+    pub active_tbs_sha256: Option<TbsSha256>,
     /// What it is.
     pub class: DeviceClass,
     /// Whether its tenant is served.
     pub tenant_status: TenantStatus,
+}
+
+/// What waits for a device, and whether it may be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceWork {
+    /// Whether the device may act.
+    pub standing: DeviceStanding,
+    /// Its open challenges, oldest first.
+    pub open_challenges: Vec<StoredChallenge>,
 }

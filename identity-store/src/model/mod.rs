@@ -30,7 +30,7 @@ pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
 };
 pub use challenge::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeStep, LastAttempt,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeStep,
     NewChallenge, SampleDigest, StoredChallenge, StoredVerdict, VendorState,
 };
 pub use change::Change;
@@ -39,8 +39,9 @@ pub(crate) use denial_purge::DenialPurge;
 pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
 pub use device::{
-    Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, NewDevice,
-    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Revocation,
+    Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, DeviceWork,
+    NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed,
+    Revocation,
 };
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};

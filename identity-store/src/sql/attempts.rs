@@ -13,9 +13,18 @@ use super::{challenge_rows, erasures, user_rows};
 use crate::attempt::conclude;
 use crate::posting::to_millisecond;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeId, Conflict, Error, LastAttempt,
-    SampleDigest, StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, Chain, ChallengeId, Conflict,
+    Error, SampleDigest, StoredChallenge, StoredVerdict,
 };
+
+/// Whether the attempt `a` is its challenge's last one.
+macro_rules! is_last {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM challenge_attempts later
+                     WHERE later.tenant_id = a.tenant_id AND later.challenge_id = a.challenge_id
+                       AND later.number > a.number)"
+    };
+}
 
 macro_rules! earlier {
     ($indexed_by:literal) => {
@@ -28,7 +37,8 @@ macro_rules! earlier {
                     count(*) FILTER (WHERE is_under_way AND kind = 'verify') AS verifications
              FROM (SELECT a.number, a.finished_at, a.may_have_happened, a.sample_digest, c.kind,
                           a.challenge_id = $2 AS is_here,
-                          a.finished_at IS NULL AND a.lease_until > $4 AS is_under_way
+                          a.finished_at IS NULL AND a.lease_until > $4 AND ", is_last!(),
+                              " AS is_under_way
                    FROM challenges c ", $indexed_by, " CROSS JOIN challenge_attempts a
                    WHERE c.tenant_id = $1 AND c.user_id = $3
                      AND c.status IN ('pending', 'in_progress')
@@ -55,18 +65,26 @@ const BEGIN: &str = "
     INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,
                                     lease_until, decided, may_have_happened)
     VALUES ($1, $2, $3, $4, $5, $6, false, false)";
-const FINISH: &str = "
-    UPDATE challenge_attempts
-    SET finished_at = $4, decided = $5, may_have_happened = $6, vendor_request_id = $7,
-        policy_version = $8, reason_code = $9
-    WHERE tenant_id = $1 AND challenge_id = $2 AND number = $3 AND finished_at IS NULL
-      AND NOT EXISTS (SELECT 1 FROM challenge_attempts later
-                      WHERE later.tenant_id = $1 AND later.challenge_id = $2 AND later.number > $3)";
+const FINISH: &str = concat!(
+    "UPDATE challenge_attempts AS a
+     SET finished_at = $4, decided = $5, may_have_happened = $6, vendor_request_id = $7,
+         policy_version = $8, reason_code = $9
+     WHERE tenant_id = $1 AND challenge_id = $2 AND number = $3 AND finished_at IS NULL AND ",
+    is_last!()
+);
 
-const LAST: &str = "
-    SELECT lease_until, finished_at, reason_code FROM challenge_attempts
-    WHERE tenant_id = $1 AND challenge_id = $2
-    ORDER BY number DESC LIMIT 1";
+/// The first from $3 on that is finished, or else the last: none that has a later one is finished still.
+const STANDING: &str = concat!(
+    "SELECT a.lease_until, a.finished_at, a.reason_code,
+           (SELECT count(*) FROM challenge_attempts earlier
+            WHERE earlier.tenant_id = $1 AND earlier.challenge_id = $2
+              AND earlier.number <= a.number AND earlier.decided) AS decided
+    FROM challenge_attempts a
+    WHERE a.tenant_id = $1 AND a.challenge_id = $2 AND a.number >= $3
+      AND (a.finished_at IS NOT NULL OR ",
+    is_last!(),
+    ") ORDER BY a.number LIMIT 1"
+);
 
 struct Earlier {
     last: u32,
@@ -134,7 +152,8 @@ pub(super) async fn begin(
     });
     let earlier = earlier(tx, &record, sample).await?;
     if earlier.under_way {
-        return Err(Conflict::AttemptInProgress.into());
+        let number = earlier.last;
+        return Err(Conflict::AttemptInProgress { number }.into());
     }
     challenge_rows::update(tx, &record).await?;
     if earlier.same_sample || was_decided(tx, tenant_id, sample).await? {
@@ -290,24 +309,27 @@ async fn end(
     }
 }
 
-/// How the last attempt at a challenge stands.
-pub(super) async fn last(
+/// How attempt `number` at a challenge stands, or the one that took its place.
+pub(super) async fn standing(
     conn: &mut Connection,
     tenant_id: &TenantId,
     challenge_id: &ChallengeId,
-) -> Step<Option<LastAttempt>> {
-    let row = query(LAST)
+    number: u32,
+) -> Step<Option<AttemptStanding>> {
+    let row = query(STANDING)
         .bind(tenant_id.as_str())
         .bind(challenge_id.as_str())
+        .bind(i64::from(number))
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let columns = Columns::of(&row, "challenge_attempts");
     Ok(Some(match columns.time_option("finished_at")? {
-        Some(_) => LastAttempt::Finished {
+        Some(_) => AttemptStanding::Finished {
             reason_code: columns.parse_option("reason_code")?,
+            decided: columns.number("decided")?,
         },
-        None => LastAttempt::Unfinished {
+        None => AttemptStanding::Unfinished {
             until: columns.time("lease_until")?,
         },
     }))

@@ -7,7 +7,7 @@ use identity_pki::{DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha
 use time::{Duration, OffsetDateTime};
 
 use super::column::{Columns, ms, word};
-use super::fault::{Step, taken};
+use super::fault::{Fault, Step, taken};
 use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, denied};
@@ -171,8 +171,18 @@ pub(super) async fn issue(
         .bind(ms(at))
         .execute(tx.conn())
         .await
-        .map_err(taken(Conflict::IdTaken))?;
+        .map_err(already_certified)?;
     Ok(())
+}
+
+/// On PostgreSQL another transaction may have certified the key after this one looked.
+fn already_certified(error: sqlx::Error) -> Fault {
+    let violated = error.as_database_error().and_then(|said| said.constraint());
+    if violated == Some("issued_certificates_spki_sha256_key") {
+        Conflict::KeyReused.into()
+    } else {
+        taken(Conflict::IdTaken)(error)
+    }
 }
 
 /// Denies every certificate of a device that is not denied yet.

@@ -18,18 +18,36 @@ use crate::{
     UserId,
 };
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT tenant_id, challenge_id, kind, palm_type, status, status_reason, attempts_used,
-                    max_attempts, user_id, internal_user_id, device_id, client_id, context,
-                    metadata, display, binding_message, client_reference, nonce, scores, receipt,
-                    created_at, expires_at, completed_at
-             FROM challenges ",
-            $rest
-        )
+macro_rules! challenge_columns {
+    () => {
+        "c.tenant_id, c.challenge_id, c.kind, c.palm_type, c.status, c.status_reason,
+         c.attempts_used, c.max_attempts, c.user_id, c.internal_user_id, c.device_id, c.client_id,
+         c.context, c.metadata, c.display, c.binding_message, c.client_reference, c.nonce,
+         c.scores, c.receipt, c.created_at, c.expires_at, c.completed_at"
     };
 }
+pub(super) use challenge_columns;
+
+macro_rules! select {
+    ($($rest:expr),+ $(,)?) => {
+        concat!("SELECT ", challenge_columns!(), " FROM challenges c ", $($rest),+)
+    };
+}
+
+/// Whether a challenge is open at $3.
+macro_rules! is_open {
+    () => {
+        "c.status IN ('pending', 'in_progress') AND c.expires_at > $3"
+    };
+}
+pub(super) use is_open;
+
+macro_rules! oldest_first {
+    () => {
+        " ORDER BY c.created_at, c.challenge_id"
+    };
+}
+pub(super) use oldest_first;
 
 const ONE: &str = select!("WHERE tenant_id = $1 AND challenge_id = $2");
 const LIST: &str = select!(
@@ -42,14 +60,14 @@ const LIST: &str = select!(
      ORDER BY created_at DESC, challenge_id DESC LIMIT $8"
 );
 const OPEN_AT_DEVICE: &str = select!(
-    "WHERE tenant_id = $1 AND device_id = $2 AND status IN ('pending', 'in_progress')
-       AND expires_at > $3
-     ORDER BY created_at, challenge_id"
+    "WHERE c.tenant_id = $1 AND c.device_id = $2 AND ",
+    is_open!(),
+    oldest_first!(),
 );
 const OPEN_OF_USER: &str = select!(
-    "WHERE tenant_id = $1 AND user_id = $2 AND status IN ('pending', 'in_progress')
-       AND expires_at > $3
-     ORDER BY created_at, challenge_id"
+    "WHERE c.tenant_id = $1 AND c.user_id = $2 AND ",
+    is_open!(),
+    oldest_first!(),
 );
 macro_rules! overdue {
     ($lock:literal) => {
@@ -87,7 +105,8 @@ const IN_DOUBT: &str = "
     SELECT 1 FROM challenge_attempts
     WHERE tenant_id = $1 AND challenge_id = $2 AND (finished_at IS NULL OR may_have_happened)";
 
-fn read(row: &Row) -> Result<StoredChallenge> {
+/// Reads a row with [`challenge_columns`].
+pub(super) fn read(row: &Row) -> Result<StoredChallenge> {
     let columns = Columns::of(row, "challenges");
     let kind = ChallengeKind::stored(columns.get("kind")?, columns.parse_option("palm_type")?)
         .map_err(|_| columns.corrupt("kind"))?;

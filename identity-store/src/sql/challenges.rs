@@ -8,9 +8,9 @@ use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, attempts, challenge_rows, device_rows, tenants, user_rows};
 use crate::attempt::admit;
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, Chain, ChallengeFilter, ChallengeId, ChallengeStep,
-    ChallengeStore, Change, Error, Event, LastAttempt, NewChallenge, Page, PageRequest, Result,
-    SampleDigest, StoredChallenge, StoredVerdict,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, Chain, ChallengeFilter,
+    ChallengeId, ChallengeStep, ChallengeStore, Change, Error, Event, NewChallenge, Page,
+    PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict,
 };
 
 async fn create(tx: &mut ChangeTx<'_>, new: NewChallenge) -> Step<StoredChallenge> {
@@ -122,17 +122,6 @@ impl ChallengeStore for SqlStore {
         }))
     }
 
-    async fn open_challenges(
-        &self,
-        device: &DeviceIdentity,
-        now: OffsetDateTime,
-    ) -> Result<Vec<StoredChallenge>> {
-        self.read("open_challenges", async |conn| {
-            challenge_rows::open_at_device(conn, device, now).await
-        })
-        .await
-    }
-
     async fn transition_challenge(
         &self,
         change: Change,
@@ -190,13 +179,14 @@ impl ChallengeStore for SqlStore {
         .map_err(Error::Challenge)
     }
 
-    async fn last_attempt(
+    async fn attempt(
         &self,
         tenant_id: &TenantId,
         challenge_id: &ChallengeId,
-    ) -> Result<Option<LastAttempt>> {
-        self.read("last_attempt", async |conn| {
-            attempts::last(conn, tenant_id, challenge_id).await
+        number: u32,
+    ) -> Result<Option<AttemptStanding>> {
+        self.read("attempt", async |conn| {
+            attempts::standing(conn, tenant_id, challenge_id, number).await
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::connection::Connection;
 use super::row::Row;
 use identity_challenge::{DeviceBinding, DeviceClass};
-use identity_pki::{DeviceIdentity, TenantId};
+use identity_pki::{DeviceIdentity, TbsSha256, TenantId};
 use time::OffsetDateTime;
 
 use super::certificates;
@@ -86,14 +86,26 @@ const UPDATE: &str = "
     SET name = $3, location = $4, bound_product = $5, bound_action = $6, tags = $7
     WHERE tenant_id = $1 AND device_id = $2";
 
-const STANDING: &str = "
-    SELECT d.status, d.pairing_expires_at, d.active_serial, d.device_class,
-           t.status AS tenant_status
-    FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
-    WHERE d.tenant_id = $1 AND d.device_id = $2";
+/// For a join PostgreSQL would read all certificates that the device ever had, and keep the active one.
+macro_rules! standing_columns {
+    () => {
+        "d.status AS device_status, d.pairing_expires_at, d.device_class, t.status AS tenant_status,
+         (SELECT active.tbs_sha256 FROM issued_certificates active
+          WHERE active.tenant_id = d.tenant_id AND active.device_id = d.device_id
+            AND active.serial = d.active_serial) AS active_tbs_sha256"
+    };
+}
+pub(super) use standing_columns;
 
-fn status(columns: Columns<'_>, now: OffsetDateTime) -> Result<DeviceStatus> {
-    let stored: DeviceStatus = columns.word("status")?;
+const STANDING: &str = concat!(
+    "SELECT ",
+    standing_columns!(),
+    " FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
+      WHERE d.tenant_id = $1 AND d.device_id = $2"
+);
+
+fn status(columns: Columns<'_>, column: &'static str, now: OffsetDateTime) -> Result<DeviceStatus> {
+    let stored: DeviceStatus = columns.word(column)?;
     Ok(match (stored, columns.time_option("pairing_expires_at")?) {
         (DeviceStatus::PendingPairing, Some(expires_at)) if expires_at <= now => {
             DeviceStatus::Expired
@@ -119,7 +131,7 @@ pub(super) fn read_alone(
     let class: DeviceClass = columns.parse("device_class")?;
     let product: Option<&str> = columns.get("bound_product")?;
     let action: Option<&str> = columns.get("bound_action")?;
-    let status = status(columns, now)?;
+    let status = status(columns, "status", now)?;
     let waits = matches!(status, DeviceStatus::PendingPairing | DeviceStatus::Expired);
     let tags: BTreeMap<String, String> = columns.json("tags")?;
     Ok(Device {
@@ -236,16 +248,21 @@ pub(super) async fn standing(
         .bind(identity.device_id().as_str())
         .fetch_optional(conn)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let columns = Columns::of(&row, "devices");
-    let active: Option<&[u8]> = columns.get("active_serial")?;
+    Ok(row.map(|row| read_standing(&row, now)).transpose()?)
+}
+
+/// Reads a row with the columns of [`standing_columns`].
+pub(super) fn read_standing(row: &Row, now: OffsetDateTime) -> Result<DeviceStanding> {
+    let columns = Columns::of(row, "devices");
     let tenant_status: TenantStatus = columns.word("tenant_status")?;
-    Ok(Some(DeviceStanding {
-        status: status(columns, now)?,
-        active_serial: active
-            .map(|_| columns.serial("active_serial"))
-            .transpose()?,
+    Ok(DeviceStanding {
+        status: status(columns, "device_status", now)?,
+        active_tbs_sha256: columns
+            .get::<Option<&[u8]>>("active_tbs_sha256")?
+            .map(|_| columns.bytes("active_tbs_sha256"))
+            .transpose()?
+            .map(TbsSha256::from_bytes),
         class: columns.parse("device_class")?,
         tenant_status,
-    }))
+    })
 }

@@ -5,11 +5,11 @@ use time::OffsetDateTime;
 use super::column::{Window, place};
 use super::fault::Step;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, device_rows, pairing, seen, tenants};
+use super::{SqlStore, device_rows, device_work, pairing, seen, tenants};
 use crate::{
-    Chain, Change, Conflict, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceStore, Event,
-    NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice,
-    Renewed, Result, Revocation,
+    Chain, Change, Conflict, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceStore,
+    DeviceWork, Event, NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate,
+    PairingOffer, RenewDevice, Renewed, Result, Revocation,
 };
 
 async fn create(tx: &mut ChangeTx<'_>, new: &NewDevice) -> Step<Device> {
@@ -179,6 +179,17 @@ impl DeviceStore for SqlStore {
     ) -> Result<Option<DeviceStanding>> {
         self.read("device_standing", async |conn| {
             device_rows::standing(conn, identity, now).await
+        })
+        .await
+    }
+
+    async fn device_work(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceWork>> {
+        self.read("device_work", async |conn| {
+            device_work::find(conn, identity, now).await
         })
         .await
     }

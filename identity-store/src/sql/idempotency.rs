@@ -34,8 +34,6 @@ const PURGE: &str = "
     WHERE keep_until <= $1 AND request_key IN (
         SELECT request_key FROM idempotent_answers WHERE keep_until <= $1
         ORDER BY keep_until LIMIT $2)";
-/// How many one transaction purges: a day's are millions.
-const BATCH: u16 = 1000;
 
 /// A key that was reserved before.
 struct Kept {
@@ -170,19 +168,6 @@ impl IdempotencyStore for SqlStore {
     }
 
     async fn purge_answers(&self, now: OffsetDateTime) -> Result<u64> {
-        let mut purged = 0;
-        loop {
-            let batch = self.run_tx("purge_answers", Isolation::ReadCommitted, move |tx| {
-                Box::pin(async move {
-                    let query = query(PURGE).bind(ms(now)).bind(i64::from(BATCH));
-                    Ok(query.execute(tx.conn()).await?)
-                })
-            });
-            let batch = batch.await?;
-            purged += batch;
-            if batch < u64::from(BATCH) {
-                return Ok(purged);
-            }
-        }
+        self.purge("purge_answers", PURGE, now).await
     }
 }

@@ -21,6 +21,7 @@ mod data_keys;
 mod database;
 mod denied;
 mod device_rows;
+mod device_work;
 mod devices;
 mod encrypted;
 mod erasures;
@@ -40,6 +41,7 @@ mod post;
 mod post_all;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod purge;
 mod query;
 mod rate_limits;
 mod rotation;
@@ -123,6 +125,9 @@ struct Shared {
     failed: AtomicBool,
     /// The transactions under way, also those whose callers went away.
     transactions: TaskTracker,
+    /// Whether each transaction is done and rolled back before it is done.
+    #[cfg(test)]
+    rehearses: AtomicBool,
 }
 
 impl Shared {
@@ -188,6 +193,8 @@ impl SqlStore {
             observers,
             failed: AtomicBool::new(false),
             transactions: TaskTracker::new(),
+            #[cfg(test)]
+            rehearses: AtomicBool::new(false),
         });
         let isolation = Isolation::Serializable;
         let admitted = shared.run_tx("admit_data_keys", isolation, |tx| {

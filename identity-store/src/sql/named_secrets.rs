@@ -61,12 +61,19 @@ pub(super) async fn obtain(
     fresh: SecretBytes,
 ) -> Step<SecretBytes> {
     if let Some(secret) = find(conn, sealer.crypter, name).await? {
+        // It may be there from before this was written down.
+        note_as_made(conn, name).await?;
         return Ok(secret);
     }
     insert(conn, sealer, name, &fresh).await?;
-    query(MADE).bind(name.as_str()).execute(conn).await?;
+    note_as_made(conn, name).await?;
     tracing::info!(secret = name.as_str(), "a secret of the platform was made");
     Ok(fresh)
+}
+
+async fn note_as_made(conn: &mut Connection, name: NamedSecret) -> Step<()> {
+    query(MADE).bind(name.as_str()).execute(conn).await?;
+    Ok(())
 }
 
 /// Puts `fresh` in the place of whatever is there.
@@ -77,7 +84,8 @@ pub(super) async fn replace(
     fresh: &SecretBytes,
 ) -> Step<()> {
     secrets::delete(conn, name.as_str()).await?;
-    insert(conn, sealer, name, fresh).await
+    insert(conn, sealer, name, fresh).await?;
+    note_as_made(conn, name).await
 }
 
 async fn insert(

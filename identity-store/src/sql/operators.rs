@@ -418,9 +418,8 @@ impl OperatorStore for SqlStore {
         now: OffsetDateTime,
         failed_before: OffsetDateTime,
     ) -> Result<u64> {
-        self.run_tx("purge_sign_ins", Isolation::ReadCommitted, move |tx| {
-            Box::pin(sessions::purge(tx, now, failed_before))
-        })
-        .await
+        let purge = async |statement, at| self.purge("purge_sign_ins", statement, at).await;
+        let ended = purge(sessions::PURGE.into(), now).await?;
+        Ok(ended + purge(sessions::PURGE_FAILURES, failed_before).await?)
     }
 }

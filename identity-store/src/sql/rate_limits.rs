@@ -33,7 +33,17 @@ const CHARGE: &str = "
                        ELSE b.full_at + $3 END
     RETURNING full_at";
 const BUCKET: &str = "SELECT full_at FROM rate_limit_buckets WHERE bucket = $1";
-const PURGE: &str = "DELETE FROM rate_limit_buckets WHERE full_at <= $1";
+/// The one that $2 others lie before, behind $1.
+const END_OF_PAGE: &str = "
+    SELECT bucket FROM rate_limit_buckets WHERE bucket > $1 ORDER BY bucket LIMIT 1 OFFSET $2";
+/// Those behind $1, up to $2, that are full at $3. An index over `full_at` would be written each time that
+/// one is taken, to spare a purge what the last minutes wrote.
+pub(super) const PURGE: &str = "
+    DELETE FROM rate_limit_buckets WHERE bucket > $1 AND bucket <= $2 AND full_at <= $3";
+/// No bucket comes after it.
+const LAST: &[u8] = &[u8::MAX; size_of::<BucketKey>()];
+/// How many buckets one transaction of a purge looks at.
+const PAGE: i64 = 5000;
 
 fn read(row: &Row) -> Result<OffsetDateTime> {
     Columns::of(row, "rate_limit_buckets").time("full_at")
@@ -74,6 +84,23 @@ async fn take(
     // Nothing was written, and nobody writes an earlier moment.
     let full_at = find(tx.conn(), bucket).await?.unwrap_or(now);
     Ok(RateDecision::Beyond { full_at })
+}
+
+/// Purges the next buckets behind one; returns how many, and the last that it looked at if there are more.
+async fn purge_page(
+    conn: &mut Connection,
+    behind: &[u8],
+    now: OffsetDateTime,
+) -> Step<(u64, Option<Vec<u8>>)> {
+    let end = query(END_OF_PAGE).bind(behind).bind(PAGE - 1);
+    let end = end.fetch_optional(conn).await?;
+    let end = end.map(|row| Columns::of(&row, "rate_limit_buckets").get::<Vec<u8>>("bucket"));
+    let end = end.transpose()?;
+    let purge = query(PURGE)
+        .bind(behind)
+        .bind(end.as_deref().unwrap_or(LAST))
+        .bind(ms(now));
+    Ok((purge.execute(conn).await?, end))
 }
 
 #[async_trait]
@@ -119,9 +146,15 @@ impl RateLimitStore for SqlStore {
     }
 
     async fn purge_buckets(&self, now: OffsetDateTime) -> Result<u64> {
-        self.run_tx("purge_buckets", Isolation::ReadCommitted, move |tx| {
-            Box::pin(async move { Ok(query(PURGE).bind(ms(now)).execute(tx.conn()).await?) })
-        })
-        .await
+        let (mut behind, mut purged) = (Some(Vec::new()), 0);
+        while let Some(place) = behind {
+            let page = self.run_tx("purge_buckets", Isolation::ReadCommitted, move |tx| {
+                Box::pin(async move { purge_page(tx.conn(), &place, now).await })
+            });
+            let (page, end) = page.await?;
+            purged += page;
+            behind = end;
+        }
+        Ok(purged)
     }
 }

@@ -8,7 +8,7 @@ use super::Shared;
 use super::column::{Columns, ms};
 use super::fault::{Step, taken};
 use super::operators::{self, AddressDigest};
-use super::query::query;
+use super::query::{Sql, query};
 use super::tx::{ChangeTx, Tx};
 use crate::{
     Chain, Conflict, Entity, Event, LoginFailures, NewSession, OperatorId, Result, Session,
@@ -54,8 +54,23 @@ const FAILURES: &str = "
 const FORGET_FAILURES: &str = "
     DELETE FROM login_failures
     WHERE email_digest = (SELECT email_digest FROM console_users WHERE operator_id = $1)";
-const PURGE: &str = "DELETE FROM console_sessions WHERE expires_at <= $1";
-const PURGE_FAILURES: &str = "DELETE FROM login_failures WHERE failed_at < $1";
+/// At most $2 sessions that are over at $1.
+pub(super) const PURGE: &str = "
+    DELETE FROM console_sessions
+    WHERE expires_at <= $1 AND session_id IN (
+        SELECT session_id FROM console_sessions WHERE expires_at <= $1
+        ORDER BY expires_at LIMIT $2)";
+/// At most $2 failed sign-ins from before $1, which have no key of their own.
+pub(super) const PURGE_FAILURES: Sql = Sql {
+    sqlite: "
+        DELETE FROM login_failures
+        WHERE rowid IN (SELECT rowid FROM login_failures WHERE failed_at < $1
+                        ORDER BY failed_at LIMIT $2)",
+    postgres: "
+        DELETE FROM login_failures
+        WHERE ctid = ANY (ARRAY (SELECT ctid FROM login_failures WHERE failed_at < $1
+                                 ORDER BY failed_at LIMIT $2))",
+};
 
 fn read(row: &Row, shared: &Shared) -> Result<Session> {
     let columns = Columns::of(row, "console_sessions");
@@ -214,18 +229,4 @@ pub(super) async fn failures(
         count: columns.number("count")?,
         oldest: columns.time_option("oldest")?,
     })
-}
-
-/// Deletes sessions that are over at `now`, and failed sign-ins before `failed_before`.
-pub(super) async fn purge(
-    tx: &mut Tx,
-    now: OffsetDateTime,
-    failed_before: OffsetDateTime,
-) -> Step<u64> {
-    let mut purged = 0;
-    for (statement, before) in [(PURGE, now), (PURGE_FAILURES, failed_before)] {
-        let purge = query(statement).bind(ms(before));
-        purged += purge.execute(tx.conn()).await?;
-    }
-    Ok(purged)
 }

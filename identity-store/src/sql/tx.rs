@@ -37,13 +37,21 @@ pub(super) enum Isolation {
 
 /// An open transaction.
 pub(super) struct Tx {
-    connection: Connection,
+    pub(super) connection: Connection,
     pub(super) shared: Arc<Shared>,
     /// What to tell when it is committed.
     notices: Vec<Notice>,
 }
 
 impl Tx {
+    pub(super) async fn begin(shared: &Arc<Shared>, isolation: Isolation) -> sqlx::Result<Self> {
+        Ok(Self {
+            connection: shared.database.begin(isolation).await?,
+            shared: Arc::clone(shared),
+            notices: Vec::new(),
+        })
+    }
+
     pub(super) fn conn(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -99,6 +107,8 @@ impl Shared {
         let shared = Arc::clone(self);
         let task = async move {
             let started = Instant::now();
+            #[cfg(test)]
+            super::tests::twice::rehearse(&shared, isolation, work.clone()).await;
             let (mut tries, mut pause) = (1, PAUSE);
             let outcome = loop {
                 let fault = match attempt(&shared, name, isolation, work.clone()).await {
@@ -228,11 +238,7 @@ async fn attempt<T, W>(
 where
     W: for<'t> FnOnce(&'t mut Tx) -> Work<'t, T>,
 {
-    let mut tx = Tx {
-        connection: shared.database.begin(isolation).await?,
-        shared: Arc::clone(shared),
-        notices: Vec::new(),
-    };
+    let mut tx = Tx::begin(shared, isolation).await?;
     match work(&mut tx).await {
         Ok(done) => {
             let committed = tx.connection.commit().await;

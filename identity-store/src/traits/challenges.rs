@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use identity_pki::{DeviceIdentity, TenantId};
+use identity_pki::TenantId;
 use time::OffsetDateTime;
 
 use crate::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId, ChallengeStep,
-    Change, LastAttempt, NewChallenge, Page, PageRequest, Result, SampleDigest, StoredChallenge,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeFilter, ChallengeId,
+    ChallengeStep, Change, NewChallenge, Page, PageRequest, Result, SampleDigest, StoredChallenge,
     StoredVerdict,
 };
 
@@ -44,13 +44,6 @@ pub trait ChallengeStore: Send + Sync {
         page: PageRequest,
     ) -> Result<Page<StoredChallenge>>;
 
-    /// The challenges of a device that are open at `now`, oldest first.
-    async fn open_challenges(
-        &self,
-        device: &DeviceIdentity,
-        now: OffsetDateTime,
-    ) -> Result<Vec<StoredChallenge>>;
-
     /// Claims, denies or cancels a challenge. A claim of one in progress changes nothing.
     /// Events: `challenge_denied` with the device's reason, `challenge_canceled`.
     ///
@@ -74,8 +67,8 @@ pub trait ChallengeStore: Send + Sync {
     /// erasure of the palm that was [claimed](crate::UserStore::claim_palm_erasure). A sample implies a
     /// claim: the challenge is in progress also when no attempt was started.
     ///
-    /// What is under way at the user's open challenges counts until it is finished or its lease ends, so
-    /// that a process that died holds nobody up for longer.
+    /// What is under way at the user's open challenges counts until it is finished, its lease ends or
+    /// passed on, so that a process that died holds nobody up for longer.
     /// `reconcile` is set for an enrolment with an earlier attempt in doubt.
     /// Event: `verification_failed` with reason `capture_replayed`, for a verification.
     ///
@@ -83,7 +76,8 @@ pub trait ChallengeStore: Send + Sync {
     ///
     /// [`Entity::Challenge`](crate::Entity::Challenge) is not found;
     /// [`Error::Challenge`](crate::Error::Challenge) when the state does not allow it;
-    /// [`Conflict::AttemptInProgress`](crate::Conflict::AttemptInProgress).
+    /// [`Conflict::AttemptInProgress`](crate::Conflict::AttemptInProgress), whose end
+    /// [`attempt`](Self::attempt) tells.
     async fn begin_attempt(
         &self,
         change: Change,
@@ -123,13 +117,14 @@ pub trait ChallengeStore: Send + Sync {
         verdict: AttemptVerdict,
     ) -> Result<StoredVerdict>;
 
-    /// How the last attempt at a challenge stands; `None` before the first. What it did to the challenge
-    /// was committed with it.
-    async fn last_attempt(
+    /// How attempt `number` at a challenge stands, or, if nobody finished it, the one that took its
+    /// place; `None` when there was none. What it did to the challenge was committed with it.
+    async fn attempt(
         &self,
         tenant_id: &TenantId,
         challenge_id: &ChallengeId,
-    ) -> Result<Option<LastAttempt>>;
+        number: u32,
+    ) -> Result<Option<AttemptStanding>>;
 
     /// Moves at most `limit` open challenges that are overdue at `change.at` to `expired`, and
     /// returns them, those overdue longest first. Of all tenants. Event: `challenge_expired` for

@@ -3,8 +3,9 @@ use identity_pki::{DeviceIdentity, PairingCodeHash, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    Change, Device, DeviceEdit, DeviceFilter, DeviceStanding, NewDevice, Page, PageRequest,
-    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
+    Change, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceWork, NewDevice, Page,
+    PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result,
+    Revocation,
 };
 
 /// Devices, their pairing and the life of their certificates.
@@ -115,6 +116,14 @@ pub trait DeviceStore: Send + Sync {
         identity: &DeviceIdentity,
         now: OffsetDateTime,
     ) -> Result<Option<DeviceStanding>>;
+
+    /// As [`device_standing`](Self::device_standing), with the challenges of the device that are open at
+    /// `now`, oldest first: both as they were at one moment, in one read.
+    async fn device_work(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Result<Option<DeviceWork>>;
 
     /// Notes when devices were last seen; a later moment stays, an unknown device is passed over.
     /// No event, no audit row.

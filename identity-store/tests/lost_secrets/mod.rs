@@ -231,6 +231,42 @@ pub(crate) async fn a_secret_that_is_gone_is_not_made_anew_but_by_command(
 }
 
 /// `run` does behind the store's back what a statement says.
+pub(crate) async fn a_secret_that_is_there_was_made_whatever_else_is_known(
+    url: &str,
+    mut run: impl AsyncFnMut(&str),
+) {
+    let forget = "DELETE FROM named_secrets";
+    let gone = "DELETE FROM platform_secrets WHERE fingerprint = ''";
+    // What is found is known from then on, and so is what is put in the place of what is lost.
+    make_all(url).await;
+    run(forget).await;
+    let store = open(url, &[1]).await;
+    for name in NamedSecret::ALL {
+        store.named_secret(name, fresh()).await.unwrap();
+    }
+    run(gone).await;
+    for name in NamedSecret::ALL {
+        assert_lost(store.known_secret(name).await, name, Unreadable::Gone);
+        let replaced = store.replace_lost_secret(change(), name, fresh(), false);
+        replaced.await.unwrap();
+    }
+    store.close().await;
+    open(url, &[2, 1]).await.close().await;
+    run(forget).await;
+    let store = open(url, &[2]).await;
+    for name in NamedSecret::ALL {
+        let replaced = store.replace_lost_secret(change(), name, fresh(), false);
+        replaced.await.unwrap();
+    }
+    run(gone).await;
+    for name in NamedSecret::ALL {
+        let none = store.named_secret(name, fresh()).await;
+        assert_lost(none, name, Unreadable::Gone);
+    }
+    store.close().await;
+}
+
+/// `run` does behind the store's back what a statement says.
 pub(crate) async fn a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced(
     url: &str,
     mut run: impl AsyncFnMut(&str),

@@ -56,6 +56,7 @@ const TESTS: &[(&str, Test)] = tests![
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
     connections::connections_that_a_rush_left_behind_are_closed,
     many_rows::answers_that_are_over_go_in_batches,
+    many_rows::more_sign_ins_and_buckets_than_one_transaction_purges_go,
     many_rows::what_no_archive_holds_is_found_without_reading_all_of_it,
     migrations::of_two_that_migrate_at_once_one_waits_however_long_the_other_takes,
     migrations::a_migration_waits_for_another_and_for_a_table_that_is_locked,
@@ -71,6 +72,7 @@ const TESTS: &[(&str, Test)] = tests![
     lost::a_lost_secret_closes_what_needs_it_and_nothing_else,
     lost::a_lost_secret_is_replaced_and_what_hangs_on_it_mended,
     lost::a_secret_that_is_gone_is_not_made_anew_but_by_command,
+    lost::a_secret_that_is_there_was_made_whatever_else_is_known,
     lost::a_secret_that_was_altered_is_told_from_a_lost_one_and_not_simply_replaced,
 ];
 
@@ -89,6 +91,12 @@ mod lost {
     pub(super) async fn a_secret_that_is_gone_is_not_made_anew_but_by_command(database: Database) {
         let run = async |statement: &str| run(&mut raw(&database).await, statement).await;
         lost_secrets::a_secret_that_is_gone_is_not_made_anew_but_by_command(database.url(), run)
+            .await;
+    }
+
+    pub(super) async fn a_secret_that_is_there_was_made_whatever_else_is_known(database: Database) {
+        let run = async |statement: &str| run(&mut raw(&database).await, statement).await;
+        lost_secrets::a_secret_that_is_there_was_made_whatever_else_is_known(database.url(), run)
             .await;
     }
 

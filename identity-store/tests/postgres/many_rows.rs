@@ -1,6 +1,9 @@
 //! What takes no longer, or holds nobody up for longer, with very many rows.
 
-use identity_store::{AuditArchiveStore as _, IdempotencyStore as _, Month, Retired, Store as _};
+use identity_store::{
+    AuditArchiveStore as _, IdempotencyStore as _, Month, OperatorStore as _, RateLimitStore as _,
+    Retired, Store as _,
+};
 use postgres_cluster::{Database, ask, execute, refusal};
 use sqlx::Connection as _;
 use time::OffsetDateTime;
@@ -37,6 +40,30 @@ pub(crate) async fn answers_that_are_over_go_in_batches(database: Database) {
     run(&mut other, "COMMIT").await;
     assert_eq!(purge.await.unwrap().unwrap(), 2499);
     wait_until(&database, "count(*) = 1 FROM idempotent_answers").await;
+    other.close().await.unwrap();
+    store.close().await;
+}
+
+pub(crate) async fn more_sign_ins_and_buckets_than_one_transaction_purges_go(database: Database) {
+    let store = open(&database).await;
+    let mut other = raw(&database).await;
+    for rows in [
+        "INSERT INTO login_failures SELECT '\\x00', number FROM generate_series(1, 2500) AS number",
+        "INSERT INTO rate_limit_buckets
+         SELECT decode(lpad(to_hex(number), 64, '0'), 'hex'), number % 10000
+         FROM generate_series(1, 12000) AS number",
+    ] {
+        run(&mut other, rows).await;
+    }
+    let at = |ms| OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(ms);
+    for (before, purged) in [(2400, 2399), (2501, 101), (2501, 0)] {
+        let count = store.purge_sign_ins(at(0), at(before)).await.unwrap();
+        assert_eq!(count, purged, "{before}");
+    }
+    for (full_at, purged) in [(0, 1), (2000, 4000), (8999, 6999), (9999, 1000)] {
+        let count = store.purge_buckets(at(full_at)).await.unwrap();
+        assert_eq!(count, purged, "{full_at}");
+    }
     other.close().await.unwrap();
     store.close().await;
 }

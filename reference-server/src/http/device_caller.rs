@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use identity_mtls::{Refusal, VerifiedDevice};
 use identity_pki::DeviceIdentity;
-use identity_store::{Actor, DeviceStanding, DeviceStatus, TenantStatus};
+use identity_store::{Actor, DeviceStanding, DeviceStatus, StoredChallenge, TenantStatus};
 
 use super::caller::tenant_suspended;
 use super::{ErrorCode, Problem};
@@ -35,22 +35,60 @@ impl DeviceCaller {
     pub fn actor(&self) -> Actor {
         Actor::Device(self.identity().clone())
     }
+
+    /// Whether the certificate of the connection is the device's active one.
+    #[must_use]
+    pub fn has_active_certificate(&self) -> bool {
+        self.standing.active_tbs_sha256 == Some(self.certificate.tbs_sha256())
+    }
 }
 
 impl FromRequestParts<Arc<App>> for DeviceCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let certificate = presented(parts, app)?;
-        if recheck(app, &certificate).is_err() {
-            return Err(not_paired(ErrorCode::CallerNotPaired));
-        }
-        let caller = standing(certificate, app, ErrorCode::CallerNotPaired).await?;
-        if caller.standing.active_serial != Some(caller.certificate.serial()) {
-            return Err(not_paired(ErrorCode::CallerNotPaired));
-        }
+        let certificate = current(presented(parts, app)?, app)?;
+        let standing = standing(&certificate, app).await?;
+        let caller = acting(certificate, standing)?;
         app.seen.note(caller.identity().clone(), app.clock.now());
         Ok(caller)
+    }
+}
+
+/// A device that asks what waits for it. Whether it may act is read with the answer, at one moment:
+/// each [`work`](Self::work) makes a [`DeviceCaller`] anew.
+#[derive(Debug, Clone)]
+pub struct PollingDevice(VerifiedDevice);
+
+impl PollingDevice {
+    /// The certificate of the connection, which may be nobody's.
+    #[must_use]
+    pub fn certificate(&self) -> &VerifiedDevice {
+        &self.0
+    }
+
+    /// The caller and its open challenges, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// What a [`DeviceCaller`] is refused with; what the store fails with.
+    pub async fn work(&self, app: &App) -> Result<(DeviceCaller, Vec<StoredChallenge>), Problem> {
+        let certificate = current(self.0.clone(), app)?;
+        let (store, now) = (&app.store, app.clock.now());
+        let work = store.device_work(certificate.identity(), now).await?;
+        let (standing, challenges) = work
+            .map(|work| (work.standing, work.open_challenges))
+            .unzip();
+        let caller = acting(certificate, standing)?;
+        Ok((caller, challenges.unwrap_or_default()))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for PollingDevice {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        presented(parts, app).map(Self)
     }
 }
 
@@ -69,9 +107,8 @@ impl FromRequestParts<Arc<App>> for RenewingDevice {
             Ok(()) | Err(Refusal::Denied { .. }) => {}
             Err(_) => return Err(not_paired(ErrorCode::CallerRevoked)),
         }
-        standing(certificate, app, ErrorCode::CallerRevoked)
-            .await
-            .map(Self)
+        let standing = standing(&certificate, app).await?;
+        paired(certificate, standing, ErrorCode::CallerRevoked).map(Self)
     }
 }
 
@@ -113,15 +150,41 @@ fn recheck(app: &App, certificate: &VerifiedDevice) -> Result<(), Refusal> {
     certificate.recheck(app.clock.now(), &app.tls.trust(), denylist.as_deref())
 }
 
+/// The certificate, if it still holds.
+fn current(certificate: VerifiedDevice, app: &App) -> Result<VerifiedDevice, Problem> {
+    match recheck(app, &certificate) {
+        Ok(()) => Ok(certificate),
+        Err(_) => Err(not_paired(ErrorCode::CallerNotPaired)),
+    }
+}
+
+/// What the database says now of the device that the certificate names.
 async fn standing(
-    certificate: VerifiedDevice,
+    certificate: &VerifiedDevice,
     app: &App,
+) -> Result<Option<DeviceStanding>, Problem> {
+    let (store, now) = (&app.store, app.clock.now());
+    Ok(store.device_standing(certificate.identity(), now).await?)
+}
+
+/// The device whose active certificate this is.
+fn acting(
+    certificate: VerifiedDevice,
+    standing: Option<DeviceStanding>,
+) -> Result<DeviceCaller, Problem> {
+    let caller = paired(certificate, standing, ErrorCode::CallerNotPaired)?;
+    if caller.has_active_certificate() {
+        Ok(caller)
+    } else {
+        Err(not_paired(ErrorCode::CallerNotPaired))
+    }
+}
+
+fn paired(
+    certificate: VerifiedDevice,
+    standing: Option<DeviceStanding>,
     unpaired: ErrorCode,
 ) -> Result<DeviceCaller, Problem> {
-    let standing = app
-        .store
-        .device_standing(certificate.identity(), app.clock.now())
-        .await?;
     let Some(standing) = standing.filter(|standing| standing.status == DeviceStatus::Paired) else {
         return Err(not_paired(unpaired));
     };

@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::secrets::{Lost, Secret};
 
-/// How long the database has to answer before it counts as down: whoever asks does not wait for ever.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long the database has to count what is not sealed; after that the metrics go without.
+const COUNT: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -189,6 +189,10 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
     metrics::gauge!("secrets_lost").set(app.lost_secrets().len() as f64);
     metrics::gauge!("denylist_stale").set(f64::from(u8::from(app.denylist.is_stale(now))));
+    if app.store.is_shared() {
+        let is_connected = u8::from(!app.notices.is_deaf());
+        metrics::gauge!("notification_listener_connected").set(f64::from(is_connected));
+    }
     let ca = app.ca.load();
     let ca = (**ca).as_ref().and_then(Secret::usable);
     let ca_not_after = ca.map(|ca| ca.certificate().not_after());
@@ -201,7 +205,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
                 .set(not_after.unix_timestamp() as f64);
         }
     }
-    if let Ok(Ok(rows)) = tokio::time::timeout(ANSWER, app.store.unsealed_audit()).await {
+    if let Ok(Ok(rows)) = tokio::time::timeout(COUNT, app.store.unsealed_audit()).await {
         metrics::gauge!("audit_rows_unsealed").set(rows as f64);
     }
     let text = app
@@ -213,16 +217,10 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn database(app: &App) -> Status {
-    match tokio::time::timeout(ANSWER, app.store.check()).await {
-        Ok(Ok(())) => Status::Up,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the database is not ready");
-            Status::Down
-        }
-        Err(_) => {
-            tracing::warn!("the database does not answer");
-            Status::Down
-        }
+    if app.database_health.is_up(&app.store).await {
+        Status::Up
+    } else {
+        Status::Down
     }
 }
 

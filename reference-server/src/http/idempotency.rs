@@ -9,6 +9,7 @@ use identity_store::{Actor, Change, IdempotencyKey, Reservation, StoredAnswer};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
+use tokio::runtime::Handle;
 
 use super::problem::PROBLEM_JSON;
 use super::{ErrorCode, Problem, RequestContext};
@@ -133,7 +134,7 @@ impl Keep {
 /// Does the work of a request once per `Idempotency-Key`; of each request that has none.
 ///
 /// `work` commits its change with the answer ([`Keep::answer`]) and returns that answer. What it
-/// refuses is kept as well, except 429; a failure gives the key back.
+/// refuses is kept as well, except 429; a failure gives the key back, and so does a panic.
 ///
 /// # Errors
 ///
@@ -156,27 +157,73 @@ where
         key: scoped(actor, &context.route, header),
         until: context.now + LEASE,
     };
-    let reserved = reserve(app, context, own, body_sha256).await;
-    if let Err(problem) = &reserved
-        && problem.code().status().is_server_error()
-    {
-        give_back(app, own);
-    }
-    if let Some(replay) = reserved? {
-        return Ok(replay);
+    let held = Held {
+        app,
+        own: Some(own),
+    };
+    match reserve(app, context, own, body_sha256).await {
+        Ok(None) => {}
+        Ok(Some(replay)) => {
+            held.settled();
+            return Ok(replay);
+        }
+        Err(problem) => {
+            // When the database fails nobody knows whether the key was taken.
+            if problem.code().status().is_client_error() {
+                held.settled();
+            }
+            return Err(problem);
+        }
     }
     match work(Keep(Some(own))).await {
-        Ok(answer) => Ok(answer.into_response()),
+        Ok(answer) => {
+            held.settled();
+            Ok(answer.into_response())
+        }
         // The lease ran out, and another run took the key.
         Err(problem) if problem.code() == ErrorCode::IdempotencyInProgress => {
+            held.settled();
             reserve(app, context, own, body_sha256)
                 .await?
                 .ok_or(problem)
         }
         Err(problem) => {
             settle_refusal(app, context, own, &problem).await?;
+            held.settled();
             Err(problem)
         }
+    }
+}
+
+/// Gives the key of a request back that ends unsettled: it failed, it panicked, or its client went away.
+/// Whoever repeats it is not to wait for the lease to end.
+///
+/// A change that goes on without its request commits with its answer or not at all: before this the
+/// repetition gets that answer, and behind it the change finds its key gone.
+struct Held<'a> {
+    app: &'a App,
+    own: Option<Reserved>,
+}
+
+impl Held<'_> {
+    /// The key is answered, given back, or another's.
+    fn settled(mut self) {
+        self.own = None;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let (Some(own), Ok(runtime)) = (self.own, Handle::try_current()) else {
+            return;
+        };
+        let store = Arc::clone(&self.app.store);
+        // No answer waits for a database that does not answer.
+        runtime.spawn(async move {
+            if let Err(error) = store.release(own.key, own.until).await {
+                tracing::debug!(%error, "a key counts until its lease is over");
+            }
+        });
     }
 }
 
@@ -204,17 +251,6 @@ async fn reserve(
             "Another request needs another Idempotency-Key.",
         )),
     }
-}
-
-/// Whether the key was taken nobody knows: whoever repeats the request is not to wait for that long. Nor is
-/// the answer to wait for a database that does not answer.
-fn give_back(app: &App, own: Reserved) {
-    let store = Arc::clone(&app.store);
-    tokio::spawn(async move {
-        if let Err(error) = store.release(own.key, own.until).await {
-            tracing::debug!(%error, "a key counts until its lease is over");
-        }
-    });
 }
 
 async fn settle_refusal(
@@ -266,7 +302,100 @@ fn scoped(actor: &Actor, route: &str, header: &HeaderKey) -> IdempotencyKey {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
+    use identity_store::{Chain, Conflict, Error, Event, MemoryStore};
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::clock::{SystemClock, entropy};
+    use crate::config::Config;
+    use crate::http::request::RequestId;
+    use crate::panics::caught;
+
+    const ACTOR: Actor = Actor::System("test");
+
+    async fn app() -> Arc<App> {
+        let config = Config::from_lookup(|_| None, false).expect("a configuration");
+        let store = Arc::new(MemoryStore::new(entropy()));
+        let clock = Arc::new(SystemClock);
+        let app = App::load(config, ([127, 0, 0, 1], 1).into(), store, clock, None).await;
+        app.expect("a server")
+    }
+
+    /// A request that a client repeats.
+    fn context(app: &App) -> RequestContext {
+        let now = app.clock.now();
+        RequestContext {
+            request_id: RequestId::generate(now),
+            source: None,
+            now,
+            route: "POST /v1/users".to_owned(),
+            idempotency_key: Some(key("k")),
+        }
+    }
+
+    fn answer() -> Answer {
+        Answer::created(&serde_json::json!({"id": 1})).expect("JSON")
+    }
+
+    /// A change that has this answer.
+    async fn commit(app: &App, change: Change) -> identity_store::Result<()> {
+        let refused = vec![Event::PairingRefused];
+        app.store.record(change, Chain::Platform, refused).await
+    }
+
+    /// What a repetition is answered, and whether that is an earlier answer, once what was spawned is over.
+    async fn repeated(app: &App) -> (StatusCode, bool) {
+        tokio::task::yield_now().await;
+        let context = context(app);
+        let work = async |keep: Keep| {
+            let change = keep.answer(context.change(ACTOR), &answer());
+            commit(app, change).await?;
+            Ok(answer())
+        };
+        let response = run(app, &context, &ACTOR, [0; 32], work).await;
+        let response = response.expect("an answer");
+        (response.status(), response.headers().contains_key(REPLAYED))
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_gives_its_key_back() {
+        let app = app().await;
+        let context = context(&app);
+        let work = async |_| panic!("of a test");
+        let request = run(&app, &context, &ACTOR, [0; 32], work);
+        assert!(caught(Box::pin(request)).await.is_err());
+        assert_eq!(repeated(&app).await, (StatusCode::CREATED, false));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_without_its_client_is_done_with_its_answer_or_not_at_all() {
+        for commits_first in [true, false] {
+            let app = app().await;
+            let context = context(&app);
+            let mut late = None;
+            let work = async |keep: Keep| {
+                let change = keep.answer(context.change(ACTOR), &answer());
+                if commits_first {
+                    commit(&app, change).await?;
+                } else {
+                    late = Some(change);
+                }
+                pending().await
+            };
+            let request = run(&app, &context, &ACTOR, [0; 32], work);
+            assert!(timeout(std::time::Duration::ZERO, request).await.is_err());
+            assert_eq!(repeated(&app).await, (StatusCode::CREATED, commits_first));
+            if let Some(change) = late {
+                let refused = commit(&app, change).await;
+                assert!(matches!(
+                    refused,
+                    Err(Error::Conflict(Conflict::RequestAnswered))
+                ));
+            }
+        }
+    }
 
     fn key(text: &str) -> HeaderKey {
         HeaderKey(text.parse().expect("header value"))

@@ -32,8 +32,10 @@ pub struct RateLimits {
     pub wrong_pairing_code: RateLimit,
     /// Wrong pairing codes of all sources: 1,000 in 5 minutes.
     pub wrong_pairing_codes_in_all: RateLimit,
-    /// Renewals: 10 an hour for each device.
+    /// Renewals with the active certificate: 10 an hour for each device.
     pub renewal: RateLimit,
+    /// Tries to renew with any other certificate: 10 an hour for each device that it names.
+    pub other_renewal: RateLimit,
 }
 
 impl RateLimits {
@@ -51,6 +53,7 @@ impl RateLimits {
                 Duration::minutes(5),
             ),
             renewal: limit("renewal", 10, Duration::HOUR),
+            other_renewal: limit("other_renewal", 10, Duration::HOUR),
         }
     }
 }

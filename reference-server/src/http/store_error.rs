@@ -44,7 +44,7 @@ fn conflict(conflict: Conflict) -> Problem {
         | Conflict::OperatorExists
         | Conflict::CaRotation(_)
         | Conflict::DeviceClassFixed
-        | Conflict::AttemptInProgress
+        | Conflict::AttemptInProgress { .. }
         | Conflict::AttemptEnded => ErrorCode::Conflict,
         Conflict::RoleScope => ErrorCode::ValidationFailed,
         Conflict::PasswordChanged => ErrorCode::InvalidCredentials,

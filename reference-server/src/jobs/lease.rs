@@ -29,6 +29,13 @@ pub(super) struct Lessee {
     stop: CancellationToken,
 }
 
+/// A lease that this replica has taken.
+struct Taken {
+    lease: Lease,
+    /// It lasts from then at least.
+    asked_at: Instant,
+}
+
 impl Lessee {
     pub(super) fn new(app: &App) -> Self {
         Self {
@@ -52,14 +59,13 @@ impl Lessee {
         // A sum over the replicas is 0 then, and not nothing.
         gauge(name).set(0);
         while !self.stop.is_cancelled() {
-            let asked_at = Instant::now();
-            if let Some(lease) = self.ask(name).await {
-                tracing::info!(lease = %name, fence = lease.fence, "this replica holds the lease");
+            let mut taken = log_failure(name.as_str(), self.ask(name).await).flatten();
+            while let Some(held) = taken {
+                tracing::info!(lease = %name, fence = held.lease.fence, "this replica holds the lease");
                 gauge(name).set(1);
-                self.work_under(&lease, asked_at, job(Some(lease.clone())))
-                    .await;
-                gauge(name).set(0);
+                taken = self.work_under(&held, job(Some(held.lease.clone()))).await;
             }
+            gauge(name).set(0);
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = sleep(ASKING) => {}
@@ -67,46 +73,53 @@ impl Lessee {
         }
     }
 
-    async fn work_under(&self, lease: &Lease, asked_at: Instant, job: impl Future<Output = ()>) {
+    /// Works until the job has ended, or the lease is lost; returns it when it has come back already.
+    async fn work_under(&self, taken: &Taken, job: impl Future<Output = ()>) -> Option<Taken> {
+        let lease = &taken.lease;
         let mut job = pin!(job);
         tokio::select! {
             biased;
-            () = self.keep(lease, asked_at) => {
+            anew = self.keep(taken) => {
                 tracing::warn!(lease = %lease.name, "the lease was lost; its job stops here");
+                anew
             }
             () = &mut job => {
                 log_failure(lease.name.as_str(), self.store.release_lease(lease).await);
+                None
             }
         }
     }
 
-    /// Renews the lease until it is another's, or could not be renewed for as long as it lasts.
-    async fn keep(&self, lease: &Lease, mut renewed_at: Instant) {
+    /// Renews the lease until another had it, or it could not be renewed for as long as it lasts.
+    /// Returns the lease if the other has given it up since: there is no time then in which nobody works
+    /// who would take a last turn.
+    async fn keep(&self, taken: &Taken) -> Option<Taken> {
+        let Lease { name, fence, .. } = taken.lease;
+        let mut renewed_at = taken.asked_at;
         loop {
             let deadline = renewed_at + TERM;
             sleep_until(deadline.min(Instant::now() + RENEWAL)).await;
-            let asked_at = Instant::now();
-            if asked_at >= deadline {
-                return;
+            if Instant::now() >= deadline {
+                return None;
             }
-            match timeout_at(deadline, self.ask_or_fail(lease.name)).await {
-                Ok(Ok(Some(renewed))) if renewed.fence == lease.fence => renewed_at = asked_at,
-                Ok(Ok(_)) | Err(_) => return,
-                Ok(Err(error)) => {
-                    log_failure::<()>(lease.name.as_str(), Err(error));
+            match timeout_at(deadline, self.ask(name)).await {
+                Ok(Ok(Some(renewed))) if renewed.lease.fence == fence => {
+                    renewed_at = renewed.asked_at;
                 }
+                Ok(Ok(anew)) => return anew,
+                Ok(Err(error)) => {
+                    log_failure::<()>(name.as_str(), Err(error));
+                }
+                Err(_) => return None,
             }
         }
     }
 
-    async fn ask(&self, name: LeaseName) -> Option<Lease> {
-        log_failure(name.as_str(), self.ask_or_fail(name).await).flatten()
-    }
-
-    async fn ask_or_fail(&self, name: LeaseName) -> identity_store::Result<Option<Lease>> {
-        let now = self.clock.now();
+    async fn ask(&self, name: LeaseName) -> identity_store::Result<Option<Taken>> {
+        let (asked_at, now) = (Instant::now(), self.clock.now());
         let until = now + TERM;
-        self.store.acquire_lease(name, &self.id, now, until).await
+        let lease = self.store.acquire_lease(name, &self.id, now, until).await?;
+        Ok(lease.map(|lease| Taken { lease, asked_at }))
     }
 }
 
@@ -235,8 +248,8 @@ mod tests {
         let ahead = stage.clock.now() + Duration::from_secs(60);
         let taken = stage.store.acquire_lease(NAME, &rival, ahead, ahead + TERM);
         assert_eq!(taken.await.expect("stored").expect("taken").fence, 2);
-        let (what, fence, _) = stage.next().await;
-        assert_eq!((what, fence), ("begins", 3), "no last turn was taken");
+        // No last turn was taken, and no time passes in which a stop would go without one.
+        assert_eq!(stage.next().await, ("begins", 3, RENEWAL.as_secs()));
         stop.cancel();
         assert_eq!(stage.next().await.0, "last turn");
     }

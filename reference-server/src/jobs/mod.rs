@@ -2,9 +2,9 @@
 //! it takes a last turn, where it has something to take up.
 //!
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
-//! lease. A holder that was stopped may go on after another took over: its changes are fenced by the
-//! lease, the sealer's and the purge's turns follow one another in the database, and whatever is over is
-//! over for both. The jobs of a process, which keep its own memory in step with the database, run in each.
+//! lease. A holder that was stopped may go on after another took over: what the sweeper and the erasures
+//! change, and alerts, are fenced by the lease; the turns of the sealer, of the purge and of the months of the
+//! audit trail follow one another in the database, and do nothing twice. The jobs of a process, which keep its own memory in step with the database, run in each.
 
 mod audit_months;
 mod certificates;
@@ -82,7 +82,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
         let app = Arc::clone(&app);
         async move {
             match name {
-                LeaseName::AuditMonths => audit_months::run(&app).await,
+                LeaseName::AuditMonths => audit_months::run(&app, lease).await,
                 LeaseName::AuditSealer => seal::run(&app).await,
                 LeaseName::ChallengeSweeper => sweeper::run(&app, lease).await,
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,

@@ -206,8 +206,9 @@ async fn to_its_end(
         () = ending.shutdown.cancelled() => super::DRAIN_TIME,
         () = ending.refused() => CLOSE_TIME,
         why = ending.given_up() => match why {
-            GivenUp::Idle => CLOSE_TIME,
-            GivenUp::Silent | GivenUp::Unread => return,
+            // HTTP/2 lets no window hold GOAWAY up: it tells which requests were not taken up.
+            GivenUp::Idle | GivenUp::Unread => CLOSE_TIME,
+            GivenUp::Silent => return,
         },
     };
     connection.as_mut().graceful_shutdown();

@@ -50,17 +50,18 @@ pub(super) struct Progress {
     asked: AtomicBool,
     running: Arc<()>,
     unread: Mutex<Unread>,
-    /// How many bytes of answers were taken in this period.
-    taken: Arc<AtomicUsize>,
 }
 
-/// The answers that were given in this period, and in the one before: each has a clone until its last
-/// byte is written.
+/// The answers that were given in this period, and before it.
 #[derive(Debug, Default)]
 struct Unread {
-    now: Arc<()>,
-    before: Arc<()>,
+    now: Given,
+    before: Given,
 }
+
+/// Answers that were given at one time: each has a clone until its last byte is written. How many of
+/// their bytes were taken in this period.
+type Given = Arc<AtomicUsize>;
 
 /// A request that is not answered yet.
 #[derive(Debug)]
@@ -77,13 +78,8 @@ impl Progress {
 
     /// An answer, which is unread from now on.
     pub(super) fn answer(&self, response: Response) -> http::Response<Answer> {
-        let unread = Arc::clone(&self.unread().now);
-        let taken = Arc::clone(&self.taken);
-        response.map(|body| Answer {
-            body,
-            unread,
-            taken,
-        })
+        let given = Arc::clone(&self.unread().now);
+        response.map(|body| Answer { body, given })
     }
 
     /// Resolves when the client is to be given up.
@@ -107,17 +103,17 @@ impl Progress {
     fn is_quiet(&self) -> bool {
         let asked = self.asked.swap(false, Ordering::Relaxed);
         let unread = self.unread();
-        let counts = [&self.running, &unread.now, &unread.before].map(Arc::strong_count);
-        !asked && counts == [1; 3]
+        let is_running = Arc::strong_count(&self.running) > 1;
+        !asked && !is_running && !is_unread(&unread.now) && !is_unread(&unread.before)
     }
 
     /// Begins a period; whether an answer lies there since before the last one, and next to nothing is
     /// taken.
     fn next_period(&self) -> bool {
-        let taken = self.taken.swap(0, Ordering::Relaxed);
         let mut unread = self.unread();
-        if Arc::strong_count(&unread.before) > 1 {
-            return taken < LEAST;
+        let taken = [&unread.now, &unread.before].map(|given| given.swap(0, Ordering::Relaxed));
+        if is_unread(&unread.before) {
+            return taken.iter().sum::<usize>() < LEAST;
         }
         unread.before = std::mem::take(&mut unread.now);
         false
@@ -129,18 +125,20 @@ impl Progress {
     }
 }
 
+fn is_unread(given: &Given) -> bool {
+    Arc::strong_count(given) > 1
+}
+
 /// The body of an answer.
 pub(super) struct Answer {
     body: axum::body::Body,
-    unread: Arc<()>,
-    taken: Arc<AtomicUsize>,
+    given: Given,
 }
 
 /// A piece of it, which hyper keeps until the client lets it be sent and the socket takes it.
 pub(super) struct Piece {
     bytes: Bytes,
-    _unread: Arc<()>,
-    taken: Arc<AtomicUsize>,
+    given: Given,
 }
 
 impl Body for Answer {
@@ -155,8 +153,7 @@ impl Body for Answer {
         polled.map_ok(|frame| {
             frame.map_data(|bytes| Piece {
                 bytes,
-                _unread: Arc::clone(&self.unread),
-                taken: Arc::clone(&self.taken),
+                given: Arc::clone(&self.given),
             })
         })
     }
@@ -181,6 +178,6 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.taken.fetch_add(count, Ordering::Relaxed);
+        self.given.fetch_add(count, Ordering::Relaxed);
     }
 }

@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity_challenge::{
-    Answer, ChallengeKind, Outcome, PalmPolicy, PalmType, Undecided, UserThrottle, VerifyOutcome,
+    Answer, Challenge, ChallengeKind, Outcome, PalmPolicy, PalmType, Refusal, Undecided,
+    UserThrottle, VerifyOutcome,
 };
 use identity_mtls::VerifiedDevice;
 use identity_store::{
-    AttemptLease, AttemptStart, AttemptVerdict, ChallengeId, Change, Conflict, Entity, Error,
-    LastAttempt, StoredChallenge, User,
+    AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeId, Change, Conflict,
+    Entity, Error, StoredChallenge, User,
 };
 use time::OffsetDateTime;
 
@@ -28,7 +29,7 @@ use crate::waiters::{Topic, Waiter};
 /// # Errors
 ///
 /// 404 `not_found` for what is no challenge of the device; 410 `challenge_expired`; 409
-/// `challenge_terminal`, and `conflict` when another replica's decision stays away; 422
+/// `challenge_terminal`, and `conflict` when another replica's decision is not waited for to its end; 422
 /// `palm_type_mismatch` and `palm_type_required`; 403 `palm_type_restricted`; what the store fails with.
 pub async fn complete(
     app: &Arc<App>,
@@ -122,59 +123,84 @@ impl Attempt {
     /// Takes the right to decide. While another replica has it, this one waits for its outcome, and
     /// decides only if that replica died: the sample of one who waited is nobody's next try.
     async fn begin(&self) -> Result<Begun, Problem> {
-        let Palm { lease, .. } = self.app.palm;
         let key = self.app.secrets.sample_digest_key.get()?;
         let sample = self.capture.digest(key).map_err(Problem::internal)?;
-        let topic = Topic::Challenge(self.challenge_id.clone());
-        let mut waiter = self.app.waiters.listen(topic, lease, &self.app.shutdown);
         loop {
+            let waiter = self.listen();
             let change = self.change();
-            let until = change.at + lease;
+            let until = change.at + self.app.palm.lease;
             let (tenant_id, id) = (self.device.identity().tenant_id(), &self.challenge_id);
             let start = self
                 .app
                 .store
                 .begin_attempt(change, tenant_id, id, sample, until)
                 .await;
-            match start {
+            let number = match start {
                 Ok(start) => return Ok(Begun::Ours(start)),
-                Err(Error::Conflict(Conflict::AttemptInProgress)) => {}
+                Err(Error::Conflict(Conflict::AttemptInProgress { number })) => number,
                 Err(error) => return Err(error.into()),
-            }
-            if let Some(body) = self.outcome_elsewhere(&mut waiter).await? {
+            };
+            if let Some(body) = self.outcome_elsewhere(waiter, number).await? {
                 return Ok(Begun::Elsewhere(body));
             }
         }
     }
 
-    /// What another replica's attempt is answered with; `None` when its lease ended before it did.
+    /// Hears of the challenge from now on, for as long as a lease runs.
+    fn listen(&self) -> Waiter {
+        let topic = Topic::Challenge(self.challenge_id.clone());
+        let Palm { lease, .. } = self.app.palm;
+        self.app.waiters.listen(topic, lease, &self.app.shutdown)
+    }
+
+    /// What another replica's attempt is answered with, or the one that took its place; `None` when it
+    /// is worth trying to take it over.
     async fn outcome_elsewhere(
         &self,
-        waiter: &mut Waiter,
+        mut waiter: Waiter,
+        number: u32,
     ) -> Result<Option<CompletionBody>, Problem> {
         let (device, id) = (self.device.identity(), &self.challenge_id);
-        while waiter.again().await {
-            // What the attempt did is in a challenge that is read after it.
-            let last = self.app.store.last_attempt(device.tenant_id(), id).await?;
-            let record = own_challenge(&self.app, device, id).await?;
-            if let Some(body) = CompletionBody::that_ended(&record) {
-                return Ok(Some(body));
-            }
+        let read_challenge = async || own_challenge(&self.app, device, id).await;
+        loop {
             let now = self.app.clock.now();
-            let open = record.challenge.ensure_open(now);
-            open.map_err(Error::Challenge)?;
-            match last {
-                Some(LastAttempt::Unfinished { until }) if now < until => {}
-                Some(LastAttempt::Unfinished { .. }) | None => return Ok(None),
-                Some(LastAttempt::Finished { reason_code }) => {
-                    match reason_code.and_then(|code| CompletionBody::that_failed(&record, code)) {
-                        Some(body) => return Ok(Some(body)),
-                        None => break,
+            let still_open = read_challenge().await?.challenge.ensure_open(now);
+            let attempt = self.app.store.attempt(device.tenant_id(), id, number);
+            match attempt.await? {
+                Some(AttemptStanding::Finished {
+                    reason_code,
+                    decided,
+                }) => {
+                    // What the attempt did is in a challenge that is read after it.
+                    let record = read_challenge().await?;
+                    let body = CompletionBody::of_attempt(&record, reason_code, decided);
+                    return body
+                        .map(Some)
+                        .ok_or_else(|| too_late(&record.challenge, now));
+                }
+                Some(AttemptStanding::Unfinished { until }) => {
+                    // Had this attempt ended the challenge, it would read as finished.
+                    still_open.map_err(Error::Challenge)?;
+                    if until <= now {
+                        return Ok(None);
                     }
                 }
+                None => return Ok(None),
+            }
+            if !waiter.again().await {
+                break;
             }
         }
-        Err(Error::Conflict(Conflict::AttemptInProgress).into())
+        if self.app.shutdown.is_cancelled() {
+            return Err(still_decided(number));
+        }
+        Ok(None)
+    }
+
+    /// What a sample is answered whose lease passed on before its verdict came.
+    async fn outcome_in_place_of(&self, number: u32) -> Result<CompletionBody, Problem> {
+        let outcome = self.outcome_elsewhere(self.listen(), number).await?;
+        outcome.ok_or_else(|| Error::Conflict(Conflict::AttemptEnded).into())
     }
 
     /// Asks the palm server, and commits what comes of it.
@@ -202,12 +228,13 @@ impl Attempt {
             vendor_request_id: asked.request_id.map(|id| id.to_string()),
             vendor: asked.verdict.vendor,
         };
-        let finished = self
-            .app
-            .store
-            .finish_attempt(change, lease, verdict)
-            .await?;
-        Ok(CompletionBody::of(&finished.record, &finished.answer))
+        let number = lease.number;
+        let finished = self.app.store.finish_attempt(change, lease, verdict);
+        match finished.await {
+            Ok(finished) => Ok(CompletionBody::of(&finished.record, &finished.answer)),
+            Err(Error::Conflict(Conflict::AttemptEnded)) => self.outcome_in_place_of(number).await,
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn ask(&self, record: &StoredChallenge, reconcile: bool, basis: &Basis) -> Asked {
@@ -280,6 +307,17 @@ enum Begun {
     Ours(AttemptStart),
     /// Another replica decided.
     Elsewhere(CompletionBody),
+}
+
+fn still_decided(number: u32) -> Problem {
+    Error::Conflict(Conflict::AttemptInProgress { number }).into()
+}
+
+/// The refusal of an attempt that came when its challenge was over, if only by another replica's clock.
+fn too_late(challenge: &Challenge, now: OffsetDateTime) -> Problem {
+    let expires_at = challenge.expires_at();
+    let refusal = challenge.ensure_open(now).err();
+    Error::Challenge(refusal.unwrap_or(Refusal::Expired { expires_at })).into()
 }
 
 /// How long a throttled user has to wait. A lock has no end of its own, so that the device comes

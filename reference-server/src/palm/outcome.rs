@@ -1,4 +1,4 @@
-use identity_challenge::{Answer, FailedAnswer, ReasonCode, StatusReason};
+use identity_challenge::{Answer, ChallengeStatus, FailedAnswer, ReasonCode, StatusReason};
 use identity_store::{StoredChallenge, rfc3339};
 use serde::Serialize;
 
@@ -59,10 +59,22 @@ impl CompletionBody {
         }
     }
 
+    /// The body that an attempt was answered with which is over: for this reason, when the palm server had
+    /// decided on so many samples. `record` may have moved on since. `None` when the attempt came too late.
+    #[must_use]
+    pub fn of_attempt(
+        record: &StoredChallenge,
+        reason_code: Option<ReasonCode>,
+        decided: u8,
+    ) -> Option<Self> {
+        reason_code
+            .and_then(|code| Self::that_failed(record, code, decided))
+            .or_else(|| Self::that_ended(record))
+    }
+
     /// The body that the sample which ended the challenge was answered with; `None` for a challenge
     /// that is open or that no sample ended.
-    #[must_use]
-    pub fn that_ended(record: &StoredChallenge) -> Option<Self> {
+    fn that_ended(record: &StoredChallenge) -> Option<Self> {
         let reason_code = match record.challenge.status_reason()? {
             StatusReason::Matched => return Some(Self::completed(record, record.scores?)),
             StatusReason::Enrolled => return Some(Self::enrolled(record)),
@@ -87,13 +99,13 @@ impl CompletionBody {
         }))
     }
 
-    /// The body that a sample was answered with which left the challenge open, as `record` has it;
-    /// `None` for a reason that leaves none open.
-    #[must_use]
-    pub fn that_failed(record: &StoredChallenge, reason_code: ReasonCode) -> Option<Self> {
+    /// The body that a sample was answered with which left the challenge open; `None` for a reason that
+    /// leaves none open.
+    fn that_failed(record: &StoredChallenge, reason_code: ReasonCode, decided: u8) -> Option<Self> {
         let (attempts_remaining, retry_after) = match reason_code {
             ReasonCode::NotFound | ReasonCode::LowConfidence | ReasonCode::IdentityMismatch => {
-                (Some(record.challenge.attempts().remaining()), None)
+                let tries = record.challenge.attempts().max().get();
+                (Some(tries.saturating_sub(decided)), None)
             }
             ReasonCode::ServiceUnavailable => (None, Some(RETRY_AFTER)),
             ReasonCode::CaptureReplayed
@@ -105,7 +117,7 @@ impl CompletionBody {
             | ReasonCode::QueryTypeRestricted => return None,
         };
         Some(Self::failed(&FailedAnswer {
-            challenge_status: record.challenge.status(),
+            challenge_status: ChallengeStatus::InProgress,
             reason_code,
             attempts_remaining,
             retry_after,
@@ -298,26 +310,33 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_ended_nothing_can_be_answered_again_from_its_reason() {
+    fn a_sample_that_ended_nothing_can_be_answered_again_after_later_ones() {
         let retry_after = RETRY_AFTER;
         let down = Undecided::ServiceUnavailable { retry_after };
         let scores = Scores::parse(&[0.5; 4]).unwrap();
         let matched_user = "bob".to_owned();
-        for outcome in [
-            Outcome::Verify(VerifyOutcome::NotFound),
-            Outcome::Verify(VerifyOutcome::LowConfidence { scores }),
-            Outcome::Verify(VerifyOutcome::IdentityMismatch {
-                matched_user,
-                scores,
-            }),
-            Outcome::Undecided(down),
+        let later = Outcome::Verify(VerifyOutcome::Match { scores });
+        for (outcome, decided) in [
+            (Outcome::Verify(VerifyOutcome::NotFound), 1),
+            (Outcome::Verify(VerifyOutcome::LowConfidence { scores }), 1),
+            (
+                Outcome::Verify(VerifyOutcome::IdentityMismatch {
+                    matched_user,
+                    scores,
+                }),
+                1,
+            ),
+            (Outcome::Undecided(down), 0),
         ] {
             let before = record(ChallengeKind::Verify, 3);
             let at = before.challenge.created_at();
             let answer = before.challenge.complete(&outcome, at).unwrap().answer;
             let (after, body) = sample(before, outcome);
-            let again = CompletionBody::that_failed(&after, answer.reason_code().unwrap());
-            assert_eq!(again, Some(body));
+            let (ended, _) = sample(after.clone(), later.clone());
+            for record in [after, ended] {
+                let again = CompletionBody::of_attempt(&record, answer.reason_code(), decided);
+                assert_eq!(again.as_ref(), Some(&body));
+            }
         }
     }
 

@@ -19,8 +19,11 @@ async fn a_revoked_device_is_out_on_new_and_open_connections() {
         (&json!("revoked"), &json!(2))
     );
     assert!(gone["revoked_at"].is_string() && gone["revoked_by"].is_string());
-    for connection in &open {
-        let request = connection.request(http::Method::GET, "/v1/devices/self");
+    for (connection, path) in open
+        .iter()
+        .zip(["/v1/devices/self", "/v1/challenges/pending"])
+    {
+        let request = connection.request(http::Method::GET, path);
         if let Ok(response) = request.send().await {
             assert_eq!(
                 response.status(),

@@ -57,10 +57,9 @@ async fn a_suspended_tenant_is_not_served() {
         .await
         .refused(403, "tenant_suspended");
     let device = platform.connect(&scanner, None);
-    device
-        .get("/v1/devices/self")
-        .await
-        .refused(403, "tenant_suspended");
+    for path in ["/v1/devices/self", "/v1/challenges/pending"] {
+        device.get(path).await.refused(403, "tenant_suspended");
+    }
     let csr = crate::platform::Key::new().csr();
     platform
         .pair(&code, &csr)

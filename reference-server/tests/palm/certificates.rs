@@ -8,7 +8,7 @@ use identity_store::{
 };
 use serde_json::json;
 
-use crate::world::{Device, Setting, World, world};
+use crate::world::{Device, World, world, world_with_rate_limits};
 
 impl World {
     /// The rows of the tenant's chain with this action.
@@ -78,11 +78,7 @@ async fn a_superseded_certificate_that_is_offered_is_audited_once_a_minute() {
 
 #[tokio::test]
 async fn a_device_cannot_flood_the_audit_trail_with_renewals_that_fail() {
-    let setting = Setting {
-        rate_limits: true,
-        ..Setting::default()
-    };
-    let world = World::start(setting).await;
+    let world = world_with_rate_limits().await;
     let device = world.scanner("dev_1").await;
     for n in 0..30 {
         let refused = device.caller.post("/v1/devices/renew", json!([])).await;
@@ -93,6 +89,33 @@ async fn a_device_cannot_flood_the_audit_trail_with_renewals_that_fail() {
         refused.refused(status, error);
     }
     assert_eq!(world.audited("cert_renewal_failed").await.len(), 10);
+}
+
+/// As one does whose thief has the key of a CA that is tainted, and still accepted.
+#[tokio::test]
+async fn another_certificate_with_the_number_of_the_active_one_is_nobodys() {
+    let world = world_with_rate_limits().await;
+    let device = world.scanner("dev_1").await;
+    device.caller.get("/v1/devices/self").await.expect(200);
+    let impostor = world.impostor(&device);
+    for path in ["/v1/devices/self", "/v1/challenges/pending"] {
+        let refused = impostor.get(path).await;
+        refused.refused(401, "device_not_paired");
+    }
+    // It took none of the device's polls, and takes none of its renewals.
+    let polled = device.caller.get("/v1/challenges/pending").await;
+    polled.expect(200);
+    for n in 0..12 {
+        let (status, error) = match n {
+            0..10 => (409, "renewal_conflict"),
+            _ => (429, "rate_limited"),
+        };
+        let refused = impostor.post("/v1/devices/renew", renewal()).await;
+        refused.refused(status, error);
+    }
+    assert_eq!(world.audited("cert_renewal_failed").await.len(), 10);
+    let renewed = device.caller.post("/v1/devices/renew", renewal()).await;
+    renewed.expect(200);
 }
 
 #[tokio::test]

@@ -168,11 +168,7 @@ async fn what_an_integrator_sends_has_bounds() {
         assert_eq!(refused["fields"][0]["path"], member);
     }
     let identity: &DeviceIdentity = &scanner.identity;
-    let open = world
-        .app
-        .store
-        .open_challenges(identity, world.clock_now())
-        .await
-        .unwrap();
+    let work = world.app.store.device_work(identity, world.clock_now());
+    let open = work.await.unwrap().unwrap().open_challenges;
     assert!(open.is_empty(), "nothing was created");
 }

@@ -2,6 +2,7 @@
 //! palm server over real HTTP, and a clock that the story moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,14 +11,14 @@ use biowave_client::simulator::PalmServer;
 use identity_challenge::{DeviceBinding, DeviceClass};
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DeviceId, DeviceIdentity, Fingerprint, PairingCode, PlatformCa,
-    TenantId, Terms,
+    SerialNumber, TenantId, Terms,
 };
 use identity_store::{
     Actor, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo, MemoryStore,
     NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem, SecretHash, ServerCertRecord,
     Store, TenantConfig,
 };
-use rand_core::UnwrapErr;
+use rand_core::{CryptoRng, TryCryptoRng, TryRng, UnwrapErr};
 use reference_server::App;
 use reference_server::authority::AwsLcSigner;
 use reference_server::clock::{Clock, entropy};
@@ -47,6 +48,28 @@ impl Clock for StoryClock {
         *self.0.lock().unwrap()
     }
 }
+
+/// Draws this serial number.
+struct Drawn(SerialNumber);
+
+impl TryRng for Drawn {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        rand_core::utils::next_word_via_fill(self)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.copy_from_slice(&self.0.as_bytes()[..bytes.len()]);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Drawn {}
 
 /// How the server is to be run.
 #[derive(Default)]
@@ -80,12 +103,17 @@ pub(crate) struct Device {
     pub(crate) caller: Caller,
     base: String,
     root: reqwest::Certificate,
+    serial: SerialNumber,
     pem: String,
 }
 
 impl Device {
     pub(crate) fn on_a_new_connection(&self) -> Caller {
-        Caller::new(&self.base, &self.root, Some(self.pem.clone()))
+        self.with(self.pem.clone())
+    }
+
+    fn with(&self, pem: String) -> Caller {
+        Caller::new(&self.base, &self.root, Some(pem))
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -95,6 +123,14 @@ impl Device {
 
 pub(crate) async fn world() -> World {
     World::start(Setting::default()).await
+}
+
+pub(crate) async fn world_with_rate_limits() -> World {
+    let setting = Setting {
+        rate_limits: true,
+        ..Setting::default()
+    };
+    World::start(setting).await
 }
 
 impl World {
@@ -232,10 +268,8 @@ impl World {
             .create_device(self.change(), new)
             .await
             .unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = self.certify(&identity, &key);
-        let fingerprint = certificate.fingerprint;
-        let pem = format!("{}{}", certificate.pem, key.serialize_pem());
+        let (certificate, pem) = self.certify(&identity, &mut entropy());
+        let (fingerprint, serial) = (certificate.fingerprint, certificate.serial);
         let pairing = PairDevice {
             code_hash: code,
             certificate,
@@ -252,14 +286,28 @@ impl World {
             caller: Caller::new(&self.base, &self.root, Some(pem.clone())),
             base: self.base.clone(),
             root: self.root.clone(),
+            serial,
             pem,
         }
     }
 
-    fn certify(&self, identity: &DeviceIdentity, key: &rcgen::KeyPair) -> CertificateRecord {
+    /// One that has another certificate of the device's serial number, by the key of its CA.
+    pub(crate) fn impostor(&self, device: &Device) -> Caller {
+        let (forged, pem) = self.certify(&device.identity, &mut Drawn(device.serial));
+        assert_eq!(forged.serial, device.serial);
+        device.with(pem)
+    }
+
+    /// A new certificate, and a PEM of it with its key.
+    fn certify(
+        &self,
+        identity: &DeviceIdentity,
+        rng: &mut impl CryptoRng,
+    ) -> (CertificateRecord, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::default();
         parameters.distinguished_name = rcgen::DistinguishedName::new();
-        let csr = parameters.serialize_request(key).unwrap();
+        let csr = parameters.serialize_request(&key).unwrap();
         let policy = CsrPolicy::new(webpki::aws_lc_rs::ECDSA_P256_SHA256);
         let csr = policy.check_der(csr.der()).unwrap();
         let ca = self.app.ca.load_full();
@@ -269,8 +317,9 @@ impl World {
             time::Duration::days(90),
             time::Duration::MINUTE,
         );
-        let issued = ca.issue(&csr, identity, &terms, &mut entropy()).unwrap();
-        CertificateRecord {
+        let issued = ca.issue(&csr, identity, &terms, rng).unwrap();
+        let pem = format!("{}{}", issued.pem(), key.serialize_pem());
+        let record = CertificateRecord {
             identity: identity.clone(),
             serial: issued.serial(),
             fingerprint: issued.fingerprint(),
@@ -280,7 +329,8 @@ impl World {
             not_before: issued.not_before(),
             not_after: issued.not_after(),
             pem: issued.pem(),
-        }
+        };
+        (record, pem)
     }
 }
 

@@ -139,6 +139,9 @@ impl Peer {
                 "--no-access-log",
                 "--log-level",
                 "warning",
+                // Its connections lie unused while the other side has its turn.
+                "--timeout-keep-alive",
+                "600",
             ])
             .args([
                 "--host",

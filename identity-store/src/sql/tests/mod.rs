@@ -10,6 +10,7 @@ mod file;
 mod open_columns;
 pub(super) mod plans;
 mod schema;
+pub(super) mod twice;
 mod versions;
 
 use std::path::{Path, PathBuf};

@@ -18,7 +18,7 @@ use crate::palm::{self, CaptureRule, CompletionBody, PalmTypeRule};
         (status = 200, description = "What the sample led to", body = CompletionBody),
         (status = 400, description = "`image_missing`, `image_invalid`", body = ProblemDocument),
         (status = 403, description = "`palm_type_restricted`", body = ProblemDocument),
-        (status = 409, description = "`challenge_terminal`; `conflict`: another replica decides on a sample and does not come to an end", body = ProblemDocument),
+        (status = 409, description = "`challenge_terminal`; `conflict`: another replica decides on a sample, and this one stops meanwhile", body = ProblemDocument),
         (status = 410, description = "`challenge_expired`", body = ProblemDocument),
         (status = 413, description = "`payload_too_large`", body = ProblemDocument),
         (status = 415, description = "`unsupported_media_type`", body = ProblemDocument),

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +10,7 @@ use super::Wait;
 use super::device_side::require_scanner;
 use super::object::DeviceChallenge;
 use crate::App;
-use crate::http::{DeviceCaller, ErrorCode, Problem, ProblemDocument, Query, Timestamp};
+use crate::http::{ErrorCode, PollingDevice, Problem, ProblemDocument, Query, Timestamp};
 use crate::waiters::Topic;
 
 /// How long a device that does not wait should wait before it asks again.
@@ -34,34 +35,33 @@ pub(super) struct Pending {
 ))]
 pub(super) async fn pending(
     State(app): State<Arc<App>>,
-    device: DeviceCaller,
+    device: PollingDevice,
     Query(wait): Query<Wait>,
 ) -> Result<Json<Pending>, Problem> {
-    require_scanner(&device)?;
     let at_most = wait.duration()?;
-    if at_most.is_zero() {
-        app.poll_pace.take(device.identity()).map_err(|early| {
-            Problem::new(
-                ErrorCode::RateLimited,
-                "Poll at most every 500 ms, or with `wait`.",
-            )
-            .retry_after(early)
-        })?;
-    }
-    let topic = Topic::Device(device.identity().clone());
+    let identity = device.certificate().identity();
+    let topic = Topic::Device(identity.clone());
     let mut waiter = app.waiters.listen(topic, at_most, &app.shutdown);
-    let open = async || {
-        app.store
-            .open_challenges(device.identity(), app.clock.now())
-            .await
-    };
-    let mut challenges = open().await?;
+    let certificate = device.certificate().tbs_sha256();
+    let pace = app.poll_pace.take_within(certificate, at_most);
+    pace.await.map_err(too_early)?;
+    let (caller, mut challenges) = device.work(&app).await?;
+    app.seen.note(identity.clone(), app.clock.now());
+    require_scanner(&caller)?;
     while challenges.is_empty() && waiter.again().await {
-        challenges = open().await?;
+        (_, challenges) = device.work(&app).await?;
     }
     Ok(Json(Pending {
         challenges: challenges.into_iter().map(DeviceChallenge::from).collect(),
         next_poll_ms: NEXT_POLL_MS,
         server_time: Timestamp(app.clock.now()),
     }))
+}
+
+fn too_early(early: Duration) -> Problem {
+    Problem::new(
+        ErrorCode::RateLimited,
+        "Poll at most every 500 ms, and one at a time.",
+    )
+    .retry_after(early)
 }

@@ -43,7 +43,8 @@ pub(super) async fn renew(
     body: Result<JsonBody<Renewal>, Problem>,
 ) -> Result<Json<Issued>, Problem> {
     if let Some(Extension(presented)) = &presented {
-        admit(&app, &context, presented).await?;
+        let is_active = matches!(&device, Ok(device) if device.0.has_active_certificate());
+        admit(&app, &context, presented, is_active).await?;
     }
     let renewed = match (device, body) {
         (Ok(device), Ok(body)) => certificate(&app, &context, &device.0, &body.value.csr).await,
@@ -61,14 +62,20 @@ pub(super) async fn renew(
 }
 
 /// Counts the try against its device, whatever comes of it: a try that fails leaves an audit row, and
-/// one beyond the limit leaves none.
+/// one beyond the limit leaves none. Whoever has another certificate with the device's name takes none of
+/// its tries.
 async fn admit(
     app: &App,
     context: &RequestContext,
     presented: &VerifiedDevice,
+    is_active: bool,
 ) -> Result<(), Problem> {
-    app.rate_limits
-        .renewal
+    let limit = if is_active {
+        &app.rate_limits.renewal
+    } else {
+        &app.rate_limits.other_renewal
+    };
+    limit
         .take(app.shared_store(), presented.identity(), context.now)
         .await
         .map_err(|refusal| refusal.problem(ErrorCode::RateLimited, "The device renewed too often."))

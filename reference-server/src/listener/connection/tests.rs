@@ -69,6 +69,13 @@ impl Polite {
         }
         panic!("the server goes on for ever");
     }
+
+    /// Expects GOAWAY, and the end.
+    async fn is_told_to_go(&mut self) {
+        let last = self.next(|it| it.kind == GOAWAY).await;
+        assert_eq!(last.map(|it| it.error_code()), Some(0));
+        assert!(self.next(|_| false).await.is_none());
+    }
 }
 
 /// Reads until the server closes.
@@ -138,7 +145,7 @@ async fn who_lets_no_answer_be_sent_is_given_up() {
     for window in [0, 1] {
         let mut client = Polite::connect(window).await;
         client.send(frames::get(1, "/")).await;
-        assert!(client.next(|it| it.kind == GOAWAY).await.is_none());
+        client.is_told_to_go().await;
     }
 }
 
@@ -170,7 +177,5 @@ async fn who_asks_no_more_is_told_to_go_and_who_waits_is_not() {
     client.send(frames::get(1, "/slow")).await;
     let first = client.next(|it| [HEADERS, GOAWAY].contains(&it.kind)).await;
     assert_eq!(first.map(|it| it.kind), Some(HEADERS));
-    let last = client.next(|it| it.kind == GOAWAY).await;
-    assert_eq!(last.map(|it| it.error_code()), Some(0));
-    assert!(client.next(|_| false).await.is_none());
+    client.is_told_to_go().await;
 }
