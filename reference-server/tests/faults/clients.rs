@@ -197,6 +197,7 @@ impl Clients {
                 };
             }
             in_doubt = true;
+            self.journal.book().given_up += 1;
         }
     }
 

@@ -34,7 +34,8 @@ async fn refuses(stage: &Stage) {
     health_is_down(stage).await;
 }
 
-/// A file system of 32 MiB in a mount namespace of its own, which ends with this.
+/// A file system in a mount namespace of its own, which ends with this. It has twice the space that the log
+/// takes.
 struct SmallDisk {
     holder: Child,
 }
@@ -44,7 +45,7 @@ impl SmallDisk {
 
     fn mount() -> Self {
         let mount = format!(
-            "mount -t tmpfs -o size=32m none {} && echo mounted && exec sleep 3600",
+            "mount -t tmpfs -o size=128m none {} && echo mounted && exec sleep 3600",
             Self::DIRECTORY
         );
         let mut holder = Command::new("unshare")

@@ -26,7 +26,6 @@ pub(crate) struct Extent {
     pub(crate) denied: usize,
     pub(crate) palms: usize,
     pub(crate) events: usize,
-    pub(crate) lost_answers: usize,
     pub(crate) unavailable: usize,
 }
 
@@ -75,7 +74,7 @@ impl Invariants {
         found.extend(a_code_leads_to_one_certificate(&book, &records));
         found.extend(challenges_end_once(&records));
         found.extend(palms_agree(&records, &stage.palms));
-        found.extend(trail::tells_everything(&records));
+        found.extend(trail::tells_everything(&book, &records));
         found.extend(what_was_told_is_there(&book, &records));
         found.extend(nothing_is_shown(&book, &records, &shown.texts));
         let extent = Extent {
@@ -83,7 +82,6 @@ impl Invariants {
             denied: records.denied.len(),
             palms: records.users.values().map(|user| user.palms.len()).sum(),
             events: records.outbox.len(),
-            lost_answers: book.lost,
             unavailable: book.unavailable,
         };
         (extent, found)

@@ -50,6 +50,8 @@ pub(crate) struct Book {
     pub(crate) lost: usize,
     /// Of those, the paths of requests that were on their way already.
     pub(crate) cut: Vec<String>,
+    /// How many `Idempotency-Key`s were given up, which nobody told the outcome of.
+    pub(crate) given_up: usize,
     /// How many answers were 503.
     pub(crate) unavailable: usize,
 }

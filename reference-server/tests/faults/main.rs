@@ -111,6 +111,8 @@ fn main() {
         rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
         samples::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
         samples::of_those_who_fail_one_challenge_at_two_replicas_one_uses_a_try,
+        samples::who_waited_for_a_dead_replica_is_told_of_the_sample_in_its_place,
+        samples::who_waited_is_told_of_the_sample_that_it_waited_for,
         sealer::a_sealer_whose_lease_was_taken_meanwhile_signs_no_chain_that_was_cut_off,
     ];
     let with_a_cluster = stories![

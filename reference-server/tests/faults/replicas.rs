@@ -150,9 +150,12 @@ pub(crate) async fn a_revocation_at_one_replica_closes_connections_at_the_other(
 /// The other replica finds it by its own look: its listener is cut off, and does not come back.
 pub(crate) async fn a_revocation_arrives_without_the_listener() {
     let mut stage = two().await;
+    let hears = async || stage.counted(1, "notification_listener_connected ").await == 1;
     for _ in 0..rounds(3) {
         let device = stage.clients.paired().await;
+        until("it listens", hears).await;
         deafen(&stage).await;
+        assert!(!hears().await);
         closes_at_the_other(&stage, &device).await;
         stage.link(1).set_flow(Flow::Pass);
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use identity_challenge::{ChallengeKind, ChallengeStatus};
 use identity_pki::TenantId;
-use identity_store::{ConsentStatus, DeviceStatus, Issuance, IssuancePurpose, Outcome};
+use identity_store::{
+    ConsentStatus, DeviceStatus, Issuance, IssuancePurpose, Outcome, StoredChallenge,
+};
 use reference_server::audit::verify::{Verified, VerifyError};
 
 use crate::invariants::Violation;
+use crate::journal::Book;
 use crate::records::Records;
 
 /// What is both audited and announced, under which names.
@@ -34,11 +38,11 @@ const AUDITED_AND_ANNOUNCED: [(&str, &str); 18] = [
 
 /// 6: the chains verify to their heads, which are signed; every change has its audit row and its event,
 /// and what is there tells which; a subject's events have no gap.
-pub(crate) fn tells_everything(records: &Records) -> Vec<Violation> {
+pub(crate) fn tells_everything(book: &Book, records: &Records) -> Vec<Violation> {
     let found = chains_are_broken(records)
         .into_iter()
         .chain(counts_differ(records))
-        .chain(changes_are_missing(records))
+        .chain(changes_are_missing(book, records))
         .chain(events_have_gaps(records));
     found.map(|what| Violation(6, what)).collect()
 }
@@ -86,21 +90,22 @@ struct Made<'r> {
     announced: &'r str,
 }
 
-fn changes_are_missing(records: &Records) -> Vec<String> {
+fn changes_are_missing(book: &Book, records: &Records) -> Vec<String> {
     let mut found = Vec::new();
     for made in devices(records)
+        .chain(codes(book, records))
         .chain(users(records))
         .chain(challenges(records))
+        .chain(ends(records))
     {
         let named = |(action, _): &&(&str, _)| *action == made.action;
-        let event_type = AUDITED_AND_ANNOUNCED.iter().find(named);
-        let (_, event_type) = event_type.expect("an event");
+        let event = AUDITED_AND_ANNOUNCED.iter().find(named);
         let audited = records.audited(made.action, made.subject);
-        let announced = records.announced(event_type, made.announced);
-        if !made.times.contains(&audited) || !made.times.contains(&announced) {
+        let announced = event.map(|(_, event)| records.announced(event, made.announced));
+        if !made.times.contains(&audited) || announced.is_some_and(|n| !made.times.contains(&n)) {
             let (action, subject, times) = (made.action, made.announced, made.times);
             found.push(format!(
-                "{subject}: {action} audited {audited} and announced {announced} times, not {times:?}"
+                "{subject}: {action} audited {audited} and announced {announced:?} times, not {times:?}"
             ));
         }
     }
@@ -132,6 +137,21 @@ fn devices(records: &Records) -> impl Iterator<Item = Made<'_>> {
     })
 }
 
+/// The code that a device was registered with is told by its `device_created`. Those under keys that
+/// were given up may have been issued.
+fn codes<'r>(book: &'r Book, records: &'r Records) -> impl Iterator<Item = Made<'r>> {
+    records.devices.keys().map(|device| {
+        let given = book.codes.iter().filter(|code| code.device == *device);
+        let again = given.count().saturating_sub(1);
+        Made {
+            action: "pairing_code_issued",
+            times: again..=again + book.given_up,
+            subject: device,
+            announced: device,
+        }
+    })
+}
+
 fn users(records: &Records) -> impl Iterator<Item = Made<'_>> {
     records.users.iter().flat_map(|(user, row)| {
         let consented = usize::from(row.consent_status == ConsentStatus::Granted);
@@ -155,6 +175,31 @@ fn challenges(records: &Records) -> impl Iterator<Item = Made<'_>> {
         times: 1..=1,
         subject: record.challenge_id.as_str(),
         announced: record.challenge_id.as_str(),
+    })
+}
+
+fn ends(records: &Records) -> impl Iterator<Item = Made<'_>> {
+    let ended = |record: &StoredChallenge| {
+        let kind = record.challenge.kind();
+        match (record.challenge.status(), kind) {
+            (ChallengeStatus::Completed, ChallengeKind::Verify) => Some("verification_complete"),
+            (ChallengeStatus::Completed, ChallengeKind::Enroll { .. }) => Some("palm_enrolled"),
+            (ChallengeStatus::Denied, _) => Some("challenge_denied"),
+            (ChallengeStatus::Canceled, _) => Some("challenge_canceled"),
+            (ChallengeStatus::Expired, _) => Some("challenge_expired"),
+            (
+                ChallengeStatus::Pending | ChallengeStatus::InProgress | ChallengeStatus::Failed,
+                _,
+            ) => None,
+        }
+    };
+    records.challenges.iter().filter_map(move |record| {
+        Some(Made {
+            action: ended(record)?,
+            times: 1..=1,
+            subject: record.challenge_id.as_str(),
+            announced: record.challenge_id.as_str(),
+        })
     })
 }
 
