@@ -5,7 +5,7 @@ use std::any::Any;
 use tempfile::TempDir;
 
 use crate::database::Database;
-use crate::invariants::{Invariants, Shown};
+use crate::invariants::{Extent, Invariants, Shown, Violation};
 use crate::stage::Stage;
 use crate::template::Backend;
 use crate::workload::{day_at_a_counter, life_of_a_device};
@@ -80,24 +80,35 @@ async fn each_is_found(mut stage: Stage, unlock: &'static str) {
     life_of_a_device(&stage.clients).await;
     day_at_a_counter(&stage.clients).await;
     let shown = Invariants::look(&mut stage).await;
-    let (extent, sound) = Invariants::judge(&stage, &stage.database, &shown).await;
+    let (extent, sound) = judge_copy(&stage, &shown, &[]).await;
     assert!(sound.is_empty(), "{sound:?}");
     assert!(extent.denied >= 3 && extent.events > 0, "{extent:?}");
     for (number, change) in BREAKS {
-        let (copy, _place) = copy(&stage);
-        copy.tamper(unlock).await;
-        copy.tamper(change).await;
-        let (_, found) = Invariants::judge(&stage, &copy, &shown).await;
+        let (_, found) = judge_copy(&stage, &shown, &[unlock, change]).await;
         let is_found = found.iter().any(|violation| violation.0 == number);
         assert!(is_found, "{number} is not found by {change}: {found:?}");
     }
+    let device = stage.clients.journal.book().codes[0].device.clone();
+    stage
+        .clients
+        .journal
+        .given_code(&device, "a code of nobody");
+    let (_, found) = judge_copy(&stage, &shown, &[]).await;
+    assert!(
+        found.iter().all(|violation| violation.0 == 6) && !found.is_empty(),
+        "{found:?}"
+    );
+    stage.clients.journal.book().codes.pop();
     let said = stage.clients.journal.book().canaries[0].clone();
     let loud = Shown {
         texts: vec![format!("an error about {said}")],
         violations: Vec::new(),
     };
-    let (_, found) = Invariants::judge(&stage, &stage.database, &loud).await;
-    assert!(found.iter().all(|violation| violation.0 == 8) && !found.is_empty());
+    let (_, found) = judge_copy(&stage, &loud, &[]).await;
+    assert!(
+        found.iter().all(|violation| violation.0 == 8) && !found.is_empty(),
+        "{found:?}"
+    );
 }
 
 /// A revoked device that the database takes for a paired one is served, and the check sees it.
@@ -114,6 +125,20 @@ pub(crate) async fn the_check_finds_a_revoked_device_that_is_served() {
     stage.start(0);
     let shown = Invariants::look(&mut stage).await;
     assert!(shown.violations.iter().any(|violation| violation.0 == 9));
+}
+
+/// What is wrong with a copy after these changes: each reading seals the rows that the servers left,
+/// and what one sealed no server has signed.
+async fn judge_copy(
+    stage: &Stage,
+    shown: &Shown,
+    changes: &[&'static str],
+) -> (Extent, Vec<Violation>) {
+    let (copy, _place) = copy(stage);
+    for change in changes {
+        copy.tamper(change).await;
+    }
+    Invariants::judge(stage, &copy, shown).await
 }
 
 /// A copy of what a stage left, and its place, with which it goes.

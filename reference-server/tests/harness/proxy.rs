@@ -63,6 +63,8 @@ struct Rules {
     answer_limit: Option<usize>,
     /// After so many bytes of a request's connection, both sides are cut.
     request_limit: Option<usize>,
+    /// So long the server waits for the rest of a request before it is cut.
+    request_pause: Duration,
     /// Requests with this text go on, and the connection is cut in the place of the answer.
     unanswered: Option<&'static [u8]>,
     held: Option<Hold>,
@@ -88,6 +90,7 @@ impl Proxy {
             delayed: 0,
             answer_limit: None,
             request_limit: None,
+            request_pause: Duration::ZERO,
             unanswered: None,
             held: None,
             connections: Vec::new(),
@@ -127,6 +130,11 @@ impl Proxy {
     /// Cuts new connections once so many bytes of requests have passed; `None` lets all pass.
     pub fn cut_requests_after(&self, bytes: Option<usize>) {
         self.rules().request_limit = bytes;
+    }
+
+    /// Requests are cut so long after their last byte has passed: the server waits for the rest then.
+    pub fn pause_before_cut(&self, pause: Duration) {
+        self.rules().request_pause = pause;
     }
 
     /// Lets requests with this text reach their end, and cuts the connection in the place of their
@@ -262,6 +270,10 @@ async fn requests_pass(
         if to.write_all(bytes).await.is_err() {
             return;
         }
+    }
+    if left == 0 {
+        let pause = lock(shared).request_pause;
+        tokio::time::sleep(pause).await;
     }
 }
 
