@@ -3,44 +3,6 @@ use serde_json::json;
 use crate::platform::Platform;
 
 #[tokio::test]
-async fn another_tenants_device_is_not_there() {
-    let platform = Platform::start().await;
-    let scanner = platform.scanner().await;
-    let stranger = platform.tenant("other").await;
-    let path = format!("/v1/devices/{}", scanner.device_id);
-    stranger.get(&path).await.refused(404, "not_found");
-    stranger
-        .put(&path, json!({"device_name": "X"}))
-        .await
-        .refused(404, "not_found");
-    stranger.delete(&path).await.refused(404, "not_found");
-    let code = format!("{path}/pairing-code");
-    stranger
-        .post(&code, json!({"replace": true}))
-        .await
-        .refused(404, "not_found");
-    assert_eq!(
-        stranger.get("/v1/devices").await.expect(200)["data"],
-        json!([])
-    );
-    platform
-        .admin
-        .get("/v1/admin/tenants")
-        .await
-        .refused(403, "forbidden");
-    platform
-        .nobody
-        .get(&path)
-        .await
-        .refused(401, "unauthorized");
-    platform
-        .connect(&scanner, None)
-        .get("/v1/devices/self")
-        .await
-        .expect(200);
-}
-
-#[tokio::test]
 async fn a_suspended_tenant_is_not_served() {
     let platform = Platform::start().await;
     let scanner = platform.scanner().await;

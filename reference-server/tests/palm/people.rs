@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http::Method;
-use reference_server::http::Scope;
 use serde_json::json;
 
-use crate::calls::{answer, capture};
+use crate::calls::answer;
 use crate::world::world;
 
 #[tokio::test]
@@ -176,89 +175,5 @@ async fn a_palm_is_erased_when_the_palm_server_answers_again() {
         .is_empty()
     {
         tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn another_tenants_people_and_challenges_are_not_there() {
-    let world = world().await;
-    let scanner = world.scanner("dev_1").await;
-    world.enrolled("ada", &scanner, 7).await;
-    let challenge = world.verify("ada", &scanner).await;
-    world.tenant("other").await;
-    let other = world.integrator_of("other", Scope::ALL).await;
-    other.get("/v1/users/ada").await.refused(404, "not_found");
-    other
-        .get("/v1/users/ada/consent")
-        .await
-        .refused(404, "not_found");
-    let path = format!("/v1/challenges/{challenge}");
-    other.get(&path).await.refused(404, "not_found");
-    other
-        .post(&format!("{path}/cancel"), json!({}))
-        .await
-        .refused(404, "not_found");
-    let verify = crate::calls::verification("ada", &scanner);
-    other
-        .post("/v1/verify", verify)
-        .await
-        .refused(404, "user_not_found");
-    let users = other.get("/v1/users").await.expect(200);
-    assert_eq!(users["data"], json!([]));
-    let outcome = scanner
-        .complete(&challenge, capture(7, 1))
-        .await
-        .expect(200);
-    assert_eq!(outcome["status"], "completed");
-}
-
-#[tokio::test]
-async fn every_route_asks_for_its_scope() {
-    let world = world().await;
-    let blind = world.integrator_of("acme", &[Scope::DevicesRead]).await;
-    let id = "ch_01jd8z6m3w0000000000000000";
-    let consent = json!({
-        "user_id": "ada", "consent_type": "palm_biometric", "version": "1",
-        "purposes": ["verification"], "granted": true, "method": "signature",
-    });
-    let verify = json!({"user_id": "ada", "device_id": "dev_1", "context": "c"});
-    let enroll = json!({"user_id": "ada", "device_id": "dev_1", "type": "left"});
-    let policy = json!({"allowed_types": ["left"], "verification_enabled": true});
-    for (method, path, body) in [
-        (Method::POST, "/v1/users", json!({})),
-        (Method::GET, "/v1/users", json!({})),
-        (Method::GET, "/v1/users/ada", json!({})),
-        (Method::PUT, "/v1/users/ada", json!({})),
-        (Method::POST, "/v1/users/ada/suspend", json!({})),
-        (Method::POST, "/v1/users/ada/reactivate", json!({})),
-        (Method::POST, "/v1/users/ada/clear-lock", json!({})),
-        (
-            Method::PUT,
-            "/v1/users/ada/kyc",
-            json!({"status": "verified"}),
-        ),
-        (Method::PUT, "/v1/users/ada/palm-policy", policy),
-        (Method::POST, "/v1/consent", consent),
-        (Method::GET, "/v1/users/ada/consent", json!({})),
-        (
-            Method::DELETE,
-            "/v1/users/ada/consent/palm_biometric",
-            json!({}),
-        ),
-        (Method::POST, "/v1/verify", verify),
-        (Method::POST, "/v1/enroll", enroll),
-        (Method::GET, "/v1/challenges", json!({})),
-        (Method::GET, &format!("/v1/challenges/{id}"), json!({})),
-        (
-            Method::POST,
-            &format!("/v1/challenges/{id}/cancel"),
-            json!({}),
-        ),
-    ] {
-        let refused = answer(blind.request(method.clone(), path).json(&body)).await;
-        refused.refused(403, "insufficient_scope");
-        let unknown = answer(world.nobody().request(method, path).json(&body)).await;
-        assert!(unknown.headers.contains_key("www-authenticate"));
-        unknown.refused(401, "unauthorized");
     }
 }

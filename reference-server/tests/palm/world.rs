@@ -175,28 +175,12 @@ impl World {
         }
     }
 
-    /// The integrator of the tenant, with every scope.
+    /// The integrator of the tenant, with every scope, and a token that is good from now.
     pub(crate) fn integrator(&self) -> Caller {
-        self.integrator
-            .with_token(self.token(&self.tenant, &self.client_id, Scope::ALL))
-    }
-
-    /// An integrator with these scopes, of that tenant.
-    pub(crate) async fn integrator_of(&self, tenant: &str, scopes: &[Scope]) -> Caller {
-        let tenant = TenantId::new(tenant).unwrap();
-        let client_id = register_client(&self.app, &tenant).await;
-        self.integrator
-            .with_token(self.token(&tenant, &client_id, scopes))
-    }
-
-    /// An access token, good from now.
-    fn token(&self, tenant: &TenantId, client_id: &ClientId, scopes: &[Scope]) -> String {
-        let scopes = BTreeSet::from_iter(scopes.iter().copied());
-        let now = self.clock.now();
+        let scopes = BTreeSet::from_iter(Scope::ALL.iter().copied());
         let tokens = self.app.secrets.tokens.get().unwrap();
-        tokens
-            .issue_access(client_id, tenant, &scopes, now)
-            .unwrap()
+        let token = tokens.issue_access(&self.client_id, &self.tenant, &scopes, self.clock.now());
+        self.integrator.with_token(token.unwrap())
     }
 
     /// One that proves nothing.
@@ -210,18 +194,6 @@ impl World {
 
     pub(crate) fn change(&self) -> Change {
         Change::new(self.clock.now(), Actor::System("test"), "seed")
-    }
-
-    /// Another tenant.
-    pub(crate) async fn tenant(&self, tenant: &str) -> TenantId {
-        let tenant = TenantId::new(tenant).unwrap();
-        let (change, name) = (self.change(), tenant.to_string());
-        self.app
-            .store
-            .create_tenant(change, tenant.clone(), name)
-            .await
-            .unwrap();
-        tenant
     }
 
     /// Changes the settings of the tenant.

@@ -1,0 +1,118 @@
+//! Who may call which route (contract §§2 to 13).
+
+use reference_server::http::Right;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Who {
+    /// Anybody, for this reason.
+    Anybody(&'static str),
+    /// A console user, whatever the role, about nobody but themselves.
+    ConsoleUser,
+    /// Whoever holds one of these rights.
+    Holder(&'static [Right]),
+    /// A device of any class.
+    Device,
+    /// A device of the class that takes challenges.
+    Scanner,
+}
+
+use Who::{Anybody, ConsoleUser, Device, Holder, Scanner};
+
+const HEALTH: Who = Anybody("a probe has no credential");
+const OAUTH: Who = Anybody("what a client reads before it has a token");
+const SIGN_IN: Who = Anybody("the body is the credential");
+
+/// Every route, in the order of the description, a line for each.
+#[rustfmt::skip]
+pub(crate) const ROUTES: &[(&str, Who)] = &[
+    ("GET /.well-known/jwks.json", OAUTH),
+    ("GET /.well-known/oauth-authorization-server", OAUTH),
+    ("GET /actuator/health", HEALTH),
+    ("GET /api/health", HEALTH),
+    ("GET /api/version", HEALTH),
+    ("GET /healthz", HEALTH),
+    ("GET /openapi.json", Anybody("the interface is no secret")),
+    ("GET /readyz", HEALTH),
+    ("GET /v1/admin/console-users", Holder(&[Right::ConsoleUsers])),
+    ("POST /v1/admin/console-users", Holder(&[Right::ConsoleUsers])),
+    ("GET /v1/admin/console-users/{id}", Holder(&[Right::ConsoleUsers])),
+    ("PUT /v1/admin/console-users/{id}", Holder(&[Right::ConsoleUsers])),
+    ("DELETE /v1/admin/console-users/{id}", Holder(&[Right::ConsoleUsers])),
+    ("GET /v1/admin/ssl/ca-cert", Holder(&[Right::Tls])),
+    ("POST /v1/admin/ssl/ca-cert/generate", Holder(&[Right::Tls])),
+    ("GET /v1/admin/ssl/server-cert", Holder(&[Right::Tls])),
+    ("PUT /v1/admin/ssl/server-cert", Holder(&[Right::Tls])),
+    ("GET /v1/admin/ssl/status", Holder(&[Right::Tls])),
+    ("GET /v1/admin/tenants", Holder(&[Right::Tenants])),
+    ("POST /v1/admin/tenants", Holder(&[Right::Tenants])),
+    ("GET /v1/admin/tenants/{tenant_id}", Holder(&[Right::Tenants])),
+    ("PUT /v1/admin/tenants/{tenant_id}", Holder(&[Right::Tenants])),
+    ("POST /v1/admin/tenants/{tenant_id}/activate", Holder(&[Right::Tenants])),
+    ("GET /v1/admin/tenants/{tenant_id}/config", Holder(&[Right::Tenants])),
+    ("PUT /v1/admin/tenants/{tenant_id}/config", Holder(&[Right::Tenants])),
+    ("POST /v1/admin/tenants/{tenant_id}/suspend", Holder(&[Right::Tenants])),
+    ("POST /v1/auth/login", SIGN_IN),
+    ("POST /v1/auth/logout", ConsoleUser),
+    ("GET /v1/auth/me", ConsoleUser),
+    ("POST /v1/auth/password", ConsoleUser),
+    ("GET /v1/auth/sessions", ConsoleUser),
+    ("DELETE /v1/auth/sessions/{id}", ConsoleUser),
+    ("POST /v1/auth/token", SIGN_IN),
+    ("GET /v1/challenges", Holder(&[Right::ChallengesRead])),
+    ("GET /v1/challenges/pending", Scanner),
+    ("GET /v1/challenges/{challenge_id}", Holder(&[Right::ChallengesRead])),
+    ("POST /v1/challenges/{challenge_id}/cancel", Holder(&[Right::ChallengesWrite])),
+    ("POST /v1/challenges/{challenge_id}/claim", Scanner),
+    ("POST /v1/challenges/{challenge_id}/complete", Scanner),
+    ("POST /v1/challenges/{challenge_id}/deny", Scanner),
+    ("POST /v1/consent", Holder(&[Right::ConsentWrite])),
+    ("POST /v1/device/heartbeat", Device),
+    ("GET /v1/devices", Holder(&[Right::DevicesRead])),
+    ("POST /v1/devices", Holder(&[Right::DevicesWrite])),
+    ("POST /v1/devices/pair", SIGN_IN),
+    ("POST /v1/devices/renew", Device),
+    ("GET /v1/devices/self", Device),
+    ("GET /v1/devices/{device_id}", Holder(&[Right::DevicesRead])),
+    ("PUT /v1/devices/{device_id}", Holder(&[Right::DevicesWrite])),
+    ("DELETE /v1/devices/{device_id}", Holder(&[Right::DevicesRevoke])),
+    ("POST /v1/devices/{device_id}/pairing-code", Holder(&[Right::DevicesWrite])),
+    ("POST /v1/enroll", Holder(&[Right::ChallengesWrite])),
+    ("GET /v1/oauth-clients", Holder(&[Right::ClientsRead])),
+    ("POST /v1/oauth-clients", Holder(&[Right::ClientsWrite])),
+    ("DELETE /v1/oauth-clients/{client_id}", Holder(&[Right::ClientsWrite])),
+    ("POST /v1/oauth-clients/{client_id}/secrets", Holder(&[Right::ClientsWrite])),
+    ("GET /v1/users", Holder(&[Right::UsersRead])),
+    ("POST /v1/users", Holder(&[Right::UsersWrite])),
+    ("GET /v1/users/{user_id}", Holder(&[Right::UsersRead])),
+    ("PUT /v1/users/{user_id}", Holder(&[Right::UsersWrite])),
+    ("POST /v1/users/{user_id}/clear-lock", Holder(&[Right::UsersWrite])),
+    ("GET /v1/users/{user_id}/consent", Holder(&[Right::ConsentRead])),
+    ("DELETE /v1/users/{user_id}/consent/palm_biometric", Holder(&[Right::ConsentWrite])),
+    ("PUT /v1/users/{user_id}/kyc", Holder(&[Right::UsersWrite])),
+    ("PUT /v1/users/{user_id}/palm-policy", Holder(&[Right::UsersWrite])),
+    ("POST /v1/users/{user_id}/reactivate", Holder(&[Right::UsersWrite])),
+    ("POST /v1/users/{user_id}/suspend", Holder(&[Right::UsersWrite])),
+    ("POST /v1/verify", Holder(&[Right::ChallengesWrite])),
+];
+
+/// What whoever may call is answered where that is no success: the call is good, and something else is
+/// in its way.
+pub(crate) const ANSWERS: &[(&str, u16, &str)] = &[
+    ("POST /v1/auth/login", 401, "invalid_credentials"),
+    ("POST /v1/auth/token", 401, "invalid_client"),
+    ("POST /v1/devices/pair", 401, "pairing_code_invalid"),
+    (
+        "POST /v1/devices/{device_id}/pairing-code",
+        409,
+        "device_already_paired",
+    ),
+    ("POST /v1/verify", 400, "user_not_enrolled"),
+];
+
+/// What a console user may call who has to choose another password first (contract §3).
+pub(crate) const WITH_THE_FIRST_PASSWORD: &[&str] = &[
+    "POST /v1/auth/logout",
+    "GET /v1/auth/me",
+    "POST /v1/auth/password",
+];
