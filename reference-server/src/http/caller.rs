@@ -12,7 +12,7 @@ use identity_store::{Actor, Operator, OperatorId, Session, SessionTokenHash, Ten
 use sha2::{Digest as _, Sha256};
 use time::Duration;
 
-use super::{ErrorCode, Problem, Right, cookie};
+use super::{ErrorCode, Problem, Right, cookie, csrf};
 use crate::App;
 use crate::tokens::AccessToken;
 
@@ -27,7 +27,7 @@ pub struct Caller(Credential);
 #[derive(Debug, Clone)]
 enum Credential {
     Client(AccessToken),
-    Operator(Box<Session>),
+    Operator(Box<ConsoleSession>),
 }
 
 impl Caller {
@@ -45,10 +45,10 @@ impl Caller {
                     false => Err(insufficient_scope(right)),
                 }
             }
-            Credential::Operator(session) => {
+            Credential::Operator(console) => {
                 let Operator {
                     role, tenant_id, ..
-                } = &session.operator;
+                } = &console.session.operator;
                 match tenant_id {
                     Some(tenant_id) if right.holders().roles.contains(role) => {
                         Ok(tenant_id.clone())
@@ -67,13 +67,13 @@ impl Caller {
     pub fn platform(&self, right: Right) -> Result<OperatorId, Problem> {
         match &self.0 {
             Credential::Client(_) => Err(insufficient_scope(right)),
-            Credential::Operator(session) => {
+            Credential::Operator(console) => {
                 let Operator {
                     operator_id,
                     role,
                     tenant_id,
                     ..
-                } = &session.operator;
+                } = &console.session.operator;
                 let holds = tenant_id.is_none() && right.holders().roles.contains(role);
                 if holds {
                     Ok(operator_id.clone())
@@ -89,7 +89,7 @@ impl Caller {
     pub fn actor(&self) -> Actor {
         match &self.0 {
             Credential::Client(token) => Actor::Client(token.client_id.clone()),
-            Credential::Operator(session) => Actor::Operator(session.operator.operator_id.clone()),
+            Credential::Operator(console) => console.actor(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Caller {
     pub fn session(&self) -> Result<&Session, Problem> {
         match &self.0 {
             Credential::Client(_) => Err(forbidden()),
-            Credential::Operator(session) => Ok(session),
+            Credential::Operator(console) => Ok(&console.session),
         }
     }
 
@@ -119,9 +119,9 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let credential = credential(&parts.headers, app).await?;
+        let credential = credential(parts, app).await?;
         match &credential {
-            Credential::Operator(session) if session.operator.must_change_password => {
+            Credential::Operator(console) if console.session.operator.must_change_password => {
                 Err(Problem::new(
                     ErrorCode::PasswordChangeRequired,
                     "Choose another password at /v1/auth/password first.",
@@ -135,13 +135,18 @@ impl FromRequestParts<Arc<App>> for Caller {
 /// A console session, whatever its user still has to do: for the routes with which a user changes
 /// the password, signs out, or asks who they are.
 #[derive(Debug, Clone)]
-pub struct ConsoleSession(pub Session);
+pub struct ConsoleSession {
+    /// The session.
+    pub session: Session,
+    /// What a write carries beside the session's cookie.
+    pub csrf_token: String,
+}
 
 impl ConsoleSession {
     /// Who the audit trail says it was.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::Operator(self.0.operator.operator_id.clone())
+        Actor::Operator(self.session.operator.operator_id.clone())
     }
 }
 
@@ -149,8 +154,8 @@ impl FromRequestParts<Arc<App>> for ConsoleSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        match credential(&parts.headers, app).await? {
-            Credential::Operator(session) => Ok(Self(*session)),
+        match credential(parts, app).await? {
+            Credential::Operator(console) => Ok(*console),
             Credential::Client(_) => Err(forbidden()),
         }
     }
@@ -163,11 +168,11 @@ pub fn session_token_hash(token: &str) -> SessionTokenHash {
 }
 
 /// Who calls, if their tenant is served.
-async fn credential(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
-    let credential = proven(headers, app).await?;
+async fn credential(parts: &Parts, app: &App) -> Result<Credential, Problem> {
+    let credential = proven(parts, app).await?;
     let tenant_id = match &credential {
         Credential::Client(token) => Some(&token.tenant_id),
-        Credential::Operator(session) => session.operator.tenant_id.as_ref(),
+        Credential::Operator(console) => console.session.operator.tenant_id.as_ref(),
     };
     if let Some(tenant_id) = tenant_id {
         require_active(app, tenant_id).await?;
@@ -175,10 +180,11 @@ async fn credential(headers: &HeaderMap, app: &App) -> Result<Credential, Proble
     Ok(credential)
 }
 
-/// Whose credential it is.
-async fn proven(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
+/// Whose credential it is. A cookie is one for a write only with its CSRF token: no route can forget to
+/// ask for that.
+async fn proven(parts: &Parts, app: &App) -> Result<Credential, Problem> {
     let now = app.clock.now();
-    let bearer = bearer(headers)?;
+    let bearer = bearer(&parts.headers)?;
     // An access token is a JWS (three parts); a session's token is one word.
     if let Some(token) = bearer.filter(|token| token.contains('.')) {
         let tokens = app.secrets.tokens.get()?;
@@ -193,20 +199,24 @@ async fn proven(headers: &HeaderMap, app: &App) -> Result<Credential, Problem> {
         };
     }
     let token = match bearer {
-        Some(token) => Some(token),
-        None => cookie::session(headers, app.tls.is_https()),
-    };
-    let Some(token) = token else {
-        return Err(unauthorized());
+        Some(token) => token,
+        None => {
+            let cookie = cookie::session(&parts.headers, app.tls.is_https());
+            let token = cookie.ok_or_else(unauthorized)?;
+            csrf::check(parts, token)?;
+            token
+        }
     };
     let hash = session_token_hash(token);
     let session = app
         .store
         .use_session(&hash, now, now - SESSION_IDLE)
         .await?;
-    session
-        .map(|session| Credential::Operator(Box::new(session)))
-        .ok_or_else(invalid_token)
+    let console = ConsoleSession {
+        session: session.ok_or_else(invalid_token)?,
+        csrf_token: csrf::token(token)?,
+    };
+    Ok(Credential::Operator(Box::new(console)))
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1); `None` without the header.

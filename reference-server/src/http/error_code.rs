@@ -76,6 +76,9 @@ error_codes! {
     AccountLocked, "account_locked", LOCKED, "Too many failed sign-ins";
     PasswordChangeRequired, "password_change_required", FORBIDDEN,
         "The password has to be changed first";
+    CsrfTokenInvalid, "csrf_token_invalid", FORBIDDEN,
+        "A write with the session's cookie needs its CSRF token";
+    CrossSiteRequest, "cross_site_request", FORBIDDEN, "A page of another site asks for this";
     LastPlatformAdmin, "last_platform_admin", CONFLICT, "The last platform administrator stays";
 
     BindingNotAllowed, "binding_not_allowed", UNPROCESSABLE_ENTITY,

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod challenges;
 mod cookie;
+mod csrf;
 mod database_health;
 mod device_caller;
 mod devices;
@@ -35,7 +36,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -88,7 +92,34 @@ pub fn metrics_router(app: &Arc<App>) -> Router {
 /// The description of the interface (OpenAPI 3.1).
 #[must_use]
 pub fn openapi() -> OpenApi {
-    routes().into_openapi()
+    let mut document = routes().into_openapi();
+    let bearer = SecurityRequirement::new(BEARER, NO_SCOPES);
+    let cookie = SecurityRequirement::new(COOKIE, NO_SCOPES);
+    let paths = document.paths.paths.values_mut();
+    for operation in paths.flat_map(operations) {
+        let security = operation.security.iter_mut();
+        for security in security.filter(|either| either.contains(&bearer)) {
+            security.push(cookie.clone());
+        }
+    }
+    document
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem {
+        get,
+        put,
+        post,
+        delete,
+        options,
+        head,
+        patch,
+        trace,
+        ..
+    } = path;
+    [get, put, post, delete, options, head, patch, trace]
+        .into_iter()
+        .flatten()
 }
 
 /// The description of the interface as JSON; `/openapi.json` and the command `openapi` print it.
@@ -111,14 +142,26 @@ pub fn openapi_text() -> serde_json::Result<String> {
 )]
 struct Description;
 
-/// How callers prove who they are (contract §2).
+/// How callers prove who they are (contract §2). What a console user may do with a session as Bearer
+/// they may do with its cookie.
 struct Credentials;
+
+const BEARER: &str = "bearer";
+const COOKIE: &str = "cookie";
+const NO_SCOPES: [&str; 0] = [];
 
 impl utoipa::Modify for Credentials {
     fn modify(&self, openapi: &mut OpenApi) {
         let components = openapi.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("bearer", bearer);
+        components.add_security_scheme(BEARER, bearer);
+        let cookie = ApiKeyValue::with_description(
+            "__Host-session",
+            "A console user's session, named `session` while the server speaks HTTP. A write carries the \
+             `csrf_token` of GET /v1/auth/me in `X-CSRF-Token` beside it, or is refused with 403 \
+             `csrf_token_invalid`.",
+        );
+        components.add_security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         components.add_security_scheme(
             "device",
             SecurityScheme::MutualTls {

@@ -118,7 +118,7 @@ fn the_description_names_the_credential_of_every_route() {
             .collect();
         let expected: &[&str] = match route.who {
             Who::Anybody(_) => &[],
-            Who::ConsoleUser | Who::Holder(_) => &["bearer"],
+            Who::ConsoleUser | Who::Holder(_) => &["bearer", "cookie"],
             Who::Device | Who::Scanner => &["device"],
         };
         assert_eq!(schemes, expected, "{}", route.name());

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::SET_COOKIE;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use identity_store::{Actor, NewSession, Operator, Session, SessionId, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -17,7 +17,7 @@ use super::UserBody;
 use crate::http::caller::require_active;
 use crate::http::{
     ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, Source,
-    cookie, session_token_hash,
+    cookie, csrf, session_token_hash,
 };
 use crate::password::{Password, Turn};
 use crate::{App, clock};
@@ -52,6 +52,14 @@ struct SessionToken {
     expires_at: String,
 }
 
+#[derive(Serialize, ToSchema)]
+pub(super) struct Me {
+    #[serde(flatten)]
+    user: UserBody,
+    /// Goes into `X-CSRF-Token` of every write that the session's cookie speaks for.
+    csrf_token: String,
+}
+
 /// Opens a session.
 ///
 /// An unknown address and a wrong password get the same answer after the same work. After 10
@@ -62,15 +70,19 @@ struct SessionToken {
     responses(
         (status = 200, description = "The session, also set as a cookie.", body = LoginAnswer),
         (status = 401, description = "`invalid_credentials`", body = ProblemDocument),
+        (status = 403, description = "`cross_site_request`, `tenant_suspended`", body = ProblemDocument),
         (status = 423, description = "`account_locked`", body = ProblemDocument),
         (status = 429, description = "`rate_limited`", body = ProblemDocument),
     ),
 )]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     request: RequestContext,
     body: JsonBody<LoginRequest>,
 ) -> Result<Response, Problem> {
+    // Or a page of another site could sign its visitor in as somebody else.
+    csrf::refuse_other_sites(&headers)?;
     app.rate_limits
         .sign_in
         .take(
@@ -197,11 +209,11 @@ fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
 )]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
-    session: ConsoleSession,
+    console: ConsoleSession,
     request: RequestContext,
 ) -> Result<Response, Problem> {
-    let change = request.change(session.actor());
-    let ConsoleSession(session) = session;
+    let change = request.change(console.actor());
+    let session = &console.session;
     app.store
         .end_session(change, &session.operator.operator_id, &session.session_id)
         .await?;
@@ -212,8 +224,11 @@ pub(super) async fn logout(
 /// Who is signed in.
 #[utoipa::path(
     get, path = "/v1/auth/me", tag = "sign-in", security(("bearer" = [])),
-    responses((status = 200, description = "The user.", body = UserBody)),
+    responses((status = 200, description = "The user.", body = Me)),
 )]
-pub(super) async fn me(ConsoleSession(session): ConsoleSession) -> Json<UserBody> {
-    Json(UserBody::from(&session.operator))
+pub(super) async fn me(console: ConsoleSession) -> Json<Me> {
+    Json(Me {
+        user: UserBody::from(&console.session.operator),
+        csrf_token: console.csrf_token,
+    })
 }

@@ -36,7 +36,7 @@ pub(super) struct PasswordChange {
 )]
 pub(super) async fn change_password(
     State(app): State<Arc<App>>,
-    session: ConsoleSession,
+    console: ConsoleSession,
     request: RequestContext,
     body: JsonBody<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
@@ -55,7 +55,7 @@ pub(super) async fn change_password(
             "must differ from the current one",
         ));
     }
-    let operator = &session.0.operator;
+    let operator = &console.session.operator;
     let email = operator.email.as_deref().ok_or_else(unreadable_address)?;
     let email = Email::parse(email).map_err(Problem::internal)?;
     let turn = app.passwords.turn().await;
@@ -70,12 +70,12 @@ pub(super) async fn change_password(
     .await?;
     let hash = turn.hash(new_password).await.map_err(Problem::internal)?;
     drop(turn);
-    let change = request.change(session.actor());
+    let change = request.change(console.actor());
     let new = NewPassword {
         operator_id: operator.operator_id.clone(),
         verified: operator.password.clone(),
         password: hash,
-        keep: session.0.session_id.clone(),
+        keep: console.session.session_id.clone(),
     };
     app.store.set_password(change, new).await?;
     Ok(StatusCode::NO_CONTENT)
