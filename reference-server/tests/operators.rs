@@ -120,3 +120,47 @@ async fn a_page_of_another_site_signs_nobody_in() {
         assert_eq!(refused, (415, "unsupported_media_type"), "{media_type}");
     }
 }
+
+#[tokio::test]
+async fn a_password_that_would_be_tried_first_is_refused_by_the_rule_that_it_breaks() {
+    let platform = Platform::first_run().await;
+    let admin = &platform.admin;
+    let poor = [
+        ("short", "must have at least 12 characters"),
+        ("PASSWORD1234", "must not be one of the commonest passwords"),
+        (
+            "I am Eve.Ning!",
+            "must not contain the name in your address",
+        ),
+        ("Link Identity", "must not contain the product's name"),
+    ];
+    for (password, rule) in poor {
+        let user = json!({
+            "email": "eve.ning@example.com", "role": "platform_admin", "password": password,
+        });
+        let refused = admin.post("/v1/admin/console-users", user).await;
+        assert_field(&refused, "password", rule);
+    }
+    let user = json!({"email": "eve.ning@example.com", "role": "platform_admin"});
+    let made = admin.post("/v1/admin/console-users", user).await;
+    let first = made.json["initial_password"].as_str().expect("shown once");
+    let eve = platform.api().sign_in("eve.ning@example.com", first).await;
+    for (password, rule) in poor {
+        let change = json!({"current_password": first, "new_password": password});
+        let refused = eve.post("/v1/auth/password", change).await;
+        assert_field(&refused, "new_password", rule);
+    }
+    // A key of another kind of keyboard writes the same letter in two characters.
+    let change = json!({"current_password": first, "new_password": "na\u{ef}ve enough"});
+    assert_eq!(eve.post("/v1/auth/password", change).await.status, 204);
+    let typed = "nai\u{308}ve enough";
+    platform.api().sign_in("eve.ning@example.com", typed).await;
+}
+
+fn assert_field(reply: &Reply, path: &str, rule: &str) {
+    assert_eq!((reply.status, reply.error()), (422, "validation_failed"));
+    let field = &reply.json["fields"][0];
+    assert_eq!(field["path"], path, "{}", reply.text);
+    let reason = field["reason"].as_str().expect("a reason");
+    assert!(reason.contains(rule), "{reason}");
+}

@@ -22,7 +22,7 @@ use super::{
     RequestId, Right, idempotency, page_request,
 };
 use crate::config::FirstAdmin;
-use crate::password::{MAX_LENGTH, MIN_LENGTH, Password};
+use crate::password::Password;
 use crate::{App, StartError, clock};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -161,7 +161,7 @@ async fn create(
     idempotency::run(app, request, actor, sha256, |keep| async move {
         let email = address(&new.email)?;
         check_scope(new.role, new.tenant_id.as_ref())?;
-        let (password, shown) = first_password(new.password)?;
+        let (password, shown) = first_password(new.password, &email)?;
         let operator = NewOperator {
             operator_id: OperatorId::generate(request.now, &mut clock::entropy()),
             email,
@@ -301,21 +301,19 @@ fn check_scope(role: Role, tenant_id: Option<&TenantId>) -> Result<(), Problem> 
     }
 }
 
-/// The given password, or a made one and its text to show.
-fn first_password(given: Option<Password>) -> Result<(Password, Option<String>), Problem> {
-    match given {
-        Some(password) if password.may_be_chosen() => Ok((password, None)),
-        Some(_) => {
-            let rule = format!(
-                "must have at least {MIN_LENGTH} characters and at most {MAX_LENGTH} bytes"
-            );
-            Err(Problem::invalid("password", rule))
-        }
-        None => {
-            let made = URL_SAFE_NO_PAD.encode(clock::random_bytes::<15>());
-            Ok((Password::from(made.clone()), Some(made)))
-        }
+/// The given password for the user at `email`, or a made one and its text to show.
+fn first_password(
+    given: Option<Password>,
+    email: &str,
+) -> Result<(Password, Option<String>), Problem> {
+    if let Some(password) = given {
+        return match password.may_be_chosen_by(email) {
+            Ok(()) => Ok((password, None)),
+            Err(rule) => Err(Problem::invalid("password", rule.to_string())),
+        };
     }
+    let made = URL_SAFE_NO_PAD.encode(clock::random_bytes::<15>());
+    Ok((Password::from(made.clone()), Some(made)))
 }
 
 #[cfg(test)]
@@ -343,9 +341,10 @@ mod tests {
 
     #[test]
     fn a_made_password_is_shown_and_good() {
-        let (password, shown) = first_password(None).expect("made");
+        let email = "root@example.com";
+        let (password, shown) = first_password(None, email).expect("made");
         assert_eq!(Some(password.expose()), shown.as_deref());
-        assert!(password.may_be_chosen());
-        assert!(first_password(Some("short".to_owned().into())).is_err());
+        assert_eq!(password.may_be_chosen_by(email), Ok(()));
+        assert!(first_password(Some("short".to_owned().into()), email).is_err());
     }
 }

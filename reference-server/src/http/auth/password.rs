@@ -11,7 +11,7 @@ use crate::App;
 use crate::http::{
     ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext,
 };
-use crate::password::{MAX_LENGTH, MIN_LENGTH, Password};
+use crate::password::Password;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +30,7 @@ pub(super) struct PasswordChange {
     responses(
         (status = 204, description = "Changed."),
         (status = 401, description = "`invalid_credentials`", body = ProblemDocument),
-        (status = 422, description = "`validation_failed`", body = ProblemDocument),
+        (status = 422, description = "`validation_failed`: the rule that the new password breaks.", body = ProblemDocument),
         (status = 423, description = "`account_locked`", body = ProblemDocument),
     ),
 )]
@@ -44,11 +44,6 @@ pub(super) async fn change_password(
         current_password,
         new_password,
     } = body.value;
-    if !new_password.may_be_chosen() {
-        let rule =
-            format!("must have at least {MIN_LENGTH} characters and at most {MAX_LENGTH} bytes");
-        return Err(Problem::invalid("new_password", rule));
-    }
     if new_password.expose() == current_password.expose() {
         return Err(Problem::invalid(
             "new_password",
@@ -58,6 +53,9 @@ pub(super) async fn change_password(
     let operator = &console.session.operator;
     let email = operator.email.as_deref().ok_or_else(unreadable_address)?;
     let email = Email::parse(email).map_err(Problem::internal)?;
+    new_password
+        .may_be_chosen_by(email.as_str())
+        .map_err(|rule| Problem::invalid("new_password", rule.to_string()))?;
     let turn = app.passwords.turn().await;
     check_password(
         &app,
