@@ -62,6 +62,7 @@ pub use right::{Holders, Right, Scope, UnknownScope};
 pub use timestamp::Timestamp;
 
 use crate::App;
+use request::TransportSecurity;
 
 /// The routes of the API listener, with their description.
 #[must_use]
@@ -81,12 +82,13 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The service of the API listener.
 pub fn router(app: &Arc<App>) -> Router {
-    request::observed(app, Router::from(routes()))
+    let security = TransportSecurity::of_api(app);
+    request::observed(app, Router::from(routes()), security)
 }
 
 /// The service of the metrics listener.
 pub fn metrics_router(app: &Arc<App>) -> Router {
-    request::observed(app, health::metrics_routes())
+    request::observed(app, health::metrics_routes(), TransportSecurity::Silent)
 }
 
 /// The description of the interface (OpenAPI 3.1).

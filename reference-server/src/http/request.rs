@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::Route;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity_store::{Actor, Change};
@@ -111,12 +111,41 @@ impl FromRequestParts<Arc<App>> for RequestContext {
     }
 }
 
+/// How long a browser comes to this host over HTTPS alone, from each answer on: a year (RFC 6797 §6.1.1).
+const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// What the answers of a listener say of its transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransportSecurity {
+    /// Nothing.
+    Silent,
+    /// HTTPS alone.
+    Strict,
+}
+
+impl TransportSecurity {
+    /// That of the API listener: strict over TLS (RFC 6797 §7.2) if the operator named the host under
+    /// which browsers know it. It counts for all ports of that host.
+    pub(super) fn of_api(app: &App) -> Self {
+        let named = app.config.public_url.as_ref();
+        if app.tls.is_https() && named.is_some_and(|url| url.scheme() == "https") {
+            Self::Strict
+        } else {
+            Self::Silent
+        }
+    }
+}
+
 /// `routes`, each of them within [`observe`].
-pub(super) fn observed(app: &Arc<App>, routes: Router<Arc<App>>) -> Router {
+pub(super) fn observed(
+    app: &Arc<App>,
+    routes: Router<Arc<App>>,
+    security: TransportSecurity,
+) -> Router {
     let observer = Arc::clone(app);
     let layer = layer_fn(move |route: Route| {
         let app = Arc::clone(&observer);
-        service_fn(move |request| observe(Arc::clone(&app), route.clone(), request))
+        service_fn(move |request| observe(Arc::clone(&app), route.clone(), request, security))
     });
     routes.layer(layer).with_state(Arc::clone(app))
 }
@@ -128,6 +157,7 @@ fn observe(
     app: Arc<App>,
     mut route: Route,
     mut request: Request,
+    security: TransportSecurity,
 ) -> impl Future<Output = Result<Response, Infallible>> + Send {
     let started = Instant::now();
     let request_id = RequestId::of(request.headers(), app.clock.now());
@@ -145,7 +175,11 @@ fn observe(
             Ok(Ok(response)) => response,
             Err(panicked) => Problem::internal(panicked).into_response(),
         };
-        let response = finish(&app, &request_id, response);
+        let mut response = finish(&app, &request_id, response);
+        if security == TransportSecurity::Strict {
+            let headers = response.headers_mut();
+            headers.insert(STRICT_TRANSPORT_SECURITY, ONE_YEAR);
+        }
         record(&method, template(path.as_ref()), &response, started);
         Ok(response)
     }
@@ -244,7 +278,7 @@ mod tests {
         let routes = Router::new()
             .route("/panics", get(panics))
             .route("/works", get(async || "it does"));
-        let routes = observed(&app, routes);
+        let routes = observed(&app, routes, TransportSecurity::Silent);
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("its address");
         tokio::spawn(listener::serve(app, listener, routes, Transport::Plain));

@@ -2,10 +2,12 @@
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod supervised;
 
 use harness::{
-    ADMIN, Exit, FIRST_PASSWORD, Fresh, PASSWORD, Platform, Process, ServerKey,
+    ADMIN, Api, Exit, FIRST_PASSWORD, Fresh, PASSWORD, Platform, Process, ServerKey,
     sign_in_for_the_first_time,
 };
 use reqwest::Method;
@@ -123,6 +125,28 @@ async fn a_later_server_certificate_is_used_in_place() {
         old.is_err(),
         "a new connection gets the new certificate: {old:?}"
     );
+}
+
+/// RFC 6797 §7.2: never over plain HTTP. Nor for a host that nobody named: it counts for all of its ports.
+#[tokio::test]
+async fn browsers_are_told_to_come_over_https_alone_where_the_host_is_named() {
+    let header = "strict-transport-security";
+    let named = [("IDENTITY_PUBLIC_URL", "https://identity.example")];
+    let fresh = Fresh::start(&named);
+    assert_eq!(fresh.api().get("/healthz").await.header(header), None);
+    let platform = Platform::first_run_with(&named).await;
+    let year = Some("max-age=31536000");
+    for path in ["/healthz", "/v1/devices", "/nowhere"] {
+        assert_eq!(
+            platform.api().get(path).await.header(header),
+            year,
+            "{path}"
+        );
+    }
+    let metrics = Api::plain(platform.process.metrics).get("/readyz").await;
+    assert_eq!((metrics.status, metrics.header(header)), (200, None));
+    let unnamed = Platform::first_run().await;
+    assert_eq!(unnamed.api().get("/healthz").await.header(header), None);
 }
 
 #[tokio::test]
