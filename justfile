@@ -1,4 +1,4 @@
-# CI runs `.ci/run`: `just check`, and then `just foreign`.
+# CI runs `.ci/run`: `just check`, and then `just foreign` and `just tls-posture`.
 
 default:
     @just --list
@@ -28,6 +28,11 @@ alone:
 foreign:
     cargo build -p reference-server --locked
     python3 foreign/story.py target/debug/reference-server
+
+# What sslyze and testssl.sh report of the server's TLS has to be defended in docs/THREAT_MODEL.md.
+tls-posture:
+    cargo build -p reference-server --locked
+    python3 foreign/tls_posture.py target/debug/reference-server
 
 # The fuzz targets compile; their corpora are replayed by `cargo test`.
 fuzz-build:
