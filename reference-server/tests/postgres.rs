@@ -58,7 +58,10 @@ const COPYING: &[InstallationTest] = installation_tests![a_platform_goes_back_to
 
 fn main() -> ExitCode {
     let trials = on_installations(TESTS, COPYING);
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of a test is waiting for clusters and servers.
+    arguments.test_threads.get_or_insert(4);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a story to its end.
