@@ -11,8 +11,8 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::unix_time::to_unix;
 use crate::{
-    Denylist, DenylistSnapshot, PresentedChain, Refusal, Reload, TrustBundle, VerifiedDevice,
-    decide,
+    Denylist, DenylistSnapshot, PresentedChain, ProxyHeader, ProxyHeaderError, Refusal, Reload,
+    TrustBundle, VerifiedDevice, decide,
 };
 
 /// What a server knows when a client comes.
@@ -164,6 +164,35 @@ pub fn denylist(bytes: &[u8]) {
             assert_eq!(is_denied, model.denies(&entry));
         }
     }
+}
+
+/// What a connection from a load balancer begins with. A header is as long as its beginning says,
+/// whatever is behind it, and no part of it is one.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn proxy_header(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
+    let Some(start) = bytes.first_chunk() else {
+        return ProxyHeader::parse(bytes);
+    };
+    let length = ProxyHeader::length_of(start)?;
+    assert!((ProxyHeader::START..=ProxyHeader::MAX_LENGTH).contains(&length));
+    let header = bytes.get(..length).unwrap_or(bytes);
+    let read = ProxyHeader::parse(header);
+    if read.is_ok() {
+        assert_eq!(header.len(), length);
+        for end in 0..length {
+            assert!(ProxyHeader::parse(&header[..end]).is_err());
+        }
+        if bytes.len() > length {
+            assert!(ProxyHeader::parse(&bytes[..=length]).is_err());
+        }
+    }
+    if let Ok(ProxyHeader::Proxied { source }) = read {
+        assert_eq!(source.ip(), source.ip().to_canonical());
+    }
+    read
 }
 
 /// Sixteen certificates, half of which share all but the last byte of their hashes.

@@ -21,6 +21,7 @@
 //! - [`ServerCertStore`]: the server's own certificate, replaced without a failed handshake.
 //! - [`LiveConnections`]: the connections to close when a device is revoked or expires.
 //! - [`tower::DeviceIdentityLayer`]: the device in each request.
+//! - [`ProxyHeader`]: where a client is that comes by a load balancer.
 //!
 //! The crate chooses no crypto provider and reads no clock: it takes an `Arc<CryptoProvider>`, an
 //! `Arc<dyn TimeProvider>`, and `now`. Certificates are issued by [`identity_pki`].
@@ -136,6 +137,7 @@ pub mod fuzzing;
 mod identity;
 mod live;
 pub mod manual;
+mod proxy_header;
 mod server_cert;
 mod server_config;
 #[cfg(feature = "tower")]
@@ -152,6 +154,7 @@ pub use device_tls::{DeviceTls, Handshake};
 pub use error::Error;
 pub use identity::VerifiedDevice;
 pub use live::{LiveConnection, LiveConnections};
+pub use proxy_header::{ProxyHeader, ProxyHeaderError};
 pub use server_cert::{ServerCert, ServerCertStore};
 pub use server_config::server_config;
 pub use trust::TrustBundle;

@@ -69,6 +69,29 @@ fn denylist() {
     }
 }
 
+#[test]
+fn proxy_header() {
+    let mut accepted = Vec::new();
+    for (name, input) in corpus("proxy_header") {
+        if fuzzing::proxy_header(&input).is_ok() {
+            accepted.push(name);
+        }
+    }
+    let headers = [
+        "local_by_haproxy",
+        "local_with_addresses",
+        "local_with_what_is_no_address",
+        "of_the_greatest_length",
+        "tcp4_before_a_handshake",
+        "tcp4_by_haproxy",
+        "tcp6",
+        "tcp6_of_an_ipv4_address",
+        "with_alpn_and_unique_id",
+        "with_an_empty_value",
+    ];
+    assert_eq!(accepted, headers);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -201,7 +201,7 @@ fn a_bad_variable_stops_the_start_with_one_line() {
         ("IDENTITY_LISTEN", "everywhere"),
         ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1:short"),
         ("IDENTITY_RATE_LIMITS", "maybe"),
-        ("IDENTITY_PROXY_PROTOCOL", "10.0.0.0/8"),
+        ("IDENTITY_PROXY_PROTOCOL", "balancer"),
     ] {
         let output = harness::program()
             .env(name, value)

@@ -33,7 +33,7 @@
 //!
 //! A handshake without a certificate is an accepted one: anybody can have it. Limit the time for the
 //! head of a request and for its body, and how many connections there are. Behind a proxy every
-//! connection has one source: give the acceptor the client's address, from the PROXY protocol say, or
-//! raise the [shares](crate::HandshakeLimits) of a source.
+//! connection has one source: give the acceptor the client's address, from a
+//! [`ProxyHeader`](crate::ProxyHeader), or raise the [shares](crate::HandshakeLimits) of a source.
 //!
 //! `examples/embed_mtls` in the repository is all of it in one file, with a CA.

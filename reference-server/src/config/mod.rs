@@ -5,6 +5,7 @@ mod data_key_file;
 mod database;
 mod go_duration;
 mod lookup;
+mod networks;
 mod postgres;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use data_key_file::load_or_create;
 pub use database::{Database, SqlitePath};
 pub use lookup::ConfigError;
 use lookup::Variables;
+pub use networks::{Networks, NoNetworks};
 pub use postgres::{Pool, PostgresUrl};
 
 /// How the server is run.
@@ -37,6 +39,8 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
     /// `IDENTITY_PUBLIC_URL`; `None` takes it from the listener.
     pub public_url: Option<Url>,
+    /// `IDENTITY_PROXY_PROTOCOL`: where the load balancers are whose PROXY header is believed.
+    pub proxy_protocol: Networks,
     /// `IDENTITY_DATA_ENCRYPTION_KEYS`; `None` makes a key beside the embedded database. Nothing but
     /// migrations works on PostgreSQL without.
     pub data_keys: Option<Crypter>,
@@ -136,7 +140,6 @@ impl Config {
         terminal: bool,
     ) -> Result<Self, ConfigError> {
         let vars = Variables::new(&lookup);
-        refuse_proxy_protocol(&vars)?;
         Ok(Self {
             database: Database::read(&vars)?,
             pool: Pool::read(&vars)?,
@@ -154,6 +157,12 @@ impl Config {
                 )?
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9464))),
             public_url: public_url(&vars)?,
+            proxy_protocol: vars
+                .parsed(
+                    "IDENTITY_PROXY_PROTOCOL",
+                    "networks like 10.0.0.0/8 or addresses, separated by commas",
+                )?
+                .unwrap_or_default(),
             data_keys: data_keys(&vars)?,
             palm_server: palm_server(&vars)?,
             first_admin: first_admin(&vars)?,
@@ -163,18 +172,6 @@ impl Config {
                 .unwrap_or(true),
             log: log(&vars, terminal)?,
         })
-    }
-}
-
-/// Whoever sets it relies on source addresses that the server would not see.
-fn refuse_proxy_protocol(vars: &Variables<'_>) -> Result<(), ConfigError> {
-    const NAME: &str = "IDENTITY_PROXY_PROTOCOL";
-    match vars.text(NAME)? {
-        None => Ok(()),
-        Some(_) => Err(ConfigError::new(
-            NAME,
-            "unset: PROXY protocol is not built yet, see docs/OPERATIONS.md on load balancers",
-        )),
     }
 }
 

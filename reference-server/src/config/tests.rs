@@ -96,7 +96,8 @@ fn a_bad_value_is_refused_in_one_line_that_names_the_variable() {
         ("BIOWAVE_TIMEOUT_MS", "0"),
         ("PLATFORM_ADMIN_INITIAL_PASSWORD", "alone"),
         ("IDENTITY_RATE_LIMITS", "false"),
-        ("IDENTITY_PROXY_PROTOCOL", "10.0.0.0/8"),
+        ("IDENTITY_PROXY_PROTOCOL", "10.0.0.0/33"),
+        ("IDENTITY_PROXY_PROTOCOL", "10.0.0.1/8"),
         ("IDENTITY_LOG", "info,=="),
         ("IDENTITY_LOG_FORMAT", "xml"),
     ] {

@@ -1,6 +1,7 @@
 //! The accept loop: handshakes run next to one another, and wait their turn in
 //! [`DeviceAcceptor`](identity_mtls::DeviceAcceptor).
 
+mod balancer;
 mod connection;
 mod progress;
 mod request_body;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::App;
 use crate::http::Peer;
+use balancer::NoClient;
 use connection::Connection;
 
 /// How long running requests may take to finish once the server is to stop.
@@ -69,7 +71,13 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, routes: Router, transpo
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            // A socket that serves both families shows IPv4 addresses as mapped ones.
+            Ok((stream, peer)) => {
+                return (
+                    stream,
+                    SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+                );
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -82,7 +90,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 /// server is to stop goes on: its client may have sent a request with its last piece already.
 async fn establish(
     app: &App,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     transport: Transport,
 ) -> Option<Connection> {
@@ -90,17 +98,43 @@ async fn establish(
         tracing::debug!(%peer, %error, "the connection is gone already");
         return None;
     }
-    let acceptor = match transport {
-        Transport::Api => app.tls.acceptor(),
-        Transport::Plain => None,
+    let (acceptor, client) = match transport {
+        Transport::Api => (app.tls.acceptor(), client(app, &mut stream, peer).await?),
+        Transport::Plain => (None, peer),
     };
     let Some(acceptor) = acceptor else {
-        return Some(Connection::plain(stream, Peer(peer)));
+        return Some(Connection::plain(stream, Peer(client)));
     };
-    match acceptor.accept(stream, peer.ip()).await {
-        Ok(accepted) => Some(Connection::secure(accepted, Peer(peer))),
+    match acceptor.accept(stream, client.ip()).await {
+        Ok(accepted) => Some(Connection::secure(accepted, Peer(client))),
         Err(not_accepted) => {
-            record(peer, &not_accepted);
+            record(client, &not_accepted);
+            None
+        }
+    }
+}
+
+/// Where the client of a connection is: at its other end, or, if that is a load balancer to be
+/// believed, where the balancer says.
+async fn client(app: &App, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    if !app.config.proxy_protocol.contains(peer.ip()) {
+        return Some(peer);
+    }
+    match balancer::client(stream, peer).await {
+        Ok(client) => Some(client),
+        Err(error) => {
+            let reason = "proxy_header";
+            metrics::counter!("connections_not_accepted_total", "reason" => reason).increment(1);
+            let source = error.source().map(ToString::to_string);
+            let what = "a load balancer's connection was not accepted";
+            match error {
+                // Some look in that way whether anybody is there.
+                NoClient::Ended(_) => tracing::debug!(%peer, %error, source, "{what}"),
+                // It is set up wrong: nothing that strangers send is a header.
+                NoClient::Header(_) | NoClient::TooSlow => {
+                    tracing::warn!(%peer, %error, source, "{what}");
+                }
+            }
             None
         }
     }
