@@ -18,6 +18,11 @@ pub enum Error {
     /// Text that is not one unencrypted PEM private key.
     #[error("the private key is not one unencrypted PEM block of PKCS#8, PKCS#1 or SEC 1")]
     KeyPem,
+    /// A private key under a passphrase, which nobody could type when the server starts.
+    #[error(
+        "the private key is encrypted: decrypt it first, with `openssl pkey -in FILE` for example"
+    )]
+    KeyEncrypted,
     /// A private key that the crypto provider cannot load or tell the public half of.
     #[error("the crypto provider cannot use the private key")]
     KeyUnsupported(#[source] rustls::Error),

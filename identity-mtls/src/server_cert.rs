@@ -29,7 +29,7 @@ impl ServerCert {
     /// # Errors
     ///
     /// - [`Error::Expired`] or [`Error::NotYetValid`]: the certificate is not valid at `now`.
-    /// - [`Error::KeyPem`], [`Error::KeyUnsupported`]: the key cannot be read or used.
+    /// - [`Error::KeyPem`], [`Error::KeyEncrypted`], [`Error::KeyUnsupported`]: the key cannot be read or used.
     /// - [`Error::CertKeyMismatch`]: it is another certificate's key.
     pub fn new(
         provider: &CryptoProvider,
@@ -102,11 +102,18 @@ impl fmt::Debug for ServerCert {
     }
 }
 
+/// What encrypted keys have: in PKCS#8 (RFC 5958 §3), and as OpenSSL wrote them before (RFC 1421 §4.6.1.1).
+const ENCRYPTED: [&str; 2] = [
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+    "Proc-Type: 4,ENCRYPTED",
+];
+
 /// The one private key in `pem`.
 fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, Error> {
     let mut keys = PrivateKeyDer::pem_slice_iter(pem.as_bytes());
     match (keys.next(), keys.next()) {
         (Some(Ok(key)), None) => Ok(key),
+        _ if ENCRYPTED.iter().any(|mark| pem.contains(mark)) => Err(Error::KeyEncrypted),
         _ => Err(Error::KeyPem),
     }
 }

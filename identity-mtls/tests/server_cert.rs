@@ -42,8 +42,14 @@ fn the_key_is_one_readable_pem_block() {
     let encrypted = localhost
         .key_pem
         .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let headers = "PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00";
+    let before = localhost.key_pem.replacen("PRIVATE KEY-----", headers, 1);
+    for pem in [&encrypted, &before] {
+        let error = join(&localhost, pem).expect_err(pem);
+        assert!(matches!(error, Error::KeyEncrypted), "{pem}: {error:?}");
+    }
     let cut: String = localhost.key_pem.lines().take(2).collect();
-    for pem in ["", "no PEM", &localhost.cert_pem, &twice, &encrypted, &cut] {
+    for pem in ["", "no PEM", &localhost.cert_pem, &twice, &cut] {
         let error = join(&localhost, pem).expect_err(pem);
         assert!(matches!(error, Error::KeyPem), "{pem}: {error:?}");
     }

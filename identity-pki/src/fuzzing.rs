@@ -98,7 +98,13 @@ pub fn server_certificate(bytes: &[u8]) {
                 Err(Error::ServerCertificate(ServerCertificateRule::Pem(PemRule::TooLarge {
                     ..
                 }))) => {}
-                again => assert_eq!(again, Ok(certificate)),
+                again => assert_eq!(again.as_ref(), Ok(&certificate)),
+            }
+            // In order, it stays so.
+            if let Ok(arranged) = certificate.arranged(&[ECDSA_P256_SHA256]) {
+                let again = arranged.clone().arranged(&[ECDSA_P256_SHA256]);
+                let again = again.map(|again| again.chain_pem());
+                assert_eq!(again, Ok(arranged.chain_pem()));
             }
         }
         Err(error) => assert!(error.to_string().len() < 2_000),

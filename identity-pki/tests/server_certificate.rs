@@ -21,6 +21,9 @@ fn main() {
             the_usual_kinds_of_key_are_named,
             every_rule_has_a_case,
             what_is_odd_is_taken_with_a_warning,
+            a_chain_is_put_in_order_and_its_root_left_out,
+            what_does_not_belong_to_the_chain_is_refused,
+            a_signature_that_nobody_knows_is_not_judged,
             text_between_the_certificates_is_skipped,
         ],
         OpenSsl::is_installed(),
@@ -125,6 +128,11 @@ fn every_rule_has_a_case() {
     let ed448 = make(&openssl, "ed448", "ED448", &[NO_CA, NAMES]);
     let koblitz = "EC -pkeyopt ec_paramgen_curve:secp256k1";
     let koblitz = make(&openssl, "koblitz", koblitz, &[NO_CA, NAMES]);
+    let ca = make(&openssl, "ca", P256, &[NAMES]);
+    let unfit = |pem: &str| match arranged(pem) {
+        Err(Error::ServerCertificate(rule)) => rule,
+        other => panic!("{other:?}"),
+    };
     let broken = good.replace("MII", "M!!");
     let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let cases = [
@@ -139,6 +147,8 @@ fn every_rule_has_a_case() {
         ("key_algorithm", rule(&koblitz, None)),
         ("weak_key", rule(&weak, None)),
         ("key_algorithm", rule(&ed448, None)),
+        ("duplicate", unfit(&good.repeat(2))),
+        ("unrelated", unfit(&format!("{good}{ca}"))),
     ];
     for (code, rule) in &cases {
         assert_eq!(rule.code(), *code, "{rule}");
@@ -168,18 +178,109 @@ fn what_is_odd_is_taken_with_a_warning() {
         P256,
         &[NO_CA, "subjectAltName=email:ops@example.com"],
     );
-    openssl.line("req -x509 -new -key good.key -subj /CN=Other -out other.pem");
-    let other = openssl.read("other.pem");
     assert_eq!(warnings(&good, Some(&ca)), [""; 0]);
     assert_eq!(warnings(&ca, None), ["is_ca"]);
     assert_eq!(warnings(&nameless, None), ["no_name"]);
     assert_eq!(warnings(&mail, None), ["no_name"]);
-    assert_eq!(warnings(&good, Some(&other)), ["chain_order"]);
+}
+
+/// A root, an intermediate and a leaf of one kind of key, and another of each with the same names.
+fn chain(openssl: &OpenSsl, key: &str) -> [String; 3] {
+    make(openssl, "root", key, &["keyUsage=keyCertSign"]);
+    for (name, issuer, extension) in [
+        ("intermediate", "root", "basicConstraints=critical,CA:TRUE"),
+        ("leaf", "intermediate", "subjectAltName=DNS:id.example.com"),
+    ] {
+        openssl.run(format!("genpkey -out {name}.key -algorithm {key}").split(' '));
+        openssl.write("extensions", extension);
+        openssl.line(&format!(
+            "req -new -key {name}.key -subj /CN={name} -out {name}.csr"
+        ));
+        openssl.line(&format!(
+            "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -days 30 -extfile extensions \
+             -out {name}.pem"
+        ));
+    }
+    ["leaf.pem", "intermediate.pem", "root.pem"].map(|file| openssl.read(file))
+}
+
+fn arranged(pem: &str) -> Result<ServerCertificate, Error> {
+    ServerCertificate::from_pem_chain(pem, None)?.arranged(webpki::ALL_VERIFICATION_ALGS)
+}
+
+fn codes(certificate: &ServerCertificate) -> Vec<&'static str> {
+    let warnings = certificate.warnings().iter();
+    warnings.map(ServerCertificateWarning::code).collect()
+}
+
+fn a_chain_is_put_in_order_and_its_root_left_out() {
+    for key in [P256, "RSA -pkeyopt rsa_keygen_bits:2048"] {
+        let openssl = OpenSsl::new();
+        let [leaf, intermediate, root] = &chain(&openssl, key);
+        let sent = format!("{leaf}{intermediate}");
+        let both = ["reordered", "root_left_out"];
+        for (given, warned) in [
+            ([leaf, intermediate, &String::new()], &[][..]),
+            ([intermediate, leaf, &String::new()], &both[..1]),
+            ([leaf, intermediate, root], &both[1..]),
+            ([root, intermediate, leaf], &both),
+            ([leaf, root, intermediate], &both),
+            ([intermediate, root, leaf], &both),
+        ] {
+            let certificate = arranged(&given.map(String::as_str).concat()).unwrap();
+            assert_eq!(certificate.chain_pem(), sent);
+            assert_eq!(certificate.subject(), "CN=leaf");
+            assert_eq!(codes(&certificate), warned);
+        }
+        // One that is its own root is sent.
+        let alone = arranged(root).unwrap();
+        assert_eq!(alone.chain_pem(), *root);
+        assert_eq!(codes(&alone), ["no_name", "is_ca"]);
+    }
+}
+
+fn what_does_not_belong_to_the_chain_is_refused() {
+    let (ours, others) = (OpenSsl::new(), OpenSsl::new());
+    let [leaf, intermediate, root] = &chain(&ours, P256);
+    let [other_leaf, other_intermediate, other_root] = &chain(&others, P256);
+    let refused =
+        |pem: &[&String]| match arranged(&pem.iter().map(|it| it.as_str()).collect::<String>()) {
+            Err(Error::ServerCertificate(rule)) => rule,
+            other => panic!("{other:?}"),
+        };
+    let duplicate = |position, first| ServerCertificateRule::Duplicate { position, first };
+    let unrelated = |position, subject: &str| ServerCertificateRule::Unrelated {
+        position,
+        subject: subject.to_owned(),
+    };
+    assert_eq!(refused(&[leaf, leaf]), duplicate(1, 0));
     assert_eq!(
-        ServerCertificateWarning::codes().count(),
-        3,
-        "each has its case"
+        refused(&[leaf, intermediate, root, intermediate]),
+        duplicate(3, 1)
     );
+    // The names are the same, the keys are not.
+    assert_eq!(
+        refused(&[leaf, other_intermediate]),
+        unrelated(1, "CN=intermediate")
+    );
+    assert_eq!(
+        refused(&[leaf, intermediate, other_root]),
+        unrelated(2, "O=Example, CN=Server")
+    );
+    assert_eq!(
+        refused(&[leaf, intermediate, other_leaf]),
+        unrelated(2, "CN=leaf")
+    );
+    // There is a gap.
+    assert_eq!(refused(&[leaf, root]), unrelated(1, "O=Example, CN=Server"));
+}
+
+fn a_signature_that_nobody_knows_is_not_judged() {
+    let openssl = OpenSsl::new();
+    let [leaf, intermediate, _] = &chain(&openssl, P256);
+    let swapped = ServerCertificate::from_pem_chain(&format!("{intermediate}{leaf}"), None);
+    let certificate = swapped.unwrap().arranged(&[]).unwrap();
+    assert_eq!(certificate.chain_pem(), format!("{leaf}{intermediate}"));
 }
 
 fn text_between_the_certificates_is_skipped() {

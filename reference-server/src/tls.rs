@@ -122,6 +122,18 @@ impl Tls {
         self.trust.load_full()
     }
 
+    /// Puts the chain of an uploaded certificate in order, as [`ServerCertificate::arranged`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerCertificate::arranged`].
+    pub fn arrange(
+        &self,
+        certificate: ServerCertificate,
+    ) -> Result<ServerCertificate, identity_pki::Error> {
+        certificate.arranged(self.parts.provider.signature_verification_algorithms.all)
+    }
+
     /// Joins an uploaded certificate with its key, as [`ServerCert::new`] does.
     ///
     /// # Errors

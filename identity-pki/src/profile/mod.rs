@@ -2,6 +2,7 @@
 
 mod device;
 mod server;
+mod server_chain;
 
 pub use device::{DeviceCertificate, MAX_DEVICE_CERTIFICATE_LEN, ProfileRule};
 pub use server::{ServerCertificate, ServerCertificateRule, ServerCertificateWarning};

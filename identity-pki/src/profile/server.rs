@@ -1,11 +1,12 @@
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::{Error, Fingerprint, PemRule};
+use super::server_chain::arrange;
+use crate::{Error, Fingerprint, PemRule, pem as textual};
 
 /// The longest upload of certificates, in bytes of PEM (a certificate upload of the HTTP contract).
 const MAX_PEM_LEN: usize = 256 * 1024;
@@ -51,6 +52,25 @@ pub enum ServerCertificateRule {
         /// The algorithm's or the curve's object identifier.
         oid: String,
     },
+    /// One certificate twice.
+    #[error("certificate {position} is certificate {first} again: give each once")]
+    Duplicate {
+        /// Its place among those given, from 0 on.
+        position: usize,
+        /// The place of the other.
+        first: usize,
+    },
+    /// A certificate that is not one of the chain's, or one of a chain with a gap.
+    #[error(
+        "certificate {position} ({subject:?}) is not on the way from the server's certificate by its \
+         issuers: leave it out, or add what is missing between (RFC 8446 §4.4.2)"
+    )]
+    Unrelated {
+        /// Its place among those given, from 0 on.
+        position: usize,
+        /// The beginning of its subject.
+        subject: String,
+    },
 }
 
 codes! {
@@ -59,6 +79,8 @@ codes! {
         Self::Certificate { .. } => "certificate",
         Self::WeakKey { .. } => "weak_key",
         Self::KeyAlgorithm { .. } => "key_algorithm",
+        Self::Duplicate { .. } => "duplicate",
+        Self::Unrelated { .. } => "unrelated",
     }
     nested { Pem(PemRule) }
 }
@@ -73,16 +95,20 @@ pub enum ServerCertificateWarning {
     /// A CA's certificate, which some clients refuse as a server's.
     #[error("the certificate is a CA's, which some clients refuse (RFC 5280 §4.2.1.9)")]
     IsCa,
-    /// A chain that is out of order or has a gap.
-    #[error("a certificate of the chain was not issued by the next one (RFC 8446 §4.4.2)")]
-    ChainOrder,
+    /// Certificates that were given in another order than they are sent in.
+    #[error("the certificates were out of order, and are sent in order (RFC 8446 §4.4.2)")]
+    Reordered,
+    /// A root, which whoever trusts it has.
+    #[error("the root is not sent: who trusts it has it (RFC 8446 §4.4.2)")]
+    RootLeftOut,
 }
 
 codes! {
     ServerCertificateWarning {
         Self::NoName => "no_name",
         Self::IsCa => "is_ca",
-        Self::ChainOrder => "chain_order",
+        Self::Reordered => "reordered",
+        Self::RootLeftOut => "root_left_out",
     }
 }
 
@@ -124,6 +150,43 @@ impl ServerCertificate {
         Self::from_chain(&chain)
     }
 
+    /// The same certificates in the order in which a server has to send them, each issued by the next
+    /// one, without the root: the leaf is the one that issued no other. What was changed is one of the
+    /// [`warnings`](Self::warnings).
+    ///
+    /// `algorithms` tell by whom a certificate is signed. Where none of them knows the kind of a
+    /// signature, the names count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ServerCertificate`]: a certificate is there twice, or is not one of the chain.
+    pub fn arranged(
+        self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> Result<Self, Error> {
+        let arranged = arrange(&parse_all(&self.chain)?, algorithms)?;
+        let in_order = arranged
+            .order
+            .iter()
+            .enumerate()
+            .all(|(to, from)| to == *from);
+        let sent: Vec<_> = arranged
+            .order
+            .iter()
+            .filter_map(|place| self.chain.get(*place).cloned())
+            .collect();
+        let mut certificate = Self::from_chain(&sent)?;
+        let changes = [
+            (ServerCertificateWarning::Reordered, !in_order),
+            (ServerCertificateWarning::RootLeftOut, arranged.has_root),
+        ];
+        let changes = changes.into_iter().filter(|(_, applies)| *applies);
+        certificate
+            .warnings
+            .extend(changes.map(|(change, _)| change));
+        Ok(certificate)
+    }
+
     fn from_chain(chain: &[Vec<u8>]) -> Result<Self, ServerCertificateRule> {
         if chain.len() > MAX_CERTIFICATES {
             return Err(ServerCertificateRule::TooManyCertificates {
@@ -131,11 +194,7 @@ impl ServerCertificate {
                 limit: MAX_CERTIFICATES,
             });
         }
-        let parsed: Vec<_> = chain
-            .iter()
-            .enumerate()
-            .map(|(position, der)| parse(der, position))
-            .collect::<Result<_, _>>()?;
+        let parsed = parse_all(chain)?;
         let [leaf, ..] = parsed.as_slice() else {
             return Err(ServerCertificateRule::Certificate { position: 0 });
         };
@@ -147,7 +206,7 @@ impl ServerCertificate {
             not_after: leaf.validity().not_after.to_datetime(),
             fingerprint: Fingerprint::of_certificate(leaf.as_raw()),
             key_algorithm: key_algorithm(leaf)?,
-            warnings: warnings(&san, &parsed),
+            warnings: warnings(&san, leaf),
             san,
             chain: chain.to_vec(),
         })
@@ -157,6 +216,13 @@ impl ServerCertificate {
     #[must_use]
     pub fn chain_der(&self) -> &[Vec<u8>] {
         &self.chain
+    }
+
+    /// The certificates as PEM, the leaf first.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        let chain = self.chain.iter();
+        chain.map(|der| textual::encode(LABEL, der)).collect()
     }
 
     /// The subject as text.
@@ -227,6 +293,11 @@ fn decode(text: &str) -> Result<Vec<Vec<u8>>, PemRule> {
     }
 }
 
+fn parse_all(chain: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, ServerCertificateRule> {
+    let chain = chain.iter().enumerate();
+    chain.map(|(position, der)| parse(der, position)).collect()
+}
+
 fn parse(der: &[u8], position: usize) -> Result<X509Certificate<'_>, ServerCertificateRule> {
     match X509Certificate::from_der(der) {
         Ok((&[], certificate)) => Ok(certificate),
@@ -242,18 +313,10 @@ fn names(leaf: &X509Certificate<'_>) -> Result<Vec<String>, ServerCertificateRul
     Ok(names.unwrap_or_default())
 }
 
-fn warnings(san: &[String], chain: &[X509Certificate<'_>]) -> Vec<ServerCertificateWarning> {
-    let follows = |pair: &[X509Certificate<'_>]| matches!(pair, [one, next] if one.issuer().as_raw() == next.subject().as_raw());
+fn warnings(san: &[String], leaf: &X509Certificate<'_>) -> Vec<ServerCertificateWarning> {
     let found = [
         (ServerCertificateWarning::NoName, san.is_empty()),
-        (
-            ServerCertificateWarning::IsCa,
-            chain.first().is_some_and(|leaf| leaf.is_ca()),
-        ),
-        (
-            ServerCertificateWarning::ChainOrder,
-            !chain.windows(2).all(follows),
-        ),
+        (ServerCertificateWarning::IsCa, leaf.is_ca()),
     ];
     found
         .into_iter()

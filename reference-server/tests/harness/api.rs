@@ -61,7 +61,11 @@ impl Api {
 
     /// A client that trusts the server's certificate and nothing else.
     pub fn https(address: SocketAddr, server: &ServerKey) -> Self {
-        let root = server.root_pem();
+        Self::trusting(address, server.root_pem())
+    }
+
+    /// A client that trusts this root and nothing else.
+    pub fn trusting(address: SocketAddr, root: String) -> Self {
         let client = trusting(&root).build().expect("a client");
         Self {
             base: format!("https://{address}"),

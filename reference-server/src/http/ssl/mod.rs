@@ -1,6 +1,7 @@
 //! TLS administration (contract §11): the server certificate and the platform CA.
 
 mod ca;
+mod public_name;
 mod server_cert;
 
 use std::sync::Arc;

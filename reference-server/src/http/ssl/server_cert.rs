@@ -8,11 +8,13 @@ use identity_pki::{ServerCertificate, ServerCertificateRule};
 use identity_store::{PrivateKeyPem, ServerCertRecord, rfc3339};
 use serde::Serialize;
 use time::OffsetDateTime;
+use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::days_remaining;
+use super::public_name::unnamed;
 use crate::App;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
 
@@ -122,13 +124,20 @@ async fn upload(
     })?;
     let upload = Upload::read(multipart).await?;
     let certificate = ServerCertificate::from_pem_chain(&upload.cert, upload.chain.as_deref())
+        .and_then(|certificate| app.tls.arrange(certificate))
         .map_err(refused_certificate)?;
     app.tls
         .check(&certificate, upload.key.expose())
         .map_err(refused_pair)?;
     let change = request.change(caller.actor());
-    let (record, key) = upload.into_record(&certificate);
-    app.store.put_server_cert(change, record, key).await?;
+    let record = ServerCertRecord {
+        fingerprint: certificate.fingerprint(),
+        chain_pem: certificate.chain_pem(),
+        not_after: certificate.not_after(),
+    };
+    app.store
+        .put_server_cert(change, record, upload.key)
+        .await?;
     let restart_scheduled = !app.tls.is_https();
     if restart_scheduled {
         // The listener lets this request finish.
@@ -140,7 +149,7 @@ async fn upload(
         fingerprint: certificate.fingerprint().to_string(),
         expires_at: rfc3339(certificate.not_after()),
         days_remaining: days_remaining(certificate.not_after(), request.now),
-        warnings: warnings(&certificate, request.now),
+        warnings: warnings(&certificate, app.config.public_url.as_ref(), request.now),
         restart_scheduled,
     }))
 }
@@ -156,7 +165,8 @@ impl Upload {
                 "chain" => &mut chain,
                 _ => return Err(Problem::invalid(name, "is unknown")),
             };
-            let text = field.text().await.map_err(broken)?;
+            let bytes = field.bytes().await.map_err(broken)?;
+            let text = String::from_utf8(bytes.into()).map_err(|_| binary(&name))?;
             if part.replace(text).is_some() {
                 return Err(Problem::invalid(name, "is there twice"));
             }
@@ -168,18 +178,12 @@ impl Upload {
             chain,
         })
     }
+}
 
-    fn into_record(self, certificate: &ServerCertificate) -> (ServerCertRecord, PrivateKeyPem) {
-        let parts = [Some(self.cert), self.chain];
-        let lines = parts.iter().flatten().map(|pem| pem.trim());
-        let chain_pem = lines.flat_map(|pem| [pem, "\n"]).collect();
-        let record = ServerCertRecord {
-            fingerprint: certificate.fingerprint(),
-            chain_pem,
-            not_after: certificate.not_after(),
-        };
-        (record, self.key)
-    }
+fn binary(part: &str) -> Problem {
+    let detail =
+        format!("{part} is binary: the route takes PEM, which `openssl` writes by itself.");
+    Problem::new(ErrorCode::PemInvalid, detail)
 }
 
 fn broken(error: MultipartError) -> Problem {
@@ -212,7 +216,7 @@ fn refused_certificate(error: identity_pki::Error) -> Problem {
 
 fn refused_pair(error: identity_mtls::Error) -> Problem {
     let code = match &error {
-        identity_mtls::Error::KeyPem => ErrorCode::PemInvalid,
+        identity_mtls::Error::KeyPem | identity_mtls::Error::KeyEncrypted => ErrorCode::PemInvalid,
         identity_mtls::Error::KeyUnsupported(_) => ErrorCode::WeakKey,
         identity_mtls::Error::CertKeyMismatch { .. } => ErrorCode::CertKeyMismatch,
         identity_mtls::Error::Expired { .. } | identity_mtls::Error::NotYetValid { .. } => {
@@ -223,12 +227,21 @@ fn refused_pair(error: identity_mtls::Error) -> Problem {
     Problem::new(code, format!("The upload is refused: {error}."))
 }
 
-fn warnings(certificate: &ServerCertificate, now: OffsetDateTime) -> Vec<String> {
+fn warnings(
+    certificate: &ServerCertificate,
+    public_url: Option<&Url>,
+    now: OffsetDateTime,
+) -> Vec<String> {
     let odd = certificate
         .warnings()
         .iter()
         .map(|warning| format!("{warning}."));
     let mut warnings: Vec<String> = odd.collect();
+    if let Some(host) = public_url.and_then(|url| unnamed(certificate, url)) {
+        warnings.push(format!(
+            "the certificate does not name {host}, the host of IDENTITY_PUBLIC_URL (RFC 9525 §6).",
+        ));
+    }
     let days = days_remaining(certificate.not_after(), now);
     if days < SOON {
         warnings.push(format!("the certificate expires in {days} days."));
