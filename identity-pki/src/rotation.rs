@@ -45,6 +45,17 @@ impl CaState {
         Self::Retired,
     ];
 
+    /// Whether certificates of such a CA may be entered in the ledger: not once its key may be known, or
+    /// nobody trusts it. One that issued a moment ago, or will in a moment, is taken as well, since
+    /// replicas hear of a change one after the other.
+    #[must_use]
+    pub const fn takes_certificates(self) -> bool {
+        match self {
+            Self::Prepared | Self::Active | Self::Retiring => true,
+            Self::Tainted | Self::Retired => false,
+        }
+    }
+
     /// Whether devices under such a CA are accepted.
     #[must_use]
     pub const fn is_trusted(self) -> bool {
@@ -122,6 +133,20 @@ pub enum RotationRule {
     /// A CA that cannot leave the trust bundle.
     #[error("CA {fingerprint} is {state}; a prepared, retiring or tainted one can be retired")]
     Retire {
+        /// The CA.
+        fingerprint: Fingerprint,
+        /// Its state.
+        state: CaState,
+    },
+    /// A regeneration that was not confirmed by the CA that it is the end of.
+    #[error("the CA that issues is not {confirmed}")]
+    Confirm {
+        /// The CA that was named.
+        confirmed: Fingerprint,
+    },
+    /// A CA whose devices are not to be revoked.
+    #[error("CA {fingerprint} is {state}; the devices of a tainted one can be revoked all at once")]
+    RevokeDevices {
         /// The CA.
         fingerprint: Fingerprint,
         /// Its state.
@@ -267,6 +292,38 @@ impl CaRotation {
             CaState::Prepared | CaState::Retiring => Ok(self.with(fingerprint, CaState::Tainted)),
             state @ (CaState::Active | CaState::Tainted | CaState::Retired) => {
                 Err(RotationRule::Taint { fingerprint, state })
+            }
+        }
+    }
+
+    /// Lets `new` issue in the place of the active CA, which is tainted. `confirmed` is the CA that whoever
+    /// asks for it takes for the active one.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationRule::Confirm`] and [`RotationRule::Known`].
+    pub fn regenerate(
+        &self,
+        confirmed: Fingerprint,
+        new: Fingerprint,
+    ) -> Result<Self, RotationRule> {
+        if self.issuing() != Some(confirmed) {
+            return Err(RotationRule::Confirm { confirmed });
+        }
+        self.add(new, CaState::Active)?.taint(confirmed)
+    }
+
+    /// Whether the devices of a CA may be revoked all at once: those of a tainted one.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationRule::Unknown`] and [`RotationRule::RevokeDevices`].
+    pub fn revoke_devices(&self, fingerprint: Fingerprint) -> Result<(), RotationRule> {
+        match self.state(fingerprint)? {
+            CaState::Tainted => Ok(()),
+            state
+            @ (CaState::Prepared | CaState::Active | CaState::Retiring | CaState::Retired) => {
+                Err(RotationRule::RevokeDevices { fingerprint, state })
             }
         }
     }

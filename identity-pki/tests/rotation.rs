@@ -105,15 +105,41 @@ fn a_rotation_can_be_rolled_back_and_forth() {
 #[test]
 fn a_tainted_ca_never_issues_again_but_its_devices_work_until_it_is_retired() {
     let cas = CaRotation::new([(ca(1), CaState::Active)]).unwrap();
-    let regenerated = cas
-        .add(ca(2), CaState::Active)
-        .unwrap()
-        .taint(ca(1))
-        .unwrap();
+    let regenerated = cas.regenerate(ca(1), ca(2)).unwrap();
+    let one_by_one = cas.add(ca(2), CaState::Active).unwrap().taint(ca(1));
+    assert_eq!(one_by_one, Ok(regenerated.clone()));
     assert_eq!(regenerated.trusted().collect::<Vec<_>>(), [ca(1), ca(2)]);
     assert!(regenerated.activate(ca(1)).is_err());
     let retired = regenerated.retire(ca(1), 0, false).unwrap();
     assert_eq!(retired.trusted().collect::<Vec<_>>(), [ca(2)]);
+}
+
+#[test]
+fn a_regeneration_names_the_ca_that_it_ends() {
+    let cas = CaRotation::new([(ca(1), CaState::Active), (ca(2), CaState::Retiring)]).unwrap();
+    for wrong in [ca(2), ca(3)] {
+        let refused = cas.regenerate(wrong, ca(4));
+        assert_eq!(refused, Err(RotationRule::Confirm { confirmed: wrong }));
+    }
+    let fingerprint = ca(2);
+    let known = cas.regenerate(ca(1), ca(2));
+    assert_eq!(known, Err(RotationRule::Known { fingerprint }));
+    let none = CaRotation::default().regenerate(ca(1), ca(2));
+    assert_eq!(none, Err(RotationRule::Confirm { confirmed: ca(1) }));
+}
+
+#[test]
+fn the_devices_of_a_tainted_ca_alone_are_revoked_all_at_once() {
+    for state in CaState::ALL {
+        let cas = CaRotation::new([(ca(1), state)]).unwrap();
+        let fingerprint = ca(1);
+        let expected = match state {
+            CaState::Tainted => Ok(()),
+            _ => Err(RotationRule::RevokeDevices { fingerprint, state }),
+        };
+        assert_eq!(cas.revoke_devices(fingerprint), expected);
+        assert!(cas.revoke_devices(ca(2)).is_err());
+    }
 }
 
 fn states() -> impl Strategy<Value = CaState> {

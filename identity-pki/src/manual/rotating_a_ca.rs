@@ -26,8 +26,8 @@
 //!
 //! # When a key may be known
 //!
-//! Add another CA as `active` at once, then **taint** the old one: it never issues again, not even
-//! by way of a rollback. Its devices have to work until they have moved, or there is nobody left to
+//! [`regenerate`](crate::CaRotation::regenerate) adds another CA as `active` at once and **taints** the
+//! old one: it never issues again, not even by way of a rollback. Its devices have to work until they have moved, or there is nobody left to
 //! renew; who holds the key can imitate them until then. Revoke what does not move, and retire it.
 //!
 //! # A CA of your own
