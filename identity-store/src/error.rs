@@ -158,6 +158,9 @@ pub enum Entity {
     /// A console session.
     #[error("session")]
     Session,
+    /// A job.
+    #[error("job")]
+    Job,
 }
 
 /// Why the state of things does not allow an operation.
@@ -237,6 +240,9 @@ pub enum Conflict {
     /// A piece of an audit chain that does not lie behind the pieces before it.
     #[error("the piece does not lie behind the archived pieces of its chain")]
     ArchiveGap,
+    /// The CA of the new certificate was tainted or retired since it was signed.
+    #[error("the CA that signed the certificate issues no more")]
+    CaWithdrawn,
     /// The platform's CAs are not in states that allow it, such as one that is stored already.
     #[error(transparent)]
     CaRotation(#[from] RotationRule),

@@ -115,6 +115,10 @@ prefixed_id!(
     SessionId, "ses_"
 );
 prefixed_id!(
+    /// Work that goes on after the answer to whoever asked for it.
+    JobId, "job_"
+);
+prefixed_id!(
     /// A process of the server: one run of it, from start to end.
     ReplicaId, "rep_"
 );

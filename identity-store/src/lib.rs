@@ -31,7 +31,7 @@
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
 //!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`],
-//!   [`LeaseStore`], [`RateLimitStore`].
+//!   [`LeaseStore`], [`RateLimitStore`], [`JobStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
     any(feature = "postgres", feature = "sqlite"),
@@ -86,8 +86,8 @@ pub use backup::{Backup, back_up};
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result, Unreadable};
 pub use id::{
-    AuditId, ChallengeId, ClientId, EventId, InternalUserId, OperatorId, ReplicaId, SessionId,
-    UserId, new_ulid,
+    AuditId, ChallengeId, ClientId, EventId, InternalUserId, JobId, OperatorId, ReplicaId,
+    SessionId, UserId, new_ulid,
 };
 pub use memory::MemoryStore;
 pub use model::*;

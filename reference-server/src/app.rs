@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
-use identity_pki::Fingerprint;
+use identity_pki::{Fingerprint, SpkiSha256};
 use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
@@ -56,6 +56,8 @@ pub struct App {
     pub live: LiveConnections,
     /// The CA that issues device certificates.
     pub ca: ArcSwap<IssuingCa>,
+    /// The keys of all CAs that there were, which no device may have.
+    pub ca_keys: ArcSwap<Vec<SpkiSha256>>,
     /// The server certificate and the CAs whose devices are accepted.
     pub tls: Tls,
     /// The public URL, without a slash at its end: who issues tokens.
@@ -136,6 +138,7 @@ impl App {
             secrets,
             live,
             ca: ArcSwap::from_pointee(ca),
+            ca_keys: ArcSwap::from_pointee(crate::authority::keys(&stored.cas)?),
             rate_limits: RateLimits::new(config.rate_limits),
             passwords: Passwords::new()?,
             seen: Seen::default(),
@@ -210,7 +213,9 @@ impl App {
         taken_up: &mut Certificates,
     ) -> Result<(), StartError> {
         let active = crate::authority::active(&*self.store, &stored.cas).await?;
+        let keys = crate::authority::keys(&stored.cas)?;
         self.tls.reload(&*self.store, &stored.cas).await?;
+        self.ca_keys.store(Arc::new(keys));
         self.ca.store(Arc::new(active));
         *taken_up = stored;
         Ok(())

@@ -8,10 +8,11 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
 };
 use identity_pki::{
-    CA_VALIDITY, CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner, Terms,
+    CA_VALIDITY, CaCertificate, CaSigner, PlatformCa, SigningError, SoftwareSigner, SpkiSha256,
+    Terms,
 };
 use identity_store::{CaRecord, CaState, PrivateKeyPem, Store};
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use time::{Duration, OffsetDateTime};
 
@@ -25,6 +26,23 @@ const COMMON_NAME: &str = "Link Identity Device CA";
 /// How far device clocks may be behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 
+/// What is wrong with the key of a CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Text that is not one unencrypted private key.
+    #[error("the private key is not one unencrypted PEM block of PKCS#8 or SEC 1")]
+    Pem,
+    /// A key that signs no certificates here.
+    #[error("the private key is not one on P-256 or P-384")]
+    Algorithm,
+}
+
+impl From<KeyFault> for identity_pki::Error {
+    fn from(_: KeyFault) -> Self {
+        Self::PrivateKey
+    }
+}
+
 /// A P-256 or P-384 key in memory that signs with aws-lc-rs.
 pub struct AwsLcSigner {
     key: EcdsaKeyPair,
@@ -32,19 +50,21 @@ pub struct AwsLcSigner {
 }
 
 impl AwsLcSigner {
-    /// Reads a key in PKCS#8, PEM.
+    /// Reads the one key of a PEM text: PKCS#8, or SEC 1 as `openssl ecparam -genkey` writes it.
     ///
     /// # Errors
     ///
-    /// [`identity_pki::Error::PrivateKey`]; it does not say what was found.
-    pub fn from_pkcs8_pem(pem: &str) -> Result<Self, identity_pki::Error> {
-        let unusable = |_| identity_pki::Error::PrivateKey;
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| identity_pki::Error::PrivateKey)?;
-        let read = |algorithm| EcdsaKeyPair::from_pkcs8(algorithm, der.secret_pkcs8_der());
+    /// [`KeyFault`]; it does not say what was found.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyFault> {
+        let mut keys = PrivateKeyDer::pem_slice_iter(pem.as_bytes());
+        let (Some(Ok(der)), None) = (keys.next(), keys.next()) else {
+            return Err(KeyFault::Pem);
+        };
+        let read = |algorithm| EcdsaKeyPair::from_private_key_der(algorithm, der.secret_der());
         let key = read(&ECDSA_P256_SHA256_ASN1_SIGNING)
             .or_else(|_| read(&ECDSA_P384_SHA384_ASN1_SIGNING))
-            .map_err(|_| identity_pki::Error::PrivateKey)?;
+            .map_err(|_| KeyFault::Algorithm)?;
+        let unusable = |_| KeyFault::Algorithm;
         let spki: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(unusable)?;
         let spki = spki.as_ref().to_vec();
         Ok(Self { key, spki })
@@ -92,13 +112,7 @@ pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, St
     let Some(ca) = cas.iter().find(|ca| ca.state == CaState::Active) else {
         return Ok(None);
     };
-    let loaded = match store.private_key(&ca.fingerprint).await {
-        Ok(Some(key)) => load(ca, &key).map_err(StartError::from),
-        // CAs stay: one without a key is no CA of ours.
-        Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
-        Err(error) => Err(error.into()),
-    };
-    Secret::of("platform_ca", loaded).map(Some)
+    usable(store, ca).await.map(Some)
 }
 
 /// A new CA in `state`, with its key.
@@ -107,17 +121,52 @@ pub(crate) fn generate(
     state: CaState,
 ) -> Result<(CaRecord, PrivateKeyPem), identity_pki::Error> {
     let key = AwsLcSigner::generate_pem()?;
-    let signer = AwsLcSigner::from_pkcs8_pem(key.expose())?;
+    let signer = AwsLcSigner::from_pem(key.expose())?;
     let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
     let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())?;
-    let record = CaRecord {
-        fingerprint: ca.certificate().fingerprint(),
-        certificate_pem: ca.certificate().pem(),
+    Ok((record(ca.certificate(), state, now), key))
+}
+
+/// A CA in `state`, as it is stored.
+pub(crate) fn record(ca: &CaCertificate, state: CaState, now: OffsetDateTime) -> CaRecord {
+    CaRecord {
+        fingerprint: ca.fingerprint(),
+        certificate_pem: ca.pem(),
         state,
-        not_after: ca.certificate().not_after(),
+        not_after: ca.not_after(),
         created_at: now,
+    }
+}
+
+/// The names of the keys of all of `cas`, those that were retired too: none of them is a device's.
+///
+/// # Errors
+///
+/// [`StartError`] when one cannot be used.
+pub fn keys(cas: &[CaRecord]) -> Result<Vec<SpkiSha256>, StartError> {
+    let certificates = cas
+        .iter()
+        .map(|ca| CaCertificate::from_pem(&ca.certificate_pem));
+    let keys = certificates.map(|ca| ca.map(|ca| ca.spki_sha256()));
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
+/// The CA with its key, if that can be read and used.
+///
+/// # Errors
+///
+/// [`StartError`] when the store fails.
+pub(crate) async fn usable(
+    store: &dyn Store,
+    ca: &CaRecord,
+) -> Result<Secret<PlatformCa>, StartError> {
+    let loaded = match store.private_key(&ca.fingerprint).await {
+        Ok(Some(key)) => load(ca, &key).map_err(StartError::from),
+        // A CA that may issue has one, unless it was withdrawn a moment ago: that is heard of.
+        Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
+        Err(error) => Err(error.into()),
     };
-    Ok((record, key))
+    Secret::of("platform_ca", loaded)
 }
 
 /// The certificates of those of `cas` whose devices are accepted, the issuing one included.
@@ -132,12 +181,13 @@ pub fn accepted(cas: &[CaRecord]) -> Result<Vec<CaCertificate>, StartError> {
 }
 
 fn load(ca: &CaRecord, key: &PrivateKeyPem) -> Result<PlatformCa, identity_pki::Error> {
-    let signer = AwsLcSigner::from_pkcs8_pem(key.expose())?;
+    let signer = AwsLcSigner::from_pem(key.expose())?;
     PlatformCa::load(&ca.certificate_pem, Box::new(signer))
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::encoding::EcPrivateKeyRfc5915Der;
     use base64::Engine as _;
     use identity_pki::Curve;
     use time::macros::datetime;
@@ -158,12 +208,25 @@ mod tests {
         let key = EcdsaKeyPair::generate(algorithm).expect("key");
         let der = key.to_pkcs8v1().expect("PKCS#8");
         let pem = pem("PRIVATE KEY", der.as_ref());
-        let signer = AwsLcSigner::from_pkcs8_pem(&pem).expect("signer");
+        let signer = AwsLcSigner::from_pem(&pem).expect("signer");
         let now = datetime!(2026-11-22 12:00 UTC);
         let terms = Terms::new(now, CA_VALIDITY, Duration::ZERO);
         let mut rng = clock::entropy();
         let ca = PlatformCa::generate(Box::new(signer), "Test CA", &terms, &mut rng).expect("CA");
         assert_eq!(ca.certificate().curve(), Curve::P384);
+    }
+
+    #[test]
+    fn a_key_in_sec_1_is_read_as_well() {
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let key = EcdsaKeyPair::generate(algorithm).expect("key");
+        let der: EcPrivateKeyRfc5915Der<'_> = key.private_key().as_der().expect("SEC 1");
+        // As `openssl ecparam -genkey` writes it.
+        let parameters = pem("EC PARAMETERS", &[6, 8, 42, 134, 72, 206, 61, 3, 1, 7]);
+        let pem = parameters + &pem("EC PRIVATE KEY", der.as_ref());
+        let signer = AwsLcSigner::from_pem(&pem).expect("signer");
+        let spki: PublicKeyX509Der<'_> = key.public_key().as_der().expect("SPKI");
+        assert_eq!(signer.spki_der(), spki.as_ref());
     }
 
     fn pem(label: &str, der: &[u8]) -> String {
@@ -173,11 +236,17 @@ mod tests {
 
     #[test]
     fn another_kind_of_key_is_refused() {
-        for pem in [
-            "",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        ] {
-            assert!(AwsLcSigner::from_pkcs8_pem(pem).is_err());
+        let key = AwsLcSigner::generate_pem().expect("key");
+        let twice = format!("{0}{0}", key.expose());
+        let encrypted = pem("ENCRYPTED PRIVATE KEY", b"whatever");
+        for text in ["", "no PEM", &encrypted, &twice] {
+            let fault = AwsLcSigner::from_pem(text).expect_err(text);
+            assert_eq!(fault, KeyFault::Pem, "{text}");
+        }
+        let ed25519 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("key");
+        for text in [pem("PRIVATE KEY", &[0; 3]), ed25519.serialize_pem()] {
+            let fault = AwsLcSigner::from_pem(&text).expect_err(&text);
+            assert_eq!(fault, KeyFault::Algorithm, "{text}");
         }
     }
 }

@@ -26,6 +26,8 @@ pub mod audit;
 #[doc(hidden)]
 pub mod audit_archive;
 #[doc(hidden)]
+pub mod cas;
+#[doc(hidden)]
 pub mod challenges;
 #[doc(hidden)]
 pub mod clients;
@@ -41,6 +43,8 @@ pub mod enrolments;
 pub mod erasures;
 #[doc(hidden)]
 pub mod idempotency;
+#[doc(hidden)]
+pub mod jobs;
 #[doc(hidden)]
 pub mod leases;
 #[doc(hidden)]
@@ -200,6 +204,22 @@ macro_rules! conformance_tests {
                 a_ca_is_stored_once,
                 of_two_active_cas_at_once_one_stays_active,
                 a_named_secret_is_made_once_whoever_asks,
+            ];
+            cas: [
+                a_ca_is_activated_and_the_way_back_is_open,
+                a_ca_with_devices_is_retired_by_force_alone,
+                a_ca_whose_certificates_expired_is_retired_without_force,
+                a_regeneration_taints_the_ca_that_it_names,
+                a_pairing_and_a_retirement_at_once_leave_no_device_behind,
+            ];
+            jobs: [
+                a_job_revokes_the_devices_that_a_tenant_had,
+                a_device_that_was_revoked_meanwhile_is_not_counted,
+                a_job_revokes_the_devices_of_a_tainted_ca_and_retires_it,
+                a_ca_that_was_retired_before_its_job_ends_stays_so,
+                a_device_that_is_passed_over_counts_as_failed,
+                a_job_is_its_owners_and_jobs_wait_in_their_order,
+                of_two_runners_at_once_each_device_is_revoked_by_one,
             ];
             admission: [
                 a_challenge_is_created_for_a_user_at_a_device,
@@ -375,6 +395,7 @@ mod tests {
             include_str!("attempts.rs"),
             include_str!("audit.rs"),
             include_str!("audit_archive.rs"),
+            include_str!("cas.rs"),
             include_str!("challenges.rs"),
             include_str!("clients.rs"),
             include_str!("consents.rs"),
@@ -383,6 +404,7 @@ mod tests {
             include_str!("enrolments.rs"),
             include_str!("erasures.rs"),
             include_str!("idempotency.rs"),
+            include_str!("jobs.rs"),
             include_str!("leases.rs"),
             include_str!("notices.rs"),
             include_str!("operators.rs"),

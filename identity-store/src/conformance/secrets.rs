@@ -6,21 +6,22 @@ use tokio::task::JoinSet;
 use super::fixtures::{World, at};
 use super::witness::Told;
 use crate::{
-    CaRecord, CaState, Conflict, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Conflict, NamedSecret, PrivateKeyPem, SecretBytes,
+    ServerCertRecord,
 };
 
 impl World {
-    fn key(&self) -> PrivateKeyPem {
+    pub(super) fn key(&self) -> PrivateKeyPem {
         PrivateKeyPem::new(format!("key {}", self.draw()))
     }
 
     /// The key under a fingerprint, as the store gives it.
-    async fn stored_key(&self, certificate: Fingerprint) -> Option<String> {
+    pub(super) async fn stored_key(&self, certificate: Fingerprint) -> Option<String> {
         let key = self.store.private_key(&certificate).await.unwrap();
         key.map(|key| key.expose().to_owned())
     }
 
-    fn ca(&self, seconds: i64, state: CaState) -> CaRecord {
+    pub(super) fn ca(&self, seconds: i64, state: CaState) -> CaRecord {
         CaRecord {
             fingerprint: Fingerprint::from_bytes(self.digest()),
             certificate_pem: format!("-----BEGIN CERTIFICATE-----\nCA {}\n", self.draw()),
@@ -30,7 +31,7 @@ impl World {
         }
     }
 
-    async fn ca_states(&self) -> Vec<(Fingerprint, CaState)> {
+    pub(super) async fn ca_states(&self) -> Vec<(Fingerprint, CaState)> {
         let cas = self.store.cas().await.unwrap();
         cas.into_iter()
             .map(|ca| (ca.fingerprint, ca.state))
@@ -75,16 +76,22 @@ pub async fn the_server_certificate_is_replaced(world: World) {
 pub async fn a_new_active_ca_makes_the_one_before_retire(world: World) {
     assert!(world.store.cas().await.unwrap().is_empty());
     let mut states = Vec::new();
-    for (seconds, state) in [
-        (1, CaState::Active),
-        (2, CaState::Prepared),
-        (3, CaState::Active),
+    for (seconds, state, origin) in [
+        (1, CaState::Active, CaOrigin::Generated),
+        (2, CaState::Prepared, CaOrigin::Uploaded),
+        (3, CaState::Active, CaOrigin::Uploaded),
     ] {
         let (ca, key) = (world.ca(seconds, state), world.key());
-        let told = Told::platform(&["platform_ca_generated"]);
+        let told = Told::platform(&[match origin {
+            CaOrigin::Generated => "platform_ca_generated",
+            CaOrigin::Uploaded => "platform_ca_uploaded",
+        }]);
         let stored = world
             .commits(world.change(), told, async |change| {
-                world.store.add_ca(change, ca.clone(), key.clone()).await
+                world
+                    .store
+                    .add_ca(change, ca.clone(), key.clone(), origin)
+                    .await
             })
             .await;
         assert_eq!(stored, state);
@@ -100,7 +107,9 @@ pub async fn a_new_active_ca_makes_the_one_before_retire(world: World) {
 
 pub async fn a_ca_is_stored_once(world: World) {
     let ca = world.ca(1, CaState::Active);
-    let stored = world.store.add_ca(world.change(), ca.clone(), world.key());
+    let stored = world
+        .store
+        .add_ca(world.change(), ca.clone(), world.key(), CaOrigin::Generated);
     stored.await.unwrap();
     let newer = world.ca(2, CaState::Active);
     let again = CaRecord {
@@ -112,7 +121,10 @@ pub async fn a_ca_is_stored_once(world: World) {
     });
     world
         .conflicts(world.change(), known, async |change| {
-            world.store.add_ca(change, again, world.key()).await
+            world
+                .store
+                .add_ca(change, again, world.key(), CaOrigin::Uploaded)
+                .await
         })
         .await;
     let retired = world.ca(3, CaState::Retired);
@@ -120,7 +132,10 @@ pub async fn a_ca_is_stored_once(world: World) {
     let not_new = Conflict::CaRotation(RotationRule::NewState { state });
     world
         .conflicts(world.change(), not_new, async |change| {
-            world.store.add_ca(change, retired, world.key()).await
+            world
+                .store
+                .add_ca(change, retired, world.key(), CaOrigin::Uploaded)
+                .await
         })
         .await;
     let active = (ca.fingerprint, CaState::Active);
@@ -135,7 +150,12 @@ pub async fn of_two_active_cas_at_once_one_stays_active(world: World) {
         let store = Arc::clone(&world.store);
         let (change, ca) = (world.change(), world.ca(seconds, CaState::Active));
         let key = world.key();
-        calls.spawn(async move { store.add_ca(change, ca, key).await.unwrap() });
+        calls.spawn(async move {
+            store
+                .add_ca(change, ca, key, CaOrigin::Generated)
+                .await
+                .unwrap()
+        });
     }
     calls.join_all().await;
     let states = world.ca_states().await;

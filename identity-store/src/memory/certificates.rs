@@ -5,6 +5,7 @@ use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
+use super::state::State;
 use super::transaction::{as_u64, as_usize};
 use crate::model::DenialPurge;
 use crate::{CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
@@ -25,16 +26,7 @@ impl CertificateStore for MemoryStore {
     }
 
     async fn active_devices(&self, now: OffsetDateTime) -> Result<BTreeMap<Fingerprint, u64>> {
-        let state = self.state();
-        let certificates = state
-            .devices
-            .values()
-            .filter_map(|row| row.device.certificate.as_ref());
-        let mut active = BTreeMap::new();
-        for certificate in certificates.filter(|certificate| certificate.not_after >= now) {
-            *active.entry(certificate.ca_fingerprint).or_default() += 1;
-        }
-        Ok(active)
+        Ok(self.state().active_devices(now))
     }
 
     async fn denial(&self, tbs_sha256: &TbsSha256) -> Result<Option<DeniedCertificate>> {
@@ -76,5 +68,20 @@ impl CertificateStore for MemoryStore {
         state.denials_purged = Some(turn.place);
         state.denials.retain(|row| row.not_after >= turn.before);
         Ok(as_u64(denied - state.denials.len()))
+    }
+}
+
+impl State {
+    /// The paired devices whose certificate is valid at `now`, by its CA.
+    pub(super) fn active_devices(&self, now: OffsetDateTime) -> BTreeMap<Fingerprint, u64> {
+        let certificates = self
+            .devices
+            .values()
+            .filter_map(|row| row.device.certificate.as_ref());
+        let mut active = BTreeMap::new();
+        for certificate in certificates.filter(|certificate| certificate.not_after >= now) {
+            *active.entry(certificate.ca_fingerprint).or_default() += 1;
+        }
+        active
     }
 }

@@ -246,7 +246,7 @@ impl Transaction<'_> {
         Ok(Revocation { device, denied })
     }
 
-    fn revoke_device(&mut self, identity: &DeviceIdentity) -> Result<Revocation> {
+    pub(super) fn revoke_device(&mut self, identity: &DeviceIdentity) -> Result<Revocation> {
         let at = self.at();
         let revoked_by = self.change.actor.id().to_owned();
         let row = self.device_row(identity)?;

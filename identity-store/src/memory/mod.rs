@@ -10,6 +10,7 @@ mod clients;
 mod devices;
 mod erasures;
 mod idempotency;
+mod jobs;
 mod leases;
 mod listing;
 mod operators;

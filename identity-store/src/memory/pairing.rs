@@ -53,6 +53,11 @@ impl State {
 impl Transaction<'_> {
     /// Enters a certificate in the ledger, which takes no key and no number twice.
     fn issue(&mut self, certificate: CertificateRecord, purpose: IssuancePurpose) -> Result<()> {
+        let mut cas = self.state.cas.iter();
+        let ca = cas.find(|ca| ca.fingerprint == certificate.ca_fingerprint);
+        if ca.is_some_and(|ca| !ca.state.takes_certificates()) {
+            return Err(Error::Conflict(Conflict::CaWithdrawn));
+        }
         if self.state.key_was_certified(&certificate.spki_sha256) {
             return Err(Error::Conflict(Conflict::KeyReused));
         }

@@ -1,12 +1,13 @@
 use async_trait::async_trait;
-use identity_pki::Fingerprint;
+use identity_pki::{CaRotation, Fingerprint, RotationRule};
 
 use super::MemoryStore;
+use super::transaction::Transaction;
 use crate::Notice;
 use crate::ca_rotation::rotation;
 use crate::{
-    CaRecord, CaState, Change, Event, NamedSecret, PrivateKeyPem, Result, SecretBytes, SecretStore,
-    ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Change, Event, NamedSecret, PrivateKeyPem, Result, SecretBytes,
+    SecretStore, ServerCertRecord,
 };
 
 #[async_trait]
@@ -44,26 +45,56 @@ impl SecretStore for MemoryStore {
         Ok(cas)
     }
 
-    async fn add_ca(&self, change: Change, ca: CaRecord, key: PrivateKeyPem) -> Result<CaState> {
+    async fn add_ca(
+        &self,
+        change: Change,
+        ca: CaRecord,
+        key: PrivateKeyPem,
+        origin: CaOrigin,
+    ) -> Result<CaState> {
         self.commit(change, |tx| {
-            let cas = &mut tx.state.cas;
-            let before = rotation(cas.iter().map(|ca| (ca.fingerprint, ca.state)))?;
-            let after = before.add(ca.fingerprint, ca.state)?;
-            for (fingerprint, state) in after.changes_since(&before) {
-                for known in cas.iter_mut().filter(|ca| ca.fingerprint == fingerprint) {
-                    known.state = state;
-                }
-            }
+            tx.rotate(|cas| cas.add(ca.fingerprint, ca.state))?;
             let state = ca.state;
-            let generated = Event::PlatformCaGenerated {
-                fingerprint: ca.fingerprint,
-                expires_at: ca.not_after,
-            };
+            tx.tell_platform(&ca.added(origin));
             tx.state.private_keys.insert(ca.fingerprint, key);
-            cas.push(ca);
-            tx.tell_platform(&generated);
-            tx.notify(Notice::Certificates);
+            tx.state.cas.push(ca);
             Ok(state)
+        })
+    }
+
+    async fn activate_ca(&self, change: Change, ca: &Fingerprint) -> Result<CaRecord> {
+        self.commit(change, |tx| {
+            tx.rotate(|cas| cas.activate(*ca))?;
+            let activated = tx.ca(ca)?;
+            tx.tell_platform(&activated.activated());
+            Ok(activated)
+        })
+    }
+
+    async fn retire_ca(&self, change: Change, ca: &Fingerprint, force: bool) -> Result<CaRecord> {
+        self.commit(change, |tx| {
+            let devices = tx.state.active_devices(tx.at()).remove(ca).unwrap_or(0);
+            tx.rotate(|cas| cas.retire(*ca, devices, force))?;
+            let retired = tx.ca(ca)?;
+            tx.tell_platform(&retired.retired());
+            Ok(retired)
+        })
+    }
+
+    async fn regenerate_ca(
+        &self,
+        change: Change,
+        confirmed: &Fingerprint,
+        mut ca: CaRecord,
+        key: PrivateKeyPem,
+    ) -> Result<()> {
+        self.commit(change, |tx| {
+            tx.rotate(|cas| cas.regenerate(*confirmed, ca.fingerprint))?;
+            ca.state = CaState::Active;
+            tx.tell_platform(&ca.regenerated(*confirmed));
+            tx.state.private_keys.insert(ca.fingerprint, key);
+            tx.state.cas.push(ca);
+            Ok(())
         })
     }
 
@@ -78,5 +109,44 @@ impl SecretStore for MemoryStore {
 
     async fn known_secret(&self, name: NamedSecret) -> Result<Option<SecretBytes>> {
         Ok(self.state().secrets.get(&name).cloned())
+    }
+}
+
+impl Transaction<'_> {
+    /// Changes the states of CAs, and deletes the keys of those that issue nothing any more.
+    fn rotate(
+        &mut self,
+        decide: impl FnOnce(&CaRotation) -> Result<CaRotation, RotationRule>,
+    ) -> Result<()> {
+        let cas = &mut self.state.cas;
+        let before = rotation(cas.iter().map(|ca| (ca.fingerprint, ca.state)))?;
+        let after = decide(&before)?;
+        for (fingerprint, state) in after.changes_since(&before) {
+            for known in cas.iter_mut().filter(|ca| ca.fingerprint == fingerprint) {
+                known.state = state;
+            }
+            if !state.takes_certificates() {
+                self.state.private_keys.remove(&fingerprint);
+            }
+        }
+        self.notify(Notice::Certificates);
+        Ok(())
+    }
+
+    fn ca(&self, fingerprint: &Fingerprint) -> Result<CaRecord> {
+        let mut cas = self.state.cas.iter();
+        let ca = cas.find(|ca| ca.fingerprint == *fingerprint).cloned();
+        let fingerprint = *fingerprint;
+        ca.ok_or_else(|| RotationRule::Unknown { fingerprint }.into())
+    }
+
+    /// Retires a CA whose devices were revoked, unless somebody did so before.
+    pub(super) fn retire_after_revocation(&mut self, ca: Fingerprint) -> Result<()> {
+        if self.ca(&ca)?.state != CaState::Retired {
+            self.rotate(|cas| cas.retire(ca, 0, true))?;
+            let retired = self.ca(&ca)?;
+            self.tell_platform(&retired.retired());
+        }
+        Ok(())
     }
 }

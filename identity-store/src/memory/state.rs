@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 
 use crate::{
     ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
-    Consent, DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Lease, LeaseName,
-    NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure,
-    PrivateKeyPem, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
+    Consent, DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Job, Lease,
+    LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
+    PalmErasure, PrivateKeyPem, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
     SessionTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant, User, UserId,
 };
 
@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
     pub(super) leases: BTreeMap<LeaseName, LeaseRow>,
+    pub(super) jobs: Vec<JobRow>,
     pub(super) buckets: BTreeMap<BucketKey, OffsetDateTime>,
     /// Audit rows without a place, in the order of commits.
     pub(super) unsealed: VecDeque<AuditRow>,
@@ -137,6 +138,13 @@ impl ErasureRow {
     pub(super) fn claim(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.claimed_until.filter(|until| now < *until)
     }
+}
+
+/// A job, and the last device that it dealt with.
+#[derive(Debug, Clone)]
+pub(super) struct JobRow {
+    pub(super) job: Job,
+    pub(super) behind: Option<DeviceIdentity>,
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,8 @@ pub enum LeaseName {
     AuditSealer,
     /// Expires overdue challenges.
     ChallengeSweeper,
+    /// Does the work of jobs that were asked for.
+    Jobs,
     /// Erases palms at the palm server.
     PalmErasure,
     /// Deletes what is kept for a time and past it.
@@ -19,10 +21,11 @@ pub enum LeaseName {
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AuditMonths,
         Self::AuditSealer,
         Self::ChallengeSweeper,
+        Self::Jobs,
         Self::PalmErasure,
         Self::Purge,
     ];
@@ -34,6 +37,7 @@ impl LeaseName {
             Self::AuditMonths => "audit_months",
             Self::AuditSealer => "audit_sealer",
             Self::ChallengeSweeper => "challenge_sweeper",
+            Self::Jobs => "jobs",
             Self::PalmErasure => "palm_erasure",
             Self::Purge => "purge",
         }

@@ -12,6 +12,7 @@ mod denied_page;
 mod device;
 mod event;
 mod idempotency;
+mod job;
 mod lease;
 mod month;
 mod operator;
@@ -46,6 +47,7 @@ pub use device::{
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
+pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};
 pub use lease::{Lease, LeaseName};
 pub use month::Month;
 pub use operator::{
@@ -54,7 +56,7 @@ pub use operator::{
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use rate_limit::{BucketKey, RateDecision, RateLimit};
-pub use secret::{CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
+pub use secret::{CaOrigin, CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,

@@ -2,6 +2,8 @@ use identity_pki::{CaState, Fingerprint};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use super::Event;
+
 /// A private key, PEM. Back ends that write to disk encrypt it.
 #[derive(Clone)]
 pub struct PrivateKeyPem(Zeroizing<String>);
@@ -96,6 +98,15 @@ pub struct ServerCertRecord {
     pub not_after: OffsetDateTime,
 }
 
+/// Where a platform CA comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaOrigin {
+    /// It was made here.
+    Generated,
+    /// It was made elsewhere, and uploaded.
+    Uploaded,
+}
+
 /// A platform CA, without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaRecord {
@@ -109,4 +120,43 @@ pub struct CaRecord {
     pub not_after: OffsetDateTime,
     /// When it was made or uploaded.
     pub created_at: OffsetDateTime,
+}
+
+impl CaRecord {
+    pub(crate) fn added(&self, origin: CaOrigin) -> Event {
+        let (fingerprint, expires_at) = (self.fingerprint, self.not_after);
+        match origin {
+            CaOrigin::Generated => Event::PlatformCaGenerated {
+                fingerprint,
+                expires_at,
+            },
+            CaOrigin::Uploaded => Event::PlatformCaUploaded {
+                fingerprint,
+                expires_at,
+            },
+        }
+    }
+
+    pub(crate) fn activated(&self) -> Event {
+        Event::PlatformCaActivated {
+            fingerprint: self.fingerprint,
+            expires_at: self.not_after,
+        }
+    }
+
+    pub(crate) fn retired(&self) -> Event {
+        Event::PlatformCaRetired {
+            fingerprint: self.fingerprint,
+            expires_at: self.not_after,
+        }
+    }
+
+    /// That it took the place of `old_fingerprint`.
+    pub(crate) fn regenerated(&self, old_fingerprint: Fingerprint) -> Event {
+        Event::PlatformCaRegenerated {
+            fingerprint: self.fingerprint,
+            expires_at: self.not_after,
+            old_fingerprint,
+        }
+    }
 }

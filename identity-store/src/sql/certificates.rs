@@ -10,7 +10,7 @@ use super::column::{Columns, ms, word};
 use super::fault::{Fault, Step, taken};
 use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, denied};
+use super::{SqlStore, denied, secrets};
 use crate::model::DenialPurge;
 use crate::{
     CertificateRecord, CertificateStore, Conflict, DenialCursor, DenialReason, DeniedCertificate,
@@ -31,6 +31,11 @@ const ACTIVE_DEVICES: &str = "
     ON c.tenant_id = page.tenant_id AND c.device_id = page.device_id AND c.serial = page.active_serial
        AND page.status = 'paired' AND c.not_after >= $4
     ORDER BY page.tenant_id, page.device_id";
+const ACTIVE_DEVICES_OF: &str = "
+    SELECT count(*) AS devices FROM issued_certificates c
+    JOIN devices d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+                      AND d.active_serial = c.serial
+    WHERE c.ca_fingerprint = $1 AND d.status = 'paired' AND c.not_after >= $2";
 /// How many devices are looked at by one statement.
 const PAGE: i64 = 5000;
 const ISSUE: &str = "
@@ -145,12 +150,27 @@ pub(super) async fn key_was_certified(
     Ok(row.is_some())
 }
 
+/// How many paired devices act with a certificate of a CA that is valid at `now`.
+pub(super) async fn active_devices_of(
+    conn: &mut Connection,
+    ca: &Fingerprint,
+    now: OffsetDateTime,
+) -> Step<u64> {
+    let row = query(ACTIVE_DEVICES_OF)
+        .bind(&ca.as_bytes()[..])
+        .bind(ms(now))
+        .fetch_one(conn)
+        .await?;
+    Ok(Columns::of(&row, "devices").number("devices")?)
+}
+
 /// Enters a certificate, whose key is new, in the ledger.
 pub(super) async fn issue(
     tx: &mut ChangeTx<'_>,
     certificate: &CertificateRecord,
     purpose: IssuancePurpose,
 ) -> Step<()> {
+    secrets::must_issue(tx.conn(), &certificate.ca_fingerprint).await?;
     if key_was_certified(tx.conn(), &certificate.spki_sha256).await? {
         return Err(Conflict::KeyReused.into());
     }

@@ -47,7 +47,7 @@ impl Tx {
     }
 
     /// Whether other writers work beside this one.
-    fn is_shared(&mut self) -> bool {
+    pub(super) fn is_shared(&mut self) -> bool {
         match self.conn() {
             #[cfg(feature = "sqlite")]
             Connection::Sqlite(_) => false,

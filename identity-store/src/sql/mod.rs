@@ -28,6 +28,7 @@ mod erasures;
 mod fault;
 mod group;
 mod idempotency;
+mod jobs;
 mod leases;
 mod lock;
 mod lost_secrets;

@@ -1,7 +1,7 @@
 //! Pairings that come at once are committed together: one transaction, a few statements, one flush to
 //! the disk for all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use identity_pki::SerialNumber;
@@ -13,7 +13,7 @@ use super::fault::Step;
 use super::group::Grouped;
 use super::query::{Sql, query};
 use super::tx::{Isolation, Tx};
-use super::{Shared, SqlStore};
+use super::{Shared, SqlStore, secrets};
 use crate::posting::{Posting, posting, to_millisecond};
 use crate::{Chain, Change, Device, Event, PairDevice, Paired, Result};
 
@@ -187,6 +187,13 @@ pub(super) async fn pair_group(
 /// Pairs those whose codes are good; returns their devices by what each was paired with. Two requests
 /// may be for one device, whose code was replaced between them: one of the codes is good.
 async fn pair(tx: &mut Tx, requests: &[Request]) -> Step<HashMap<SerialNumber, Device>> {
+    // Those of a CA that was withdrawn are to find it out alone.
+    let cas = requests
+        .iter()
+        .map(|request| request.1.certificate.ca_fingerprint);
+    for ca in cas.collect::<BTreeSet<_>>() {
+        secrets::must_issue(tx.conn(), &ca).await?;
+    }
     let listed = requests
         .iter()
         .map(Listed::of)

@@ -1,20 +1,20 @@
 use super::connection::Connection;
 use super::row::Row;
 use async_trait::async_trait;
-use identity_pki::{CaRotation, Fingerprint};
+use identity_pki::{CaRotation, Fingerprint, RotationRule};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::column::{Columns, ms, word};
 use super::encrypted::{self, RowKey, Sealer};
 use super::fault::{Fault, Step};
-use super::query::query;
+use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation, Tx};
-use super::{SqlStore, named_secrets};
+use super::{SqlStore, certificates, named_secrets};
 use crate::ca_rotation::rotation;
 use crate::{
-    CaRecord, CaState, Chain, Change, Crypter, Error, Event, NamedSecret, Notice, PrivateKeyPem,
-    Result, SecretBytes, SecretStore, ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Chain, Change, Conflict, Crypter, Error, Event, NamedSecret,
+    Notice, PrivateKeyPem, Result, SecretBytes, SecretStore, ServerCertRecord,
 };
 
 const SERVER_CERT: &str = "server_cert";
@@ -24,11 +24,25 @@ const OF_KIND: &str = "
     SELECT kind, fingerprint, state, cert_pem, secret, not_after, created_at FROM platform_secrets
     WHERE kind = $1 ORDER BY created_at DESC, position DESC";
 const KEY: &str = "
-    SELECT kind, fingerprint, secret FROM platform_secrets WHERE fingerprint = $1 LIMIT 1";
+    SELECT kind, fingerprint, secret FROM platform_secrets
+    WHERE fingerprint = $1 AND secret IS NOT NULL LIMIT 1";
 const INSERT: &str = "
     INSERT INTO platform_secrets (position, kind, fingerprint, state, cert_pem, secret, not_after,
                                   uploaded_by, created_at)
     SELECT coalesce(max(position), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8 FROM platform_secrets";
+/// Pairings and renewals hold the row of their certificate's CA until they have ended, so that what they
+/// enter is seen by whoever withdraws it.
+const ISSUER: Sql = Sql {
+    sqlite: "SELECT state FROM platform_secrets WHERE kind = $1 AND fingerprint = $2",
+    postgres: "SELECT state FROM platform_secrets WHERE kind = $1 AND fingerprint = $2 FOR SHARE",
+};
+const LOCK: &str = "
+    SELECT 1 FROM platform_secrets WHERE kind = $1 ORDER BY fingerprint FOR NO KEY UPDATE";
+const ONE: &str = "
+    SELECT fingerprint, state, cert_pem, not_after, created_at FROM platform_secrets
+    WHERE kind = $1 AND fingerprint = $2";
+const DELETE_KEY: &str = "
+    UPDATE platform_secrets SET secret = NULL WHERE kind = $1 AND fingerprint = $2";
 const DELETE: &str = "DELETE FROM platform_secrets WHERE kind = $1";
 const SET_STATE: &str = "
     UPDATE platform_secrets SET state = $3 WHERE kind = $1 AND fingerprint = $2";
@@ -157,13 +171,29 @@ async fn set_state(tx: &mut ChangeTx<'_>, ca: Fingerprint, state: CaState) -> St
     Ok(())
 }
 
-async fn add_ca(tx: &mut ChangeTx<'_>, ca: &CaRecord, key: &PrivateKeyPem) -> Step<CaState> {
+/// Changes the states of CAs, and deletes the keys of those that issue nothing any more. A new CA has no row
+/// yet, and is inserted in its state.
+async fn rotate(
+    tx: &mut ChangeTx<'_>,
+    decide: impl FnOnce(&CaRotation) -> Result<CaRotation, RotationRule>,
+) -> Step<()> {
     let before = ca_states(tx).await?;
-    let after = before.add(ca.fingerprint, ca.state).map_err(Error::from)?;
+    let after = decide(&before).map_err(Error::from)?;
     for (fingerprint, state) in after.changes_since(&before) {
-        // The new CA has no row yet, and is inserted in its state.
         set_state(tx, fingerprint, state).await?;
+        if !state.takes_certificates() {
+            query(DELETE_KEY)
+                .bind(PLATFORM_CA)
+                .bind(fingerprint.to_string())
+                .execute(tx.conn())
+                .await?;
+        }
     }
+    tx.notify(Notice::Certificates);
+    Ok(())
+}
+
+async fn insert_ca(tx: &mut ChangeTx<'_>, ca: &CaRecord, key: &PrivateKeyPem) -> Step<()> {
     let by = tx.change.actor.id().to_owned();
     let row = NewRow {
         kind: PLATFORM_CA,
@@ -175,14 +205,102 @@ async fn add_ca(tx: &mut ChangeTx<'_>, ca: &CaRecord, key: &PrivateKeyPem) -> St
         uploaded_by: &by,
         created_at: Some(ca.created_at),
     };
-    insert_in(tx.tx, row).await?;
-    let event = Event::PlatformCaGenerated {
-        fingerprint: ca.fingerprint,
-        expires_at: ca.not_after,
+    insert_in(tx.tx, row).await
+}
+
+async fn find_ca(tx: &mut ChangeTx<'_>, fingerprint: Fingerprint) -> Step<CaRecord> {
+    let row = query(ONE)
+        .bind(PLATFORM_CA)
+        .bind(fingerprint.to_string())
+        .fetch_optional(tx.conn())
+        .await?;
+    let row = row.ok_or_else(|| Error::from(RotationRule::Unknown { fingerprint }))?;
+    Ok(read_ca(&row)?)
+}
+
+/// Refuses a certificate of a CA that was tainted or retired.
+pub(super) async fn must_issue(conn: &mut Connection, ca: &Fingerprint) -> Step<()> {
+    let row = query(ISSUER)
+        .bind(PLATFORM_CA)
+        .bind(ca.to_string())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else {
+        return Ok(());
     };
-    tx.post(&Chain::Platform, &event).await?;
-    tx.notify(Notice::Certificates);
+    let state: CaState = Columns::of(&row, "platform_secrets").word("state")?;
+    if state.takes_certificates() {
+        Ok(())
+    } else {
+        Err(Conflict::CaWithdrawn.into())
+    }
+}
+
+async fn add_ca(
+    tx: &mut ChangeTx<'_>,
+    ca: &CaRecord,
+    key: &PrivateKeyPem,
+    origin: CaOrigin,
+) -> Step<CaState> {
+    rotate(tx, |cas| cas.add(ca.fingerprint, ca.state)).await?;
+    insert_ca(tx, ca, key).await?;
+    tx.post(&Chain::Platform, &ca.added(origin)).await?;
     Ok(ca.state)
+}
+
+async fn activate_ca(tx: &mut ChangeTx<'_>, ca: Fingerprint) -> Step<CaRecord> {
+    lock_cas(tx).await?;
+    rotate(tx, |cas| cas.activate(ca)).await?;
+    let activated = find_ca(tx, ca).await?;
+    tx.post(&Chain::Platform, &activated.activated()).await?;
+    Ok(activated)
+}
+
+async fn retire_ca(tx: &mut ChangeTx<'_>, ca: Fingerprint, force: bool) -> Step<CaRecord> {
+    lock_cas(tx).await?;
+    let at = tx.at();
+    let devices = certificates::active_devices_of(tx.conn(), &ca, at).await?;
+    rotate(tx, |cas| cas.retire(ca, devices, force)).await?;
+    let retired = find_ca(tx, ca).await?;
+    tx.post(&Chain::Platform, &retired.retired()).await?;
+    Ok(retired)
+}
+
+/// Retires a CA whose devices were revoked, unless somebody did so before.
+pub(super) async fn retire_after_revocation(tx: &mut ChangeTx<'_>, ca: Fingerprint) -> Step<()> {
+    lock_cas(tx).await?;
+    if find_ca(tx, ca).await?.state == CaState::Retired {
+        return Ok(());
+    }
+    rotate(tx, |cas| cas.retire(ca, 0, true)).await?;
+    let retired = find_ca(tx, ca).await?;
+    tx.post(&Chain::Platform, &retired.retired()).await
+}
+
+/// Refuses the revocation of the devices of a CA that is not tainted.
+pub(super) async fn must_be_tainted(tx: &mut ChangeTx<'_>, ca: Fingerprint) -> Step<()> {
+    let cas = ca_states(tx).await?;
+    Ok(cas.revoke_devices(ca).map_err(Error::from)?)
+}
+
+async fn regenerate_ca(
+    tx: &mut ChangeTx<'_>,
+    confirmed: Fingerprint,
+    ca: &CaRecord,
+    key: &PrivateKeyPem,
+) -> Step<()> {
+    rotate(tx, |cas| cas.regenerate(confirmed, ca.fingerprint)).await?;
+    insert_ca(tx, ca, key).await?;
+    tx.post(&Chain::Platform, &ca.regenerated(confirmed)).await
+}
+
+/// Waits for pairings and renewals that hold a CA, and has those that come later wait.
+async fn lock_cas(tx: &mut ChangeTx<'_>) -> Step<()> {
+    if tx.tx.is_shared() {
+        let cas = query(LOCK).bind(PLATFORM_CA);
+        cas.fetch_all(tx.conn()).await?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -219,10 +337,50 @@ impl SecretStore for SqlStore {
         .await
     }
 
-    async fn add_ca(&self, change: Change, ca: CaRecord, key: PrivateKeyPem) -> Result<CaState> {
+    async fn add_ca(
+        &self,
+        change: Change,
+        ca: CaRecord,
+        key: PrivateKeyPem,
+        origin: CaOrigin,
+    ) -> Result<CaState> {
         self.run_change("add_ca", Isolation::Serializable, change, move |tx| {
-            Box::pin(async move { add_ca(tx, &ca, &key).await })
+            Box::pin(async move { add_ca(tx, &ca, &key, origin).await })
         })
+        .await
+    }
+
+    async fn activate_ca(&self, change: Change, ca: &Fingerprint) -> Result<CaRecord> {
+        let ca = *ca;
+        self.run_change("activate_ca", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(activate_ca(tx, ca))
+        })
+        .await
+    }
+
+    async fn retire_ca(&self, change: Change, ca: &Fingerprint, force: bool) -> Result<CaRecord> {
+        let ca = *ca;
+        self.run_change("retire_ca", Isolation::ReadCommitted, change, move |tx| {
+            Box::pin(retire_ca(tx, ca, force))
+        })
+        .await
+    }
+
+    async fn regenerate_ca(
+        &self,
+        change: Change,
+        confirmed: &Fingerprint,
+        mut ca: CaRecord,
+        key: PrivateKeyPem,
+    ) -> Result<()> {
+        let confirmed = *confirmed;
+        ca.state = CaState::Active;
+        self.run_change(
+            "regenerate_ca",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(async move { regenerate_ca(tx, confirmed, &ca, &key).await }),
+        )
         .await
     }
 

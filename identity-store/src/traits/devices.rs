@@ -85,7 +85,8 @@ pub trait DeviceStore: Send + Sync {
     /// [`Conflict::PairingCodeInvalid`](crate::Conflict::PairingCodeInvalid) for a code that is
     /// unknown, replaced, expired at `change.at`, spent by another key, or whose device was renewed or
     /// revoked since, and when the certificate is not for the code's device. [`Conflict::KeyReused`](crate::Conflict::KeyReused) when the
-    /// key has had a certificate before.
+    /// key has had a certificate before. [`Conflict::CaWithdrawn`](crate::Conflict::CaWithdrawn) for a
+    /// certificate of a CA that was tainted or retired.
     async fn pair_device(&self, change: Change, pairing: PairDevice) -> Result<Paired>;
 
     /// Replaces a device's active certificate by a new one, denies the old one with reason
@@ -97,7 +98,9 @@ pub trait DeviceStore: Send + Sync {
     /// [`Conflict::DeviceNotPaired`](crate::Conflict::DeviceNotPaired);
     /// [`Conflict::RenewalConflict`](crate::Conflict::RenewalConflict) when the presented
     /// certificate is not the active one; [`Conflict::KeyReused`](crate::Conflict::KeyReused) when
-    /// the new key has had a certificate before.
+    /// the new key has had a certificate before;
+    /// [`Conflict::CaWithdrawn`](crate::Conflict::CaWithdrawn) for a certificate of a CA that was tainted
+    /// or retired.
     async fn renew_device(&self, change: Change, renewal: RenewDevice) -> Result<Renewed>;
 
     /// Revokes a device: its status, a denylist row with reason `revoked` for each of its

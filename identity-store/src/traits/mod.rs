@@ -24,6 +24,7 @@ mod challenges;
 mod clients;
 mod devices;
 mod idempotency;
+mod jobs;
 mod leases;
 mod operators;
 mod rate_limits;
@@ -38,6 +39,7 @@ pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
 pub use devices::DeviceStore;
 pub use idempotency::IdempotencyStore;
+pub use jobs::JobStore;
 pub use leases::LeaseStore;
 pub use operators::OperatorStore;
 pub use rate_limits::RateLimitStore;
@@ -59,6 +61,7 @@ pub trait Store:
     + ClientStore
     + DeviceStore
     + IdempotencyStore
+    + JobStore
     + LeaseStore
     + OperatorStore
     + RateLimitStore

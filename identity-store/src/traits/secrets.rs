@@ -2,7 +2,8 @@ use async_trait::async_trait;
 use identity_pki::Fingerprint;
 
 use crate::{
-    CaRecord, CaState, Change, NamedSecret, PrivateKeyPem, Result, SecretBytes, ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Change, NamedSecret, PrivateKeyPem, Result, SecretBytes,
+    ServerCertRecord,
 };
 
 /// The platform's keys and certificates. Back ends that write to disk encrypt private keys and
@@ -28,15 +29,56 @@ pub trait SecretStore: Send + Sync {
     async fn cas(&self) -> Result<Vec<CaRecord>>;
 
     /// Adds a CA as [`CaRotation::add`](identity_pki::CaRotation::add) decides: as `active`, which
-    /// makes the one before `retiring`, or as `prepared`. Event: `platform_ca_generated`.
+    /// makes the one before `retiring`, or as `prepared`. Event: `platform_ca_generated` or
+    /// `platform_ca_uploaded`, by its origin.
     ///
     /// # Errors
     ///
     /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
-    async fn add_ca(&self, change: Change, ca: CaRecord, key: PrivateKeyPem) -> Result<CaState>;
+    async fn add_ca(
+        &self,
+        change: Change,
+        ca: CaRecord,
+        key: PrivateKeyPem,
+        origin: CaOrigin,
+    ) -> Result<CaState>;
+
+    /// Lets a CA issue from now on, as [`CaRotation::activate`](identity_pki::CaRotation::activate)
+    /// decides; the one before is `retiring`. Returns it as it is then. Event: `platform_ca_activated`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
+    async fn activate_ca(&self, change: Change, ca: &Fingerprint) -> Result<CaRecord>;
+
+    /// Takes a CA out of the trust bundle, as [`CaRotation::retire`](identity_pki::CaRotation::retire)
+    /// decides by the paired devices, of all tenants, that act with a certificate of it that is valid at
+    /// `change.at`, and deletes its key. No certificate of it is entered in the ledger afterwards. Returns
+    /// it as it is then. Event: `platform_ca_retired`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
+    async fn retire_ca(&self, change: Change, ca: &Fingerprint, force: bool) -> Result<CaRecord>;
+
+    /// Puts a new CA in the place of the active one, as
+    /// [`CaRotation::regenerate`](identity_pki::CaRotation::regenerate) decides, whatever state `ca` says:
+    /// the one before, `confirmed`, is tainted and its key deleted. No certificate of it is entered in the
+    /// ledger afterwards; its devices go on working. Event: `platform_ca_regenerated`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
+    async fn regenerate_ca(
+        &self,
+        change: Change,
+        confirmed: &Fingerprint,
+        ca: CaRecord,
+        key: PrivateKeyPem,
+    ) -> Result<()>;
 
     /// The private key of the certificate of that fingerprint: a CA's, or the server's own. `None`
-    /// when there is no such certificate, or no longer.
+    /// when there is no such certificate, or no longer, and for a CA that was tainted or retired.
     ///
     /// # Errors
     ///

@@ -102,6 +102,9 @@ error_codes! {
         "The private key belongs to another certificate";
     CertExpired, "cert_expired", UNPROCESSABLE_ENTITY, "The certificate is not valid now";
     WeakKey, "weak_key", UNPROCESSABLE_ENTITY, "The certificate's key is too weak";
+    CaInUse, "ca_in_use", CONFLICT, "Devices have certificates of the CA";
+    RegenerateConfirmRequired, "regenerate_confirm_required", CONFLICT,
+        "The CA that this is the end of has to be confirmed";
 
     UserNotFound, "user_not_found", NOT_FOUND, "There is no such user";
     DeviceNotFound, "device_not_found", NOT_FOUND, "There is no such device";

@@ -74,6 +74,15 @@ impl Answer {
         Self::with_status(StatusCode::CREATED, body)
     }
 
+    /// 202 with `body`.
+    ///
+    /// # Errors
+    ///
+    /// 500 when `body` has no JSON form.
+    pub fn accepted(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::with_status(StatusCode::ACCEPTED, body)
+    }
+
     fn with_status(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body).map_err(Problem::internal)?;
         Ok(Self { status, body })

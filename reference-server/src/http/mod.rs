@@ -13,6 +13,7 @@ mod email;
 mod error_code;
 mod health;
 pub mod idempotency;
+mod jobs;
 mod oauth;
 mod operators;
 mod page;
@@ -77,6 +78,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(challenges::routes())
         .merge(operators::routes())
         .merge(ssl::routes())
+        .merge(jobs::routes())
         .routes(routes!(openapi_json))
 }
 

@@ -38,6 +38,8 @@ pub enum Right {
     Tls,
     /// Read and change console users.
     ConsoleUsers,
+    /// Read the jobs that one asked for: a tenant's, or the platform's.
+    Jobs,
 }
 
 /// Who holds a right.
@@ -67,12 +69,14 @@ impl Right {
         Self::Tenants,
         Self::Tls,
         Self::ConsoleUsers,
+        Self::Jobs,
     ];
 
     /// Who holds it.
     #[must_use]
     pub const fn holders(self) -> Holders {
         const PLATFORM: &[Role] = &[Role::PlatformAdmin];
+        const ADMINS: &[Role] = &[Role::PlatformAdmin, Role::TenantAdmin];
         const ADMIN: &[Role] = &[Role::TenantAdmin];
         const STAFF: &[Role] = &[Role::TenantAdmin, Role::TenantOperator];
         let (scope, roles) = match self {
@@ -90,6 +94,7 @@ impl Right {
             Self::AnyDevicesRead | Self::Tenants | Self::Tls | Self::ConsoleUsers => {
                 (None, PLATFORM)
             }
+            Self::Jobs => (None, ADMINS),
         };
         Holders { scope, roles }
     }
@@ -167,6 +172,7 @@ mod tests {
             (Right::Tenants, true, false, false),
             (Right::Tls, true, false, false),
             (Right::ConsoleUsers, true, false, false),
+            (Right::Jobs, true, true, false),
             (Right::DevicesRead, false, true, true),
             (Right::AnyDevicesRead, true, false, false),
             (Right::DevicesWrite, false, true, true),

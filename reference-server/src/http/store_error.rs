@@ -1,6 +1,7 @@
 //! The one map from what a store refuses or fails at to what the caller is told.
 
 use identity_challenge::{AdmissionRefusal, Refusal};
+use identity_pki::RotationRule;
 use identity_store::{Conflict, Entity, Error, rfc3339};
 use std::time::Duration;
 
@@ -39,10 +40,22 @@ fn not_found(entity: Entity) -> Problem {
 
 fn conflict(conflict: Conflict) -> Problem {
     let code = match conflict {
+        Conflict::CaRotation(rule) => match rule {
+            RotationRule::Unknown { .. } => return Problem::not_found("CA"),
+            RotationRule::InUse { .. } => ErrorCode::CaInUse,
+            RotationRule::Confirm { .. } | RotationRule::RevokeDevices { .. } => {
+                ErrorCode::RegenerateConfirmRequired
+            }
+            _ => ErrorCode::Conflict,
+        },
+        Conflict::CaWithdrawn => {
+            let detail = "The platform CA was replaced at this moment: try again.";
+            return Problem::new(ErrorCode::Unavailable, detail)
+                .retry_after(Duration::from_secs(1));
+        }
         Conflict::TenantExists
         | Conflict::UserExists
         | Conflict::OperatorExists
-        | Conflict::CaRotation(_)
         | Conflict::DeviceClassFixed
         | Conflict::AttemptInProgress { .. }
         | Conflict::AttemptEnded => ErrorCode::Conflict,

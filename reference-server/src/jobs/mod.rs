@@ -2,10 +2,11 @@
 //! it takes a last turn, where it has something to take up.
 //!
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
-//! lease. A holder that was stopped may go on after another took over: what the sweeper and the erasures
-//! change, and alerts, are fenced by the lease; the turns of the sealer, of the purge and of the months of the
+//! lease. A holder that was stopped may go on after another took over: what the sweeper, the erasures
+//! and the jobs that were asked for change, and alerts, are fenced by the lease; the turns of the sealer, of the purge and of the months of the
 //! audit trail follow one another in the database, and do nothing twice. The jobs of a process, which keep its own memory in step with the database, run in each.
 
+mod asked;
 mod audit_months;
 mod certificates;
 mod deaf;
@@ -85,6 +86,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
                 LeaseName::AuditMonths => audit_months::run(&app, lease).await,
                 LeaseName::AuditSealer => seal::run(&app).await,
                 LeaseName::ChallengeSweeper => sweeper::run(&app, lease).await,
+                LeaseName::Jobs => asked::run(&app, lease).await,
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,
                 LeaseName::Purge => purge::run(&app).await,
             }
@@ -153,7 +155,7 @@ mod tests {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicI64, Ordering};
 
-    use identity_store::{CaState, MemoryStore, Notice, Origin, StoreObserver as _};
+    use identity_store::{CaOrigin, CaState, MemoryStore, Notice, Origin, StoreObserver as _};
     use time::OffsetDateTime;
     use time::macros::datetime;
 
@@ -212,7 +214,10 @@ mod tests {
         let job = tokio::spawn(certificates::run(Arc::clone(&app)));
         settle().await;
         let (ca, key) = authority::generate(clock.now(), CaState::Active).expect("a CA");
-        let stored = app.store.add_ca(change(&app, "test", None), ca, key).await;
+        let stored = app
+            .store
+            .add_ca(change(&app, "test", None), ca, key, CaOrigin::Generated)
+            .await;
         stored.expect("stored");
         for (origin, is_taken_up) in [(Origin::Here, false), (Origin::Elsewhere, true)] {
             app.notices.noticed(&Notice::Certificates, origin);

@@ -6,7 +6,7 @@ use biowave_client::simulator::palm_png;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::harness::{Api, DeviceKey, FIRST_PASSWORD, PASSWORD, Reply};
+use crate::harness::{Api, CaKey, DeviceKey, FIRST_PASSWORD, PASSWORD, Reply};
 use crate::world::{Tenant, World};
 
 /// Objects of a tenant that belong together: the challenge is the user's and the device's.
@@ -20,6 +20,8 @@ pub(crate) struct Objects<'w> {
     client: OnceCell<String>,
     console_user: OnceCell<ConsoleUser>,
     new_tenant: OnceCell<String>,
+    prepared_ca: OnceCell<String>,
+    ca: CaKey,
 }
 
 /// A paired device, and a client that connects with its certificate.
@@ -64,6 +66,8 @@ impl<'w> Objects<'w> {
             client: OnceCell::new(),
             console_user: OnceCell::new(),
             new_tenant: OnceCell::new(),
+            prepared_ca: OnceCell::new(),
+            ca: CaKey::generate(),
         }
     }
 
@@ -74,6 +78,8 @@ impl<'w> Objects<'w> {
         match (place, name) {
             ("/v1/admin/console-users/{id}", _) => self.console_user().await.id.clone(),
             ("/v1/auth/sessions/{id}", _) => self.console_user().await.other_session.clone(),
+            (_, "{fingerprint}") => self.prepared_ca().await.to_owned(),
+            (_, "{job_id}") => "job_01arz3ndektsv4rrffq69g5fav".to_owned(),
             (_, "{tenant_id}") => self.new_tenant().await.to_owned(),
             (_, "{device_id}") => self.device().await.device_id.clone(),
             (_, "{user_id}") => self.user().await.to_owned(),
@@ -110,6 +116,9 @@ impl<'w> Objects<'w> {
             ("ClientRegistration", "scopes") => json!(["devices.read"]),
             ("Pairing" | "Renewal", "csr") => json!(DeviceKey::generate().csr()),
             ("PalmTemplate", "image_rgb" | "image_ir") => json!(image()),
+            ("RevokeAll", "confirm") => json!(self.new_tenant.get()),
+            ("CaUpload", "cert") => json!(self.ca.certificate_pem()),
+            ("CaUpload", "key") => json!(self.ca.key_pem()),
             ("ServerCertUpload", "cert") => json!(server.chain_pem()),
             ("ServerCertUpload", "key") => json!(server.key_pem()),
             ("TenantConfig", "palm_duplicate_action") => json!("reject"),
@@ -218,6 +227,17 @@ impl<'w> Objects<'w> {
             text(&made(admin.post("/v1/admin/tenants", tenant).await)["tenant_id"])
         };
         self.new_tenant.get_or_init(make).await
+    }
+
+    /// A CA that does not issue.
+    async fn prepared_ca(&self) -> &str {
+        let make = async || {
+            let admin = &self.world.platform.admin;
+            let prepared = json!({"activate": false});
+            let path = "/v1/admin/ssl/ca-cert/generate";
+            text(&made(admin.post(path, prepared).await)["fingerprint"])
+        };
+        self.prepared_ca.get_or_init(make).await
     }
 
     async fn make(&self, path: &str, body: Value) -> Value {

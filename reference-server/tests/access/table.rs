@@ -40,7 +40,12 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("PUT /v1/admin/console-users/{id}", Holder(&[Right::ConsoleUsers])),
     ("DELETE /v1/admin/console-users/{id}", Holder(&[Right::ConsoleUsers])),
     ("GET /v1/admin/ssl/ca-cert", Holder(&[Right::Tls])),
+    ("PUT /v1/admin/ssl/ca-cert", Holder(&[Right::Tls])),
     ("POST /v1/admin/ssl/ca-cert/generate", Holder(&[Right::Tls])),
+    ("POST /v1/admin/ssl/ca-cert/regenerate", Holder(&[Right::Tls])),
+    ("POST /v1/admin/ssl/ca-cert/regenerate/revoke-devices", Holder(&[Right::Tls])),
+    ("POST /v1/admin/ssl/ca-certs/{fingerprint}/activate", Holder(&[Right::Tls])),
+    ("POST /v1/admin/ssl/ca-certs/{fingerprint}/retire", Holder(&[Right::Tls])),
     ("GET /v1/admin/ssl/server-cert", Holder(&[Right::Tls])),
     ("PUT /v1/admin/ssl/server-cert", Holder(&[Right::Tls])),
     ("GET /v1/admin/ssl/status", Holder(&[Right::Tls])),
@@ -51,6 +56,7 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("POST /v1/admin/tenants/{tenant_id}/activate", Holder(&[Right::Tenants])),
     ("GET /v1/admin/tenants/{tenant_id}/config", Holder(&[Right::Tenants])),
     ("PUT /v1/admin/tenants/{tenant_id}/config", Holder(&[Right::Tenants])),
+    ("POST /v1/admin/tenants/{tenant_id}/devices/revoke-all", Holder(&[Right::Tenants])),
     ("POST /v1/admin/tenants/{tenant_id}/suspend", Holder(&[Right::Tenants])),
     ("POST /v1/auth/login", SIGN_IN),
     ("POST /v1/auth/logout", ConsoleUser),
@@ -78,6 +84,7 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("DELETE /v1/devices/{device_id}", Holder(&[Right::DevicesRevoke])),
     ("POST /v1/devices/{device_id}/pairing-code", Holder(&[Right::DevicesWrite])),
     ("POST /v1/enroll", Holder(&[Right::ChallengesWrite])),
+    ("GET /v1/jobs/{job_id}", Holder(&[Right::Jobs])),
     ("GET /v1/oauth-clients", Holder(&[Right::ClientsRead])),
     ("POST /v1/oauth-clients", Holder(&[Right::ClientsWrite])),
     ("DELETE /v1/oauth-clients/{client_id}", Holder(&[Right::ClientsWrite])),
@@ -99,6 +106,17 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
 /// What whoever may call is answered where that is no success: the call is good, and something else is
 /// in its way.
 pub(crate) const ANSWERS: &[(&str, u16, &str)] = &[
+    // Nothing is confirmed.
+    (
+        "POST /v1/admin/ssl/ca-cert/regenerate",
+        409,
+        "regenerate_confirm_required",
+    ),
+    (
+        "POST /v1/admin/ssl/ca-cert/regenerate/revoke-devices",
+        409,
+        "regenerate_confirm_required",
+    ),
     ("POST /v1/auth/login", 401, "invalid_credentials"),
     ("POST /v1/auth/token", 401, "invalid_client"),
     ("POST /v1/devices/pair", 401, "pairing_code_invalid"),
@@ -107,6 +125,8 @@ pub(crate) const ANSWERS: &[(&str, u16, &str)] = &[
         409,
         "device_already_paired",
     ),
+    // A job of nobody's: no tenant can ask for one yet.
+    ("GET /v1/jobs/{job_id}", 404, "not_found"),
     ("POST /v1/verify", 400, "user_not_enrolled"),
 ];
 

@@ -5,6 +5,9 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod bulk_revocation;
+mod ca_rotation;
+mod ca_uploads;
 mod calls;
 mod flood;
 #[path = "../harness/mod.rs"]

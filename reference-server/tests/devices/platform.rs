@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use identity_store::{AuditRow, AuditStore as _, Chain};
+use identity_store::{AuditRow, AuditStore as _, Chain, SqlStore};
 use reqwest::multipart::{Form, Part};
 use reqwest::tls::Version;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -99,35 +101,86 @@ impl Platform {
         tenant(&self.operator, &self.nobody, tenant_id).await
     }
 
+    /// A handle of its own to the database.
+    pub(crate) async fn store(&self) -> SqlStore {
+        let database = self.folder.path().join("identity.db");
+        embedded_store(&database, key_beside(&database)).await
+    }
+
+    /// Kills the server where it stands, and starts it again at the same address.
+    pub(crate) fn crash(&mut self) {
+        self.process.kill();
+        let address = self.process.address.to_string();
+        let limits = [("IDENTITY_RATE_LIMITS", "off")];
+        self.process = Process::start(self.folder.path(), &address, &limits);
+        // Over connections of its own: those that were open broke.
+        self.operator.http = client(&self.root, None, None);
+    }
+
+    /// Another server on the same database, and nobody who calls it. On SQLite it hears of nothing: it
+    /// looks every few seconds.
+    pub(crate) fn replica(&self) -> (Process, Caller) {
+        let limits = [("IDENTITY_RATE_LIMITS", "off")];
+        let process = Process::start(self.folder.path(), "127.0.0.1:0", &limits);
+        let nobody = Caller {
+            base: format!("https://{}", process.address),
+            ..self.nobody.clone()
+        };
+        (process, nobody)
+    }
+
+    /// Changes the database behind the server's back.
+    pub(crate) async fn meddle(&self, statement: &'static str) {
+        let database = self.folder.path().join("identity.db");
+        let options = SqliteConnectOptions::new().filename(database);
+        let mut connection = options.connect().await.unwrap();
+        let changed = sqlx::query(statement).execute(&mut connection).await;
+        assert_eq!(changed.unwrap().rows_affected(), 1, "{statement}");
+        connection.close().await.unwrap();
+    }
+
+    /// Has the server read its certificates again.
+    pub(crate) fn reload(&self) {
+        self.process.signal("HUP");
+        self.process.log_line("certificates were reloaded");
+    }
+
     /// The platform's audit trail, as the database has it.
     pub(crate) async fn audit(&self) -> Vec<AuditRow> {
-        let database = self.folder.path().join("identity.db");
-        let store = embedded_store(&database, key_beside(&database)).await;
+        self.audit_of(&Chain::Platform).await
+    }
+
+    pub(crate) async fn audit_of(&self, chain: &Chain) -> Vec<AuditRow> {
+        let store = self.store().await;
         store.seal_audit(10_000).await.unwrap();
-        let rows = store.sealed_audit(&Chain::Platform, 0, 10_000).await;
+        let rows = store.sealed_audit(chain, 0, 10_000).await;
         rows.unwrap().into_iter().map(|sealed| sealed.row).collect()
     }
 
     /// Registers a personal scanner: its id and its code.
     pub(crate) async fn register(&self) -> (String, String) {
-        let body = json!({"device_name": "Counter 3", "location": "Branch A"});
-        let registered = self.admin.post("/v1/devices", body).await.expect(201);
-        assert_eq!(registered["status"], "pending_pairing");
-        (
-            text(&registered["device_id"]),
-            text(&registered["pairing_code"]),
-        )
+        register(&self.admin).await
     }
 
     pub(crate) async fn pair(&self, code: &str, csr: &str) -> Answer {
+        self.pair_at(&self.nobody, code, csr).await
+    }
+
+    /// Pairs at a server of the platform.
+    pub(crate) async fn pair_at(&self, server: &Caller, code: &str, csr: &str) -> Answer {
         let info = json!({"model": "PS-1", "serial": "S1", "mainboard": {"rev": 2}});
         let body = json!({"pairing_code": code, "csr": csr, "device_info": info});
-        self.nobody.post("/v1/devices/pair", body).await
+        server.post("/v1/devices/pair", body).await
     }
 
     /// A scanner that is paired.
     pub(crate) async fn scanner(&self) -> Scanner {
-        let (device_id, code) = self.register().await;
+        self.scanner_of(&self.admin).await
+    }
+
+    /// A scanner that is paired, of the tenant whose administrator that is.
+    pub(crate) async fn scanner_of(&self, admin: &Caller) -> Scanner {
+        let (device_id, code) = register(admin).await;
         let key = Key::new();
         let paired = self.pair(&code, &key.csr()).await.expect(200);
         Scanner {
@@ -186,6 +239,16 @@ impl Platform {
             .request(http::Method::GET, "/v1/devices/self");
         request.send().await.is_err()
     }
+}
+
+async fn register(admin: &Caller) -> (String, String) {
+    let body = json!({"device_name": "Counter 3", "location": "Branch A"});
+    let registered = admin.post("/v1/devices", body).await.expect(201);
+    assert_eq!(registered["status"], "pending_pairing");
+    (
+        text(&registered["device_id"]),
+        text(&registered["pairing_code"]),
+    )
 }
 
 pub(crate) struct Scanner {

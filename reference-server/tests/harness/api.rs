@@ -173,14 +173,15 @@ impl Api {
 
     /// Uploads parts of a server certificate.
     pub async fn upload_parts(&self, parts: &[(&'static str, &str)]) -> Reply {
+        self.put_parts("/v1/admin/ssl/server-cert", parts).await
+    }
+
+    /// Puts the parts of an upload.
+    pub async fn put_parts(&self, path: &str, parts: &[(&'static str, &str)]) -> Reply {
         let form = parts.iter().fold(Form::new(), |form, (name, text)| {
             form.part(*name, Part::text((*text).to_owned()))
         });
-        send(
-            self.request(Method::PUT, "/v1/admin/ssl/server-cert")
-                .multipart(form),
-        )
-        .await
+        send(self.request(Method::PUT, path).multipart(form)).await
     }
 
     /// A request with the credential, to be completed and sent with [`send`](Self::send).

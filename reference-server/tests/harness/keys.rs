@@ -1,4 +1,7 @@
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
 
 /// A device's key.
 pub struct DeviceKey(KeyPair);
@@ -20,6 +23,56 @@ impl DeviceKey {
 
     pub fn pem(&self) -> String {
         self.0.serialize_pem()
+    }
+}
+
+/// The key of a CA that was made elsewhere, with its certificate.
+pub struct CaKey {
+    key: KeyPair,
+    certificate: String,
+}
+
+impl CaKey {
+    /// One that the platform takes.
+    pub fn generate() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(adjust: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::of(key(), adjust)
+    }
+
+    /// Another certificate of the same key.
+    pub fn again(&self) -> Self {
+        let key = KeyPair::from_pem(&self.key_pem()).expect("a key");
+        Self::of(key, |_| {})
+    }
+
+    /// A device's request for this key.
+    pub fn csr(&self) -> String {
+        let params = CertificateParams::new(Vec::new()).expect("parameters");
+        let request = params.serialize_request(&self.key).expect("a request");
+        request.pem().expect("PEM")
+    }
+
+    pub fn of(key: KeyPair, adjust: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "A CA of our own");
+        adjust(&mut params);
+        let certificate = params.self_signed(&key).expect("a certificate").pem();
+        Self { key, certificate }
+    }
+
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.clone()
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
     }
 }
 

@@ -26,7 +26,7 @@ mod rotation;
 mod store;
 
 pub use api::{Api, Reply};
-pub use keys::{DeviceKey, ServerKey};
+pub use keys::{CaKey, DeviceKey, ServerKey};
 pub use process::{Exit, Logged, Process, command, program, wrapped};
 pub use proxy::{Flow, Held, Proxy};
 pub use random::Random;

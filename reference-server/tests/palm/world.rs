@@ -14,9 +14,9 @@ use identity_pki::{
     SerialNumber, TenantId, Terms,
 };
 use identity_store::{
-    Actor, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo, MemoryStore,
-    NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem, SecretHash, ServerCertRecord,
-    Store, TenantConfig,
+    Actor, CaOrigin, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo,
+    MemoryStore, NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem, SecretHash,
+    ServerCertRecord, Store, TenantConfig,
 };
 use rand_core::{CryptoRng, TryCryptoRng, TryRng, UnwrapErr};
 use reference_server::App;
@@ -361,7 +361,7 @@ async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificat
     let key = PrivateKeyPem::new(server.signing_key.serialize_pem());
     store.put_server_cert(change(), record, key).await.unwrap();
     let key = AwsLcSigner::generate_pem().unwrap();
-    let signer = Box::new(AwsLcSigner::from_pkcs8_pem(key.expose()).unwrap());
+    let signer = Box::new(AwsLcSigner::from_pem(key.expose()).unwrap());
     let terms = Terms::new(now, CA_VALIDITY, time::Duration::HOUR);
     let ca = PlatformCa::generate(signer, "Test CA", &terms, &mut entropy()).unwrap();
     let record = CaRecord {
@@ -371,6 +371,9 @@ async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificat
         not_after: ca.certificate().not_after(),
         created_at: now,
     };
-    store.add_ca(change(), record, key).await.unwrap();
+    store
+        .add_ca(change(), record, key, CaOrigin::Generated)
+        .await
+        .unwrap();
     reqwest::Certificate::from_pem(server.cert.pem().as_bytes()).unwrap()
 }

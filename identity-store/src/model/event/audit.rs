@@ -1,6 +1,6 @@
 //! What audit rows say of an event: ids, never names, contact data or biometrics.
 
-use identity_pki::DeviceId;
+use identity_pki::{DeviceId, TenantId};
 use serde_json::{Value, json};
 
 use super::{ChallengeFacts, Event, Subject};
@@ -47,7 +47,14 @@ impl Event {
             | Self::ConsentGranted { user, .. }
             | Self::ConsentWithdrawn { user } => user_id(user).to_owned(),
             Self::ServerCertUploaded { .. } => "server_cert".to_owned(),
-            Self::PlatformCaGenerated { .. } => "platform_ca".to_owned(),
+            Self::PlatformCaGenerated { .. }
+            | Self::PlatformCaUploaded { .. }
+            | Self::PlatformCaActivated { .. }
+            | Self::PlatformCaRegenerated { .. }
+            | Self::PlatformCaRetired { .. } => "platform_ca".to_owned(),
+            Self::JobCreated { job_id, .. } | Self::DeviceCertsBulkRevoked { job_id, .. } => {
+                job_id.to_string()
+            }
             Self::PlatformSecretReplaced { name } => name.as_str().to_owned(),
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
@@ -194,9 +201,51 @@ impl Event {
             | Self::PlatformCaGenerated {
                 fingerprint,
                 expires_at,
+            }
+            | Self::PlatformCaUploaded {
+                fingerprint,
+                expires_at,
+            }
+            | Self::PlatformCaActivated {
+                fingerprint,
+                expires_at,
+            }
+            | Self::PlatformCaRetired {
+                fingerprint,
+                expires_at,
             } => json!({
                 "fingerprint": fingerprint.to_string(),
                 "expires_at": rfc3339(*expires_at),
+            }),
+            Self::PlatformCaRegenerated {
+                fingerprint,
+                expires_at,
+                old_fingerprint,
+            } => json!({
+                "fingerprint": fingerprint.to_string(),
+                "expires_at": rfc3339(*expires_at),
+                "old_fingerprint": old_fingerprint.to_string(),
+            }),
+            Self::JobCreated {
+                job_id,
+                kind,
+                target,
+                matched,
+            } => json!({"job_id": job_id, "kind": kind, "target": target, "matched": matched}),
+            Self::DeviceCertsBulkRevoked {
+                job_id,
+                tenant_id,
+                ca_fingerprint,
+                count,
+                failed,
+                revoked_by,
+            } => json!({
+                "job_id": job_id,
+                "tenant_id": tenant_id.as_ref().map(TenantId::as_str),
+                "ca_fingerprint": ca_fingerprint.map(|ca| ca.to_string()),
+                "count": count,
+                "failed": failed,
+                "revoked_by": revoked_by,
             }),
             Self::PlatformSecretReplaced { name } => json!({"name": name.as_str()}),
             Self::TenantCreated { tenant_id }

@@ -127,6 +127,15 @@ impl Event {
             }
             Self::ServerCertUploaded { .. } => audited("server_cert_uploaded"),
             Self::PlatformCaGenerated { .. } => audited("platform_ca_generated"),
+            Self::PlatformCaUploaded { .. } => audited("platform_ca_uploaded"),
+            Self::PlatformCaActivated { .. } => audited("platform_ca_activated"),
+            Self::PlatformCaRegenerated { .. } => audited("platform_ca_regenerated").high(),
+            Self::PlatformCaRetired { .. } => audited("platform_ca_retired"),
+            Self::JobCreated { .. } => audited("job_created"),
+            Self::DeviceCertsBulkRevoked { failed, .. } => {
+                let entry = audited("device_certs_bulk_revoked").high();
+                if *failed == 0 { entry } else { entry.failed() }
+            }
             Self::PlatformSecretReplaced { .. } => audited("platform_secret_replaced").high(),
             Self::TenantCreated { .. } => audited("tenant_created"),
             Self::TenantUpdated { .. } => audited("tenant_updated"),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{DeviceStatus, NamedSecret, Role};
-use crate::{ChallengeId, ClientId, InternalUserId, OperatorId, UserId};
+use crate::{ChallengeId, ClientId, InternalUserId, JobId, OperatorId, UserId};
 
 /// Whether what an audit row tells of succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +186,40 @@ pub enum Event {
     PlatformCaGenerated {
         fingerprint: Fingerprint,
         expires_at: OffsetDateTime,
+    },
+    PlatformCaUploaded {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+    },
+    PlatformCaActivated {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+    },
+    /// `old_fingerprint` is the CA that was tainted.
+    PlatformCaRegenerated {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+        old_fingerprint: Fingerprint,
+    },
+    PlatformCaRetired {
+        fingerprint: Fingerprint,
+        expires_at: OffsetDateTime,
+    },
+    /// `matched` is how many devices the job found.
+    JobCreated {
+        job_id: JobId,
+        kind: &'static str,
+        target: String,
+        matched: u64,
+    },
+    /// A bulk revocation has ended: of a tenant's devices, or of those under a CA.
+    DeviceCertsBulkRevoked {
+        job_id: JobId,
+        tenant_id: Option<TenantId>,
+        ca_fingerprint: Option<Fingerprint>,
+        count: u64,
+        failed: u64,
+        revoked_by: String,
     },
     PlatformSecretReplaced {
         name: NamedSecret,

@@ -82,6 +82,12 @@ impl Event {
             | Self::PalmVendorUnauthorized { .. }
             | Self::ServerCertUploaded { .. }
             | Self::PlatformCaGenerated { .. }
+            | Self::PlatformCaUploaded { .. }
+            | Self::PlatformCaActivated { .. }
+            | Self::PlatformCaRegenerated { .. }
+            | Self::PlatformCaRetired { .. }
+            | Self::JobCreated { .. }
+            | Self::DeviceCertsBulkRevoked { .. }
             | Self::PlatformSecretReplaced { .. }
             | Self::TenantCreated { .. }
             | Self::TenantUpdated { .. }

@@ -26,10 +26,16 @@ pub(super) use connect::is_url;
 pub(super) use held::Held;
 
 /// In their order.
-pub(super) const MIGRATIONS: Migrations = &[(
-    "initial",
-    include_str!("../../../migrations/postgres/0001_initial.sql"),
-)];
+pub(super) const MIGRATIONS: Migrations = &[
+    (
+        "initial",
+        include_str!("../../../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        "jobs and retired ca keys",
+        include_str!("../../../migrations/postgres/0002_jobs_and_retired_ca_keys.sql"),
+    ),
+];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"identity");

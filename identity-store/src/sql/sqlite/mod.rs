@@ -50,6 +50,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "audit and outbox",
         include_str!("../../../migrations/sqlite/0006_audit_and_outbox.sql"),
     ),
+    (
+        "jobs and retired ca keys",
+        include_str!("../../../migrations/sqlite/0007_jobs_and_retired_ca_keys.sql"),
+    ),
 ];
 
 /// The connections to one file.

@@ -9,10 +9,11 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{File, NOW, acme, change, close};
 use crate::sql::encrypted::ALL;
 use crate::{
-    CaRecord, CaState, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret, NewOperator,
-    NewUser, Notice, OperatorId, OperatorStore as _, Origin, PageRequest, PasswordHash,
-    PrivateKeyPem, Role, SecretBytes, SecretStore as _, SqlStore, Store as _, StoreObserver,
-    StoredAnswer, TenantStore as _, Transaction, UnreadableValue, User, UserEdit, UserStore as _,
+    CaOrigin, CaRecord, CaState, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret,
+    NewOperator, NewUser, Notice, OperatorId, OperatorStore as _, Origin, PageRequest,
+    PasswordHash, PrivateKeyPem, Role, SecretBytes, SecretStore as _, SqlStore, Store as _,
+    StoreObserver, StoredAnswer, TenantStore as _, Transaction, UnreadableValue, User, UserEdit,
+    UserStore as _,
 };
 
 const ROOT: &str = "root@example.org";
@@ -64,7 +65,10 @@ async fn fill(store: &SqlStore) {
     add_user(store, "ada").await;
     add_operator(store, ROOT).await;
     let (record, key) = ca(1);
-    store.add_ca(change(), record, key).await.unwrap();
+    store
+        .add_ca(change(), record, key, CaOrigin::Generated)
+        .await
+        .unwrap();
     let (key, until) = (IdempotencyKey([9; 32]), NOW + time::Duration::hours(1));
     let reserved = store.reserve(key, [5; 32], NOW, until, until);
     reserved.await.unwrap();
@@ -99,7 +103,10 @@ async fn a_value_whose_key_is_lost_takes_nothing_else_with_it() {
     add_user(&store, "lost").await;
     add_operator(&store, "lost@example.org").await;
     let (record, key) = ca(2);
-    store.add_ca(change(), record.clone(), key).await.unwrap();
+    store
+        .add_ca(change(), record.clone(), key, CaOrigin::Generated)
+        .await
+        .unwrap();
     store.close().await;
 
     let store = file.open_with(&[1]).await.unwrap();

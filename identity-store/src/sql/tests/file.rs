@@ -1,7 +1,7 @@
 use super::{File, NOW, acme, change, close, holds, pairing, scanner, waiting_device};
 use crate::sql::SqlStore;
 use crate::{
-    AuditStore as _, CaRecord, CaState, Chain, DeviceStatus, DeviceStore as _, Error,
+    AuditStore as _, CaOrigin, CaRecord, CaState, Chain, DeviceStatus, DeviceStore as _, Error,
     IdempotencyKey, IdempotencyStore as _, NamedSecret, PrivateKeyPem, Reservation, SecretBytes,
     SecretStore as _, ServerCertRecord, Store as _, StoredAnswer, TenantStore as _,
 };
@@ -24,7 +24,10 @@ async fn store_secrets(store: &SqlStore) {
         created_at: NOW,
     };
     let key = PrivateKeyPem::new(CA_KEY);
-    store.add_ca(change(), ca, key).await.unwrap();
+    store
+        .add_ca(change(), ca, key, CaOrigin::Generated)
+        .await
+        .unwrap();
     let cert = ServerCertRecord {
         fingerprint: Fingerprint::from_bytes([4; 32]),
         chain_pem: "-----BEGIN CERTIFICATE-----\nserver\n".to_owned(),

@@ -53,6 +53,10 @@ const FEW: &[&str] = &[
 const WHOLE: &[&str] = &[
     // A tenant's clients, sorted.
     "FROM oauth_clients c WHERE c.tenant_id = $1 AND (",
+    // A tenant's devices, counted.
+    "SELECT count(*) AS devices FROM devices WHERE tenant_id = $1",
+    // The jobs that wait, by an index of them alone.
+    "FROM jobs WHERE status IN ('queued', 'running')",
     // A month of the audit trail.
     "DELETE FROM audit_rows WHERE at < $1",
     // A tenant's attempts under way.

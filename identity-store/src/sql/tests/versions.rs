@@ -11,11 +11,12 @@ use crate::crypter::Place;
 use crate::sql::schema;
 use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
-    AuditStore as _, BucketKey, CertificateStore as _, Chain, ChallengeStore as _,
-    ClientStore as _, DeviceStore as _, Error, IdempotencyKey, IdempotencyStore as _, LeaseName,
-    LeaseStore as _, NamedSecret, OperatorStore as _, RateLimitStore as _, ReplicaId, Result,
-    SampleDigest, SecretBytes, SecretStore as _, SessionTokenHash, SqlStore, Store as _,
-    TenantStore as _, Unreadable, UserStore as _,
+    AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _, Chain,
+    ChallengeStore as _, ClientStore as _, DeviceStore as _, Error, IdempotencyKey,
+    IdempotencyStore as _, JobStore as _, LeaseName, LeaseStore as _, NamedSecret,
+    OperatorStore as _, RateLimitStore as _, ReplicaId, Result, SampleDigest, SecretBytes,
+    SecretStore as _, SessionTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable,
+    UserStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -99,6 +100,12 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let failures = store.login_failures("root@example.org", NOW).await;
     let answer = store.reserve(IdempotencyKey([8; 32]), [9; 32], NOW, later, later);
     let trail = store.sealed_audit(&Chain::Platform, 0, 9).await;
+    let archives = store.archive_manifests(&Chain::Platform).await;
+    store.seal_audit(9).await.unwrap();
+    let own = store
+        .sealed_audit(&Chain::Tenant(tenant.clone()), 0, 9)
+        .await;
+    let outbox = told(store.outbox(0, 9).await);
     let lease = store.acquire_lease(LeaseName::Purge, &replica, NOW, later);
     vec![
         ("tenants", told(store.tenant(&tenant).await), "Acme"),
@@ -132,12 +139,28 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ("platform_secrets", told(ca_key), "the key"),
         ("idempotent_answers", told(answer.await), "status: 201"),
         ("audit_rows", told(trail), "ops_alert"),
+        ("audit_intake", told(own), "tenant_updated"),
         (
-            "outbox",
-            told(store.outbox(0, 9).await),
-            "platform.ops_alert",
+            "audit_chains",
+            told(store.chain_head(&Chain::Platform).await),
+            "length: 1",
+        ),
+        ("audit_archives", told(archives), "platform_2026-01"),
+        ("outbox", outbox.clone(), "platform.ops_alert"),
+        ("outbox_intake", outbox.clone(), "device.created"),
+        ("audit_sealer", outbox, "position: 2"),
+        (
+            "denial_purge",
+            told(store.purge_denials(NOW, time::Duration::ZERO).await),
+            "0",
+        ),
+        (
+            "named_secrets",
+            told(store.known_secret(NamedSecret::EmailDigestKey).await),
+            "Some",
         ),
         ("leases", told(lease.await), "fence: 42"),
+        ("jobs", told(store.next_job().await), "they left us"),
         (
             "rate_limit_buckets",
             told(store.bucket(BucketKey([5; 32])).await),

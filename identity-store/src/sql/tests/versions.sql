@@ -86,3 +86,19 @@ VALUES ('acme', 'ch_[id]', 'verify', 'in_progress', 0, 3, 'ada', 'usr_[id]', 'de
 INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,
                                 lease_until, finished_at, decided, may_have_happened)
 VALUES ('acme', 'ch_[id]', 1, [5], 0, 1, 1, 1, 0);
+
+-- versions 6 to 99
+INSERT INTO audit_chains (tenant_id, length, hash) VALUES ('', 1, [1]);
+INSERT INTO audit_archives VALUES ('', '2026-01', 1, 'aud_[id]', 'aud_[id]', 0, [0], 1, [1], [2],
+                                   'platform_2026-01.ndjson', 0);
+INSERT INTO audit_intake
+VALUES (1, 'aud_01j00000000000000000000002', 'acme', 0, 'system', 'test', 'tenant_updated', 'succeeded',
+        'info', 'acme', 'req-1', NULL, '{}');
+INSERT INTO outbox_intake
+VALUES (1, 'acme', 'evt_01j00000000000000000000002', 'device.created', 'dev_1', 0, '{}');
+UPDATE audit_sealer SET outbox_position = 1;
+INSERT INTO named_secrets VALUES ('email_digest_key');
+
+-- versions 7 to 99
+INSERT INTO jobs VALUES ('', 'job_[id]', 'revoke_tenant', 'acme', 'they left us', 'running', 3, 1, 0,
+                         'acme', 'dev_0', 'adm_[id]', 'req-1', 0, NULL);

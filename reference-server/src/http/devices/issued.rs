@@ -54,13 +54,17 @@ async fn issuer(app: &App, certificate: &CertificateRecord) -> Result<String, Pr
     if let Some(issuer) = accepted() {
         return Ok(issuer);
     }
-    app.follow_certificates()
-        .await
-        .map_err(|error| match error {
-            StartError::Store(error) => error.into(),
-            error => Problem::internal(error),
-        })?;
+    follow_cas(app).await?;
     accepted().ok_or_else(|| Problem::internal("the CA of a certificate is no longer accepted"))
+}
+
+/// Takes up which CA issues now, when the store says that another replica withdrew the one that did.
+pub(super) async fn follow_cas(app: &App) -> Result<(), Problem> {
+    let followed = app.follow_certificates().await;
+    followed.map_err(|error| match error {
+        StartError::Store(error) => error.into(),
+        error => Problem::internal(error),
+    })
 }
 
 /// Judges a CSR, under a blocklist of the platform's own keys.
@@ -69,11 +73,7 @@ pub(super) fn check_csr(
     csr: &str,
     name: Option<&DeviceIdentity>,
 ) -> Result<ValidatedCsr, Problem> {
-    let trust = app.tls.trust();
-    let mut keys: Vec<SpkiSha256> = trust
-        .certificates()
-        .map(CaCertificate::spki_sha256)
-        .collect();
+    let mut keys: Vec<SpkiSha256> = app.ca_keys.load().to_vec();
     keys.extend(app.tls.server_key());
     issuance::check_csr(csr, &keys, name)
 }

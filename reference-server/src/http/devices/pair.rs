@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use identity_pki::{DeviceId, PairingCode, PairingCodeHash};
 use identity_store::{
-    Actor, CertificateRecord, Chain, Conflict, DeviceInfo, DeviceStatus, Error, Event, PairDevice,
-    Paired, PairingCandidate, TenantStatus,
+    Actor, CertificateRecord, Chain, Change, Conflict, DeviceInfo, DeviceStatus, Error, Event,
+    PairDevice, Paired, PairingCandidate, TenantStatus,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -87,13 +87,23 @@ pub(super) async fn pair(
         Some(_) => return Err(wrong_code(&app, &context).await),
         None => {
             let identity = &candidate.identity;
-            let certificate = issued::issue(&app, &csr, identity, policy, context.now)?;
-            let pairing = PairDevice {
-                code_hash,
-                certificate,
-                info: device_info,
+            let pairing = || {
+                let certificate = issued::issue(&app, &csr, identity, policy, context.now)?;
+                Ok::<_, Problem>(PairDevice {
+                    code_hash,
+                    certificate,
+                    info: device_info.clone(),
+                })
             };
-            commit(&app, &context, pairing).await?
+            let committed = app.store.pair_device(change(&context), pairing()?).await;
+            let committed = match committed {
+                Err(Error::Conflict(Conflict::CaWithdrawn)) => {
+                    issued::follow_cas(&app).await?;
+                    app.store.pair_device(change(&context), pairing()?).await
+                }
+                committed => committed,
+            };
+            paired(&app, &context, committed).await?
         }
     };
     Ok(Json(PairedDevice {
@@ -144,15 +154,18 @@ async fn look_up(
     Ok(candidate.map(|candidate| (hash, candidate)))
 }
 
-/// Consumes the code. The certificate that comes back is the device's, and not always the one that
-/// went in: the same key may have been faster over another connection.
-async fn commit(
+fn change(context: &RequestContext) -> Change {
+    context.change(Actor::Anonymous)
+}
+
+/// The certificate of the device whose code was consumed, which is not always the one that went in: the
+/// same key may have been faster over another connection.
+async fn paired(
     app: &App,
     context: &RequestContext,
-    pairing: PairDevice,
+    committed: identity_store::Result<Paired>,
 ) -> Result<CertificateRecord, Problem> {
-    let change = context.change(Actor::Anonymous);
-    let device = match app.store.pair_device(change, pairing).await {
+    let device = match committed {
         Ok(Paired::Now(device) | Paired::Before(device)) => *device,
         Err(Error::Conflict(Conflict::PairingCodeInvalid)) => {
             return Err(wrong_code(app, context).await);

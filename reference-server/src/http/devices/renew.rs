@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use identity_mtls::VerifiedDevice;
-use identity_store::{Actor, Chain, Event, RenewDevice};
+use identity_store::{Actor, Chain, Conflict, Error, Event, RenewDevice};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -90,14 +90,20 @@ async fn certificate(
     let identity = device.identity();
     let csr = issued::check_csr(app, csr, Some(identity))?;
     let policy = super::policy(app, identity.tenant_id()).await?;
-    let renewal = RenewDevice {
-        presented: device.certificate.tbs_sha256(),
-        certificate: issued::issue(app, &csr, identity, policy, context.now)?,
+    let renewal = || {
+        Ok::<_, Problem>(RenewDevice {
+            presented: device.certificate.tbs_sha256(),
+            certificate: issued::issue(app, &csr, identity, policy, context.now)?,
+        })
     };
-    let renewed = app
-        .store
-        .renew_device(context.change(device.actor()), renewal)
-        .await?;
+    let change = || context.change(device.actor());
+    let renewed = match app.store.renew_device(change(), renewal()?).await {
+        Err(Error::Conflict(Conflict::CaWithdrawn)) => {
+            issued::follow_cas(app).await?;
+            app.store.renew_device(change(), renewal()?).await?
+        }
+        renewed => renewed?,
+    };
     // Closes this connection too, when its answers are flushed.
     denials::publish(app, &[renewed.denied]);
     let certificate = renewed.device.certificate;

@@ -3,6 +3,7 @@
 mod ca;
 mod public_name;
 mod server_cert;
+mod upload;
 
 use std::sync::Arc;
 
@@ -20,8 +21,7 @@ use crate::App;
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(status))
-        .routes(routes!(ca::read))
-        .routes(routes!(ca::generate))
+        .merge(ca::routes())
         .merge(server_cert::routes())
 }
 

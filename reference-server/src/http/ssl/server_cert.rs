@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::extract::multipart::{Multipart, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, State};
-use http::StatusCode;
 use identity_pki::{ServerCertificate, ServerCertificateRule};
 use identity_store::{PrivateKeyPem, ServerCertRecord, rfc3339};
 use serde::Serialize;
@@ -13,13 +12,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::days_remaining;
 use super::public_name::unnamed;
+use super::upload::MAX_UPLOAD;
+use super::{days_remaining, upload};
 use crate::App;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
-
-/// The largest upload: certificate, key and chain together.
-const MAX_UPLOAD: usize = 256 * 1024;
 
 /// From so many days before its end an uploaded certificate is warned about.
 const SOON: i64 = 30;
@@ -115,13 +112,6 @@ async fn upload(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Json<Uploaded>, Problem> {
     caller.platform(Right::Tls)?;
-    let multipart = multipart.map_err(|rejection| {
-        Problem::new(
-            ErrorCode::UnsupportedMediaType,
-            "The route takes multipart/form-data.",
-        )
-        .because(rejection)
-    })?;
     let upload = Upload::read(multipart).await?;
     let certificate = ServerCertificate::from_pem_chain(&upload.cert, upload.chain.as_deref())
         .and_then(|certificate| app.tls.arrange(certificate))
@@ -155,47 +145,13 @@ async fn upload(
 }
 
 impl Upload {
-    async fn read(mut multipart: Multipart) -> Result<Self, Problem> {
-        let (mut cert, mut key, mut chain) = (None, None, None);
-        while let Some(field) = multipart.next_field().await.map_err(broken)? {
-            let name = field.name().unwrap_or_default().to_owned();
-            let part = match name.as_str() {
-                "cert" => &mut cert,
-                "key" => &mut key,
-                "chain" => &mut chain,
-                _ => return Err(Problem::invalid(name, "is unknown")),
-            };
-            let bytes = field.bytes().await.map_err(broken)?;
-            let text = String::from_utf8(bytes.into()).map_err(|_| binary(&name))?;
-            if part.replace(text).is_some() {
-                return Err(Problem::invalid(name, "is there twice"));
-            }
-        }
-        let missing = |name: &str| Problem::invalid(name, "is missing");
+    async fn read(multipart: Result<Multipart, MultipartRejection>) -> Result<Self, Problem> {
+        let [cert, key, chain] = upload::parts(multipart, ["cert", "key", "chain"]).await?;
         Ok(Self {
-            cert: cert.ok_or_else(|| missing("cert"))?,
-            key: PrivateKeyPem::new(key.ok_or_else(|| missing("key"))?),
+            cert: upload::required("cert", cert)?,
+            key: upload::key(key)?,
             chain,
         })
-    }
-}
-
-fn binary(part: &str) -> Problem {
-    let detail =
-        format!("{part} is binary: the route takes PEM, which `openssl` writes by itself.");
-    Problem::new(ErrorCode::PemInvalid, detail)
-}
-
-fn broken(error: MultipartError) -> Problem {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("The route takes at most {MAX_UPLOAD} bytes.");
-        Problem::new(ErrorCode::PayloadTooLarge, detail)
-    } else {
-        Problem::new(
-            ErrorCode::InvalidRequest,
-            "The multipart body cannot be read.",
-        )
-        .because(error)
     }
 }
 

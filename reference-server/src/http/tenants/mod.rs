@@ -1,6 +1,7 @@
 //! Tenants and their settings (contract §4), for platform administrators.
 
 mod config;
+mod revoke_all;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(suspend))
         .routes(routes!(activate))
         .routes(routes!(read_config, replace_config))
+        .routes(routes!(revoke_all::revoke_all))
 }
 
 /// A tenant.

@@ -1,23 +1,43 @@
+//! The platform's CAs: the one that issues device certificates, those before it, the one after it.
+
+mod regenerate;
+mod rotate;
+mod upload;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
 use identity_pki::CaCertificate;
-use identity_store::{CaRecord, CaState, rfc3339};
+use identity_store::{CaOrigin, CaRecord, CaState, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::days_remaining;
+use super::upload::MAX_UPLOAD;
 use crate::http::{
     Answer, Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right, idempotency,
 };
 use crate::{App, authority};
 
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(read, upload::upload))
+        .routes(routes!(generate))
+        .routes(routes!(rotate::activate))
+        .routes(routes!(rotate::retire))
+        .routes(routes!(regenerate::regenerate))
+        .routes(routes!(regenerate::revoke_devices))
+        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
+}
+
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CaBody {
+struct CaBody {
     subject: String,
     expires_at: String,
     days_remaining: i64,
@@ -40,7 +60,7 @@ struct OtherCa {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GenerateCa {
+struct GenerateCa {
     /// Whether it issues from now on; otherwise it is prepared, and trusted.
     #[serde(default = "yes")]
     activate: bool,
@@ -51,10 +71,20 @@ fn yes() -> bool {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MadeCa {
+struct MadeCa {
     fingerprint: String,
     expires_at: String,
     public_cert_pem: String,
+}
+
+impl MadeCa {
+    fn of(ca: &CaRecord) -> Self {
+        Self {
+            fingerprint: ca.fingerprint.to_string(),
+            expires_at: rfc3339(ca.not_after),
+            public_cert_pem: ca.certificate_pem.clone(),
+        }
+    }
 }
 
 /// The CA that issues device certificates, and the others.
@@ -65,7 +95,7 @@ pub(super) struct MadeCa {
         (status = 404, description = "`not_found`: there is none yet.", body = ProblemDocument),
     ),
 )]
-pub(super) async fn read(
+async fn read(
     State(app): State<Arc<App>>,
     caller: Caller,
     request: RequestContext,
@@ -130,7 +160,7 @@ fn subject(ca: &CaRecord) -> Result<String, Problem> {
     request_body = GenerateCa, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, description = "The CA.", body = MadeCa)),
 )]
-pub(super) async fn generate(
+async fn generate(
     State(app): State<Arc<App>>,
     caller: Caller,
     request: RequestContext,
@@ -148,13 +178,10 @@ pub(super) async fn generate(
         };
         let made = authority::generate(request.now, state);
         let (record, key) = made.map_err(Problem::internal)?;
-        let answer = Answer::created(&MadeCa {
-            fingerprint: record.fingerprint.to_string(),
-            expires_at: rfc3339(record.not_after),
-            public_cert_pem: record.certificate_pem.clone(),
-        })?;
+        let answer = Answer::created(&MadeCa::of(&record))?;
         let change = keep.answer(request.change(actor.clone()), &answer);
-        app.store.add_ca(change, record, key).await?;
+        let origin = CaOrigin::Generated;
+        app.store.add_ca(change, record, key, origin).await?;
         Ok(answer)
     })
     .await?;

@@ -1,0 +1,147 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::multipart::{Multipart, MultipartRejection};
+use identity_mtls::TrustBundle;
+use identity_pki::{CaCertificate, CaRule, Error, PlatformCa};
+use identity_store::{CaOrigin, CaState, PrivateKeyPem};
+use utoipa::ToSchema;
+
+use super::MadeCa;
+use crate::App;
+use crate::authority::{self, AwsLcSigner, KeyFault};
+use crate::http::ssl::upload;
+use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
+
+/// The parts of an upload.
+#[derive(Debug, ToSchema)]
+#[schema(as = CaUpload)]
+struct Upload {
+    /// The CA's certificate, PEM: this one alone.
+    cert: String,
+    /// Its private key, PEM: PKCS#8 or SEC 1, P-256 or P-384, not encrypted.
+    #[schema(value_type = String)]
+    key: PrivateKeyPem,
+    /// `true`, the default, or `false`: whether it issues from now on; otherwise it is prepared, and
+    /// trusted.
+    #[schema(value_type = Option<bool>)]
+    activate: bool,
+}
+
+/// Takes a CA that was made elsewhere. With one there already this is the rotation, as with one that
+/// is made here.
+#[utoipa::path(
+    put, path = "/v1/admin/ssl/ca-cert", tag = "TLS", security(("bearer" = [])),
+    request_body(content = Upload, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The CA.", body = MadeCa),
+        (status = 400, description = "`pem_invalid`", body = ProblemDocument),
+        (status = 409, description = "`conflict`: it is there already.", body = ProblemDocument),
+        (status = 422, description = "`cert_key_mismatch`, `cert_expired`, `weak_key`; \
+            `validation_failed`: it is no CA for devices, and `reason` names the rule.",
+            body = ProblemDocument),
+    ),
+)]
+pub(super) async fn upload(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Json<MadeCa>, Problem> {
+    caller.platform(Right::Tls)?;
+    let upload = Upload::read(multipart).await?;
+    // The certificate first: what is wrong with it is told whatever the key is.
+    CaCertificate::from_pem(&upload.cert).map_err(refused)?;
+    let signer = AwsLcSigner::from_pem(upload.key.expose()).map_err(refused_key)?;
+    let ca = PlatformCa::import(&upload.cert, Box::new(signer), request.now).map_err(refused)?;
+    let ca = ca.certificate();
+    must_be_new(&app, ca).await?;
+    TrustBundle::new([ca.clone()]).map_err(|error| {
+        let detail = format!("The upload is refused: {error}.");
+        Problem::new(ErrorCode::ValidationFailed, detail).because(error)
+    })?;
+    let state = if upload.activate {
+        CaState::Active
+    } else {
+        CaState::Prepared
+    };
+    let record = authority::record(ca, state, request.now);
+    let made = MadeCa::of(&record);
+    let change = request.change(caller.actor());
+    let added = app
+        .store
+        .add_ca(change, record, upload.key, CaOrigin::Uploaded);
+    added.await?;
+    app.reload_certificates().await.map_err(Problem::internal)?;
+    Ok(Json(made))
+}
+
+impl Upload {
+    async fn read(multipart: Result<Multipart, MultipartRejection>) -> Result<Self, Problem> {
+        let names = ["cert", "key", "activate"];
+        let [cert, key, activate] = upload::parts(multipart, names).await?;
+        Ok(Self {
+            cert: upload::required("cert", cert)?,
+            key: upload::key(key)?,
+            activate: match activate.as_deref() {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => return Err(Problem::invalid("activate", "must be true or false")),
+            },
+        })
+    }
+}
+
+/// The key of a CA that was withdrawn may be known, whatever certificate it comes with; those of the
+/// server and of devices are known to others by their purpose.
+async fn must_be_new(app: &App, ca: &CaCertificate) -> Result<(), Problem> {
+    let key = ca.spki_sha256();
+    let refused = |whose| {
+        let detail = format!("The key is {whose}: make a CA with a key of its own.");
+        Err(Problem::new(ErrorCode::ValidationFailed, detail).reason("key_in_use"))
+    };
+    for known in app.store.cas().await? {
+        let certificate = CaCertificate::from_pem(&known.certificate_pem);
+        let same_key = certificate.map_err(Problem::internal)?.spki_sha256() == key;
+        if same_key && !known.state.takes_certificates() {
+            return refused(format!(
+                "that of CA {}, which is {}",
+                known.fingerprint, known.state
+            ));
+        }
+    }
+    if app.tls.server_key() == Some(key) {
+        return refused("the server certificate's".to_owned());
+    }
+    if app.store.key_was_certified(&key).await? {
+        return refused("a device's".to_owned());
+    }
+    Ok(())
+}
+
+fn refused_key(fault: KeyFault) -> Problem {
+    let code = match fault {
+        KeyFault::Pem => ErrorCode::PemInvalid,
+        KeyFault::Algorithm => ErrorCode::WeakKey,
+    };
+    Problem::new(code, format!("The upload is refused: {fault}."))
+}
+
+fn refused(error: Error) -> Problem {
+    let (code, reason) = match &error {
+        Error::CaCertificate(rule) => {
+            let code = match rule {
+                CaRule::Pem(_) | CaRule::Certificate(_) => ErrorCode::PemInvalid,
+                CaRule::Key(_) => ErrorCode::WeakKey,
+                _ => ErrorCode::ValidationFailed,
+            };
+            let detail = format!("The CA certificate is refused: {rule}.");
+            return Problem::new(code, detail).reason(rule.code());
+        }
+        Error::CaKeyMismatch { .. } => (ErrorCode::CertKeyMismatch, "ca_key_mismatch"),
+        Error::CaNotValid { .. } => (ErrorCode::CertExpired, "ca_not_valid"),
+        _ => return Problem::internal(error),
+    };
+    Problem::new(code, format!("The upload is refused: {error}.")).reason(reason)
+}
