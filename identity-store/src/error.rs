@@ -161,6 +161,12 @@ pub enum Entity {
     /// A job.
     #[error("job")]
     Job,
+    /// A console user's secret of one-time codes.
+    #[error("secret of one-time codes")]
+    Totp,
+    /// A sign-in that waits for a code.
+    #[error("sign-in that waits for a code")]
+    SignIn,
 }
 
 /// Why the state of things does not allow an operation.
@@ -179,6 +185,15 @@ pub enum Conflict {
     /// The console user's password was changed since it was verified.
     #[error("the password was changed since it was verified")]
     PasswordChanged,
+    /// The console user's sign-ins ask for a code beside the password.
+    #[error("sign-ins of this console user ask for a code")]
+    CodeRequired,
+    /// The code was used before, or is none of the console user's.
+    #[error("the code was used before, or is none of the console user's")]
+    CodeRefused,
+    /// The console user's one-time codes are confirmed.
+    #[error("one-time codes are in use already: remove them first")]
+    TotpConfirmed,
     /// The operation would leave the platform without an administrator.
     #[error("the last platform administrator stays")]
     LastPlatformAdmin,

@@ -119,6 +119,10 @@ prefixed_id!(
     JobId, "job_"
 );
 prefixed_id!(
+    /// A secret of one-time codes.
+    TotpId, "otp_"
+);
+prefixed_id!(
     /// A process of the server: one run of it, from start to end.
     ReplicaId, "rep_"
 );

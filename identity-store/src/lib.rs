@@ -30,8 +30,8 @@
 //!
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
-//!   [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`],
-//!   [`LeaseStore`], [`RateLimitStore`], [`JobStore`].
+//!   [`SecondFactorStore`], [`ClientStore`], [`SecretStore`], [`IdempotencyStore`], [`AuditStore`],
+//!   [`AuditArchiveStore`], [`LeaseStore`], [`RateLimitStore`], [`JobStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
     any(feature = "postgres", feature = "sqlite"),
@@ -87,7 +87,7 @@ pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result, Unreadable};
 pub use id::{
     AuditId, ChallengeId, ClientId, EventId, InternalUserId, JobId, OperatorId, ReplicaId,
-    SessionId, UserId, new_ulid,
+    SessionId, TotpId, UserId, new_ulid,
 };
 pub use memory::MemoryStore;
 pub use model::*;

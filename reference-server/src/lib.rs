@@ -28,6 +28,7 @@ pub mod jobs;
 pub mod keys;
 pub mod listener;
 pub mod notices;
+pub mod one_time_code;
 pub mod palm;
 mod panics;
 pub mod password;

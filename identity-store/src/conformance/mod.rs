@@ -58,6 +58,8 @@ pub mod rate_limits;
 #[doc(hidden)]
 pub mod renewal;
 #[doc(hidden)]
+pub mod second_factor;
+#[doc(hidden)]
 pub mod secrets;
 #[doc(hidden)]
 pub mod sessions;
@@ -190,6 +192,7 @@ macro_rules! conformance_tests {
                 sessions_are_listed_newest_first_while_they_live,
                 a_session_is_ended_by_its_owner_alone,
                 a_new_password_ends_the_other_sessions,
+                a_session_that_is_kept_under_a_new_token_is_not_found_by_the_one_before,
                 whoever_knew_the_password_before_can_neither_sign_in_nor_change_it,
                 no_session_opened_by_a_password_outlives_its_change,
                 a_deleted_operator_has_no_sessions,
@@ -197,6 +200,21 @@ macro_rules! conformance_tests {
                 a_failed_sign_in_is_told_without_the_address,
                 a_success_forgets_the_failures_before_it,
                 what_is_over_of_sign_ins_is_purged,
+            ];
+            second_factor: [
+                a_secret_is_issued_until_it_is_confirmed,
+                a_confirmation_is_of_the_secret_that_was_shown,
+                a_confirmation_ends_the_other_sessions_and_asks_for_codes,
+                a_sign_in_waits_for_its_code,
+                a_sign_in_is_completed_once_and_by_its_own_user,
+                a_code_is_used_once_and_none_before_it,
+                of_many_sign_ins_at_once_with_one_code_one_opens_a_session,
+                a_recovery_code_is_used_once,
+                what_ends_sessions_ends_sign_ins,
+                codes_are_taken_away_by_who_shows_one_or_by_an_administrator,
+                codes_and_sign_ins_go_with_their_user,
+                no_session_is_opened_without_a_code_once_they_are_confirmed,
+                an_unknown_operator_has_no_second_factor,
             ];
             secrets: [
                 the_server_certificate_is_replaced,

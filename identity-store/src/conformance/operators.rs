@@ -1,8 +1,8 @@
 use super::fixtures::{World, at};
 use super::witness::{Told, walk};
 use crate::{
-    Conflict, Entity, NewOperator, NewPassword, NewSession, Operator, OperatorEdit, PasswordHash,
-    Role, SessionTokenHash,
+    Conflict, Entity, KeptSession, NewOperator, NewPassword, NewSession, Operator, OperatorEdit,
+    PasswordHash, Role, SessionTokenHash,
 };
 
 impl World {
@@ -307,7 +307,10 @@ pub async fn an_unknown_operator_is_not_changed(world: World) {
                 operator_id: unknown.clone(),
                 verified: admin.password.clone(),
                 password: PasswordHash("$argon2id$x".to_owned()),
-                keep: world.id("ses_"),
+                keep: KeptSession {
+                    session_id: world.id("ses_"),
+                    token_hash: None,
+                },
             };
             store.set_password(change, new).await
         })

@@ -1,12 +1,12 @@
 use super::fixtures::{World, at};
 use super::witness::Told;
 use crate::{
-    Chain, Conflict, Entity, Error, LoginFailures, NewPassword, NewSession, Operator, Outcome,
-    PasswordHash, Session, SessionTokenHash,
+    Chain, Conflict, Entity, Error, KeptSession, LoginFailures, LoginRefusal, NewPassword,
+    NewSession, Operator, Outcome, PasswordHash, Session, SessionTokenHash,
 };
 
 impl World {
-    fn new_session(&self, operator: &Operator) -> NewSession {
+    pub(super) fn new_session(&self, operator: &Operator) -> NewSession {
         NewSession {
             session_id: self.id("ses_"),
             operator_id: operator.operator_id.clone(),
@@ -16,7 +16,11 @@ impl World {
         }
     }
 
-    async fn session(&self, operator: &Operator, seconds: i64) -> (Session, SessionTokenHash) {
+    pub(super) async fn session(
+        &self,
+        operator: &Operator,
+        seconds: i64,
+    ) -> (Session, SessionTokenHash) {
         let new = self.new_session(operator);
         let token = new.token_hash;
         let opened = self.store.create_session(self.change_at(seconds), new);
@@ -24,7 +28,12 @@ impl World {
     }
 
     /// Whether a token opens a session at `seconds`, when it may have been idle since `idle_since`.
-    async fn opens(&self, token: &SessionTokenHash, seconds: i64, idle_since: i64) -> bool {
+    pub(super) async fn opens(
+        &self,
+        token: &SessionTokenHash,
+        seconds: i64,
+        idle_since: i64,
+    ) -> bool {
         let used = self
             .store
             .use_session(token, at(seconds), at(idle_since))
@@ -32,14 +41,15 @@ impl World {
         used.unwrap().is_some()
     }
 
-    async fn fail(&self, email: &str, seconds: i64) {
+    pub(super) async fn fail(&self, email: &str, seconds: i64) {
+        let (change, refusal) = (self.change_at(seconds), LoginRefusal::Credentials);
         let noted = self
             .store
-            .record_login_failure(self.change_at(seconds), email, None);
+            .record_login_failure(change, email, None, refusal);
         noted.await.unwrap();
     }
 
-    async fn failures(&self, email: &str, since: i64) -> LoginFailures {
+    pub(super) async fn failures(&self, email: &str, since: i64) -> LoginFailures {
         self.store.login_failures(email, at(since)).await.unwrap()
     }
 }
@@ -143,8 +153,9 @@ pub async fn a_session_is_ended_by_its_owner_alone(world: World) {
         })
         .await;
     assert!(world.opens(&token, 1, 0).await);
+    let told = Told::platform(&["console_user_session_ended"]);
     world
-        .commits(world.change(), Told::nothing(), async |change| {
+        .commits(world.change(), told, async |change| {
             let operator_id = &operator.operator_id;
             world
                 .store
@@ -153,6 +164,9 @@ pub async fn a_session_is_ended_by_its_owner_alone(world: World) {
         })
         .await;
     assert!(!world.opens(&token, 1, 0).await);
+    let row = world.audit(&Chain::Platform).await.pop().unwrap();
+    assert_eq!(row.subject, operator.operator_id.as_str());
+    assert_eq!(row.metadata["session_id"], session_id.as_str());
     world
         .misses(world.change(), Entity::Session, async |change| {
             let operator_id = &operator.operator_id;
@@ -169,7 +183,10 @@ fn new_password(operator: &Operator, keep: &Session, password: &PasswordHash) ->
         operator_id: operator.operator_id.clone(),
         verified: operator.password.clone(),
         password: password.clone(),
-        keep: keep.session_id.clone(),
+        keep: KeptSession {
+            session_id: keep.session_id.clone(),
+            token_hash: None,
+        },
     }
 }
 
@@ -194,6 +211,35 @@ pub async fn a_new_password_ends_the_other_sessions(world: World) {
     let read = read.unwrap();
     assert_eq!(read.password, password);
     assert!(!read.must_change_password);
+}
+
+pub async fn a_session_that_is_kept_under_a_new_token_is_not_found_by_the_one_before(world: World) {
+    let operator = world.admin("root@example.org").await;
+    let other = world.admin("other@example.org").await;
+    let (kept, before) = world.session(&operator, 0).await;
+    let (foreign, foreign_token) = world.session(&other, 0).await;
+    let fresh = SessionTokenHash(world.digest());
+    let set = async |operator: &Operator, keep: &Session, token| {
+        let password = PasswordHash(format!("$argon2id${}", world.draw()));
+        let mut new = new_password(operator, keep, &password);
+        new.keep.token_hash = Some(token);
+        let set = world.store.set_password(world.change(), new);
+        set.await.unwrap();
+    };
+    set(&operator, &kept, fresh).await;
+    assert!(!world.opens(&before, 1, 0).await);
+    assert!(world.opens(&fresh, 1, 0).await);
+    let listed = world.store.sessions(&operator.operator_id, at(1)).await;
+    let expected = Session {
+        operator: world.operator(&operator).await,
+        ..kept
+    };
+    assert_eq!(listed.unwrap(), [expected], "its life stays as it was");
+    // Nobody keeps or renames another's session.
+    let operator = world.operator(&operator).await;
+    set(&operator, &foreign, SessionTokenHash(world.digest())).await;
+    assert!(!world.opens(&fresh, 1, 0).await);
+    assert!(world.opens(&foreign_token, 1, 0).await);
 }
 
 pub async fn whoever_knew_the_password_before_can_neither_sign_in_nor_change_it(world: World) {
@@ -288,21 +334,33 @@ pub async fn failed_sign_ins_count_within_a_window(world: World) {
 
 pub async fn a_failed_sign_in_is_told_without_the_address(world: World) {
     let operator = world.admin("root@example.org").await;
-    for operator_id in [Some(operator.operator_id.clone()), None] {
+    for (operator_id, refusal, reason) in [
+        (
+            Some(operator.operator_id.clone()),
+            LoginRefusal::Credentials,
+            "invalid_credentials",
+        ),
+        (
+            Some(operator.operator_id.clone()),
+            LoginRefusal::Code,
+            "invalid_code",
+        ),
+        (None, LoginRefusal::Credentials, "invalid_credentials"),
+    ] {
         let subject = operator_id.as_ref().map_or("", |id| id.as_str()).to_owned();
         let told = Told::platform(&["login_attempt"]);
         world
             .commits(world.change(), told, async |change| {
                 world
                     .store
-                    .record_login_failure(change, "root@example.org", operator_id)
+                    .record_login_failure(change, "root@example.org", operator_id, refusal)
                     .await
             })
             .await;
         let row = world.audit(&Chain::Platform).await.pop().unwrap();
         assert_eq!(row.outcome, Outcome::Failed);
         assert_eq!(row.subject, subject);
-        assert_eq!(row.metadata["reason"], "invalid_credentials");
+        assert_eq!(row.metadata["reason"], reason);
         let row = serde_json::to_string(&row).unwrap();
         assert!(!row.contains("example.org"), "{row}");
     }

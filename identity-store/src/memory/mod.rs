@@ -16,6 +16,7 @@ mod listing;
 mod operators;
 mod pairing;
 mod rate_limits;
+mod second_factor;
 mod secrets;
 mod state;
 mod tenants;

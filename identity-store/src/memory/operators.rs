@@ -6,9 +6,9 @@ use super::listing::page;
 use super::state::{SessionRow, State};
 use super::transaction::{Transaction, as_u64};
 use crate::{
-    Change, Conflict, Entity, Error, Event, LoginFailures, NewOperator, NewPassword, NewSession,
-    Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result,
-    Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
+    Change, Conflict, Entity, Error, Event, KeptSession, LoginFailures, LoginRefusal, NewOperator,
+    NewPassword, NewSession, Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest,
+    PasswordHash, Result, Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 #[async_trait]
@@ -65,6 +65,7 @@ impl OperatorStore for MemoryStore {
             }
             tx.state.operators.remove(operator_id);
             tx.state.end_sessions(operator_id, None);
+            tx.state.forget_second_factor(operator_id);
             let operator_id = operator_id.clone();
             tx.tell_platform(&Event::ConsoleUserDeleted { operator_id });
             Ok(())
@@ -88,13 +89,14 @@ impl OperatorStore for MemoryStore {
         change: Change,
         email: &str,
         operator_id: Option<OperatorId>,
+        refusal: LoginRefusal,
     ) -> Result<()> {
         self.commit(change, |tx| {
             let at = tx.at();
             tx.state.login_failures.push((email.to_owned(), at));
             tx.tell_platform(&Event::LoginAttempt {
                 operator_id,
-                reason: Some("invalid_credentials"),
+                reason: Some(refusal.as_str()),
             });
             Ok(())
         })
@@ -168,6 +170,10 @@ impl OperatorStore for MemoryStore {
                 return Err(Error::NotFound(Entity::Session));
             }
             tx.state.sessions.remove(session_id);
+            tx.tell_platform(&Event::ConsoleUserSessionEnded {
+                operator_id: operator_id.clone(),
+                session_id: session_id.clone(),
+            });
             Ok(())
         })
     }
@@ -178,12 +184,15 @@ impl OperatorStore for MemoryStore {
         failed_before: OffsetDateTime,
     ) -> Result<u64> {
         let mut state = self.state();
-        let before = state.sessions.len() + state.login_failures.len();
+        let rows = |state: &State| {
+            state.sessions.len() + state.sign_ins.len() + state.login_failures.len()
+        };
+        let before = rows(&state);
         state.sessions.retain(|_, row| now < row.expires_at);
+        state.sign_ins.retain(|_, row| now < row.expires_at);
         let failures = &mut state.login_failures;
         failures.retain(|(_, failed_at)| *failed_at >= failed_before);
-        let after = state.sessions.len() + state.login_failures.len();
-        Ok(as_u64(before - after))
+        Ok(as_u64(before - rows(&state)))
     }
 }
 
@@ -206,10 +215,26 @@ impl State {
         })
     }
 
-    /// Ends the sessions of a console user, all but `keep`.
-    fn end_sessions(&mut self, operator_id: &OperatorId, keep: Option<&SessionId>) {
+    /// Ends the sign-ins of a console user that wait for a code, and the sessions but `keep`.
+    pub(super) fn end_sessions(&mut self, operator_id: &OperatorId, keep: Option<&KeptSession>) {
+        let kept = keep.map(|keep| &keep.session_id);
         self.sessions
-            .retain(|session_id, row| row.operator_id != *operator_id || Some(session_id) == keep);
+            .retain(|session_id, row| row.operator_id != *operator_id || Some(session_id) == kept);
+        self.sign_ins
+            .retain(|_, row| row.operator_id != *operator_id);
+        let fresh = keep.and_then(|keep| Some((&keep.session_id, keep.token_hash?)));
+        if let Some((session_id, token_hash)) = fresh
+            && let Some(row) = self.sessions.get_mut(session_id)
+            && row.operator_id == *operator_id
+        {
+            row.token_hash = token_hash;
+        }
+    }
+
+    pub(super) fn forget_second_factor(&mut self, operator_id: &OperatorId) {
+        self.totp.remove(operator_id);
+        self.recovery_codes
+            .retain(|(owner, _)| owner != operator_id);
     }
 
     fn email_is_taken(&self, email: &str) -> bool {
@@ -220,13 +245,13 @@ impl State {
 }
 
 impl Transaction<'_> {
-    fn operator_mut(&mut self, operator_id: &OperatorId) -> Result<&mut Operator> {
+    pub(super) fn operator_mut(&mut self, operator_id: &OperatorId) -> Result<&mut Operator> {
         let operator = self.state.operators.get_mut(operator_id);
         operator.ok_or(Error::NotFound(Entity::Operator))
     }
 
     /// The console user, if `verified` is their password still.
-    fn still_has(
+    pub(super) fn still_has(
         &mut self,
         operator_id: &OperatorId,
         verified: &PasswordHash,
@@ -305,8 +330,17 @@ impl Transaction<'_> {
     }
 
     fn create_session(&mut self, new: NewSession) -> Result<Session> {
+        self.still_has(&new.operator_id, &new.password)?;
+        if self.asks_for_codes(&new.operator_id) {
+            return Err(Error::Conflict(Conflict::CodeRequired));
+        }
+        self.open_session(new)
+    }
+
+    /// Opens the session of a console user who showed everything that is asked for.
+    pub(super) fn open_session(&mut self, new: NewSession) -> Result<Session> {
         let at = self.at();
-        let operator = self.still_has(&new.operator_id, &new.password)?.clone();
+        let operator = self.operator_mut(&new.operator_id)?.clone();
         let mut rows = self.state.sessions.values();
         if self.state.sessions.contains_key(&new.session_id)
             || rows.any(|row| row.token_hash == new.token_hash)

@@ -1,15 +1,17 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use identity_challenge::ReasonCode;
 use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
+use super::second_factor::TotpRow;
 use crate::{
     ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
     Consent, DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Job, Lease,
     LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
-    PalmErasure, PrivateKeyPem, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
-    SessionTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant, User, UserId,
+    PalmErasure, PrivateKeyPem, RecoveryCodeHash, SampleDigest, SealedRow, SecretBytes,
+    ServerCertRecord, SessionId, SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer,
+    StoredChallenge, Tenant, User, UserId,
 };
 
 /// Everything that is stored.
@@ -29,6 +31,9 @@ pub(super) struct State {
     pub(super) clients: BTreeMap<ClientId, OAuthClient>,
     pub(super) operators: BTreeMap<OperatorId, Operator>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow>,
+    pub(super) totp: BTreeMap<OperatorId, TotpRow>,
+    pub(super) recovery_codes: BTreeSet<(OperatorId, RecoveryCodeHash)>,
+    pub(super) sign_ins: BTreeMap<SignInTokenHash, SignInRow>,
     pub(super) login_failures: Vec<(String, OffsetDateTime)>,
     pub(super) server_cert: Option<ServerCertRecord>,
     pub(super) cas: Vec<CaRecord>,
@@ -159,6 +164,13 @@ pub(super) struct SessionRow {
     pub(super) token_hash: SessionTokenHash,
     pub(super) created_at: OffsetDateTime,
     pub(super) last_used_at: OffsetDateTime,
+    pub(super) expires_at: OffsetDateTime,
+}
+
+/// A sign-in that waits for a code.
+#[derive(Debug, Clone)]
+pub(super) struct SignInRow {
+    pub(super) operator_id: OperatorId,
     pub(super) expires_at: OffsetDateTime,
 }
 

@@ -18,6 +18,7 @@ mod month;
 mod operator;
 mod page;
 mod rate_limit;
+mod second_factor;
 mod secret;
 mod tenant;
 mod user;
@@ -51,11 +52,15 @@ pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};
 pub use lease::{Lease, LeaseName};
 pub use month::Month;
 pub use operator::{
-    LoginFailures, NewOperator, NewPassword, NewSession, Operator, OperatorEdit, PasswordHash,
-    Role, SESSION_USE_RESOLUTION, Session, SessionTokenHash,
+    KeptSession, LoginFailures, LoginRefusal, NewOperator, NewPassword, NewSession, Operator,
+    OperatorEdit, PasswordHash, Role, SESSION_USE_RESOLUTION, Session, SessionTokenHash,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use rate_limit::{BucketKey, RateDecision, RateLimit};
+pub use second_factor::{
+    ConfirmTotp, NewSignIn, NewTotp, RecoveryCodeHash, RemoveTotp, SecondFactor, SignInTokenHash,
+    Totp,
+};
 pub use secret::{CaOrigin, CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use user::{

@@ -109,8 +109,37 @@ pub struct NewPassword {
     pub verified: PasswordHash,
     /// The new one, hashed.
     pub password: PasswordHash,
-    /// The session that asks, which goes on.
-    pub keep: SessionId,
+    /// The session that asks.
+    pub keep: KeptSession,
+}
+
+/// The session that asks for what ends a console user's sessions: it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSession {
+    /// Its id.
+    pub session_id: SessionId,
+    /// The token that is its only one from now on, hashed; `None` leaves it the one that it has.
+    pub token_hash: Option<SessionTokenHash>,
+}
+
+/// Why a sign-in failed that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// The address is unknown, or the password was wrong.
+    Credentials,
+    /// The password was right, and the code was not.
+    Code,
+}
+
+impl LoginRefusal {
+    /// Its name in the audit trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Credentials => "invalid_credentials",
+            Self::Code => "invalid_code",
+        }
+    }
 }
 
 /// A console session.

@@ -110,6 +110,7 @@ columns! {
     USER_EMAIL: "users"."email" by Texts("tenant_id", "user_id");
     USER_MOBILE: "users"."mobile" by Texts("tenant_id", "user_id");
     OPERATOR_EMAIL: "console_users"."email" by Text("operator_id");
+    TOTP_SECRET: "console_totp"."secret" by Text("operator_id");
     PLATFORM_SECRET: "platform_secrets"."secret" by Texts("kind", "fingerprint");
     ANSWER_BODY: "idempotent_answers"."body" by Bytes("request_key");
 }

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::fault::Step;
 use super::query::query;
 use super::tx::{ChangeTx, Tx};
-use crate::{ChallengeId, UserId};
+use crate::{ChallengeId, OperatorId, UserId};
 
 const DEVICE: &str = "
     SELECT 1 FROM devices WHERE tenant_id = $1 AND device_id = $2 FOR NO KEY UPDATE";
@@ -19,6 +19,8 @@ const USER_OF_CHALLENGE: &str = "
     SELECT 1 FROM users WHERE tenant_id = $1 AND user_id =
         (SELECT user_id FROM challenges WHERE tenant_id = $1 AND challenge_id = $2)
     FOR NO KEY UPDATE";
+const OPERATOR: &str = "
+    SELECT 1 FROM console_users WHERE operator_id = $1 FOR NO KEY UPDATE";
 const CHALLENGE: &str = "
     SELECT 1 FROM challenges WHERE tenant_id = $1 AND challenge_id = $2 FOR NO KEY UPDATE";
 const OPEN_AT_DEVICE: &str = "
@@ -33,6 +35,16 @@ const OPEN_OF_USER: &str = "
 impl Tx {
     pub(super) async fn lock_user(&mut self, tenant_id: &TenantId, user_id: &UserId) -> Step<()> {
         self.lock(USER, tenant_id.as_str(), user_id.as_str()).await
+    }
+
+    pub(super) async fn lock_operator(&mut self, operator_id: &OperatorId) -> Step<()> {
+        if self.is_shared() {
+            query(OPERATOR)
+                .bind(operator_id.as_str())
+                .fetch_all(self.conn())
+                .await?;
+        }
+        Ok(())
     }
 
     async fn lock(&mut self, rows: &'static str, tenant_id: &str, id: &str) -> Step<()> {

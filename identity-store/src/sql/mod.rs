@@ -49,6 +49,7 @@ mod rotation;
 mod row;
 mod schema;
 mod seal;
+mod second_factor;
 mod secrets;
 mod seen;
 mod sessions;

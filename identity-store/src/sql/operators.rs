@@ -11,9 +11,9 @@ use super::query::query;
 use super::tx::{ChangeTx, Isolation};
 use super::{Shared, SqlStore, sessions, tenants};
 use crate::{
-    Chain, Change, Conflict, Entity, Event, LoginFailures, NewOperator, NewPassword, NewSession,
-    Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result,
-    Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
+    Chain, Change, Conflict, Entity, Event, LoginFailures, LoginRefusal, NewOperator, NewPassword,
+    NewSession, Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash,
+    Result, Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 /// The keyed digest of an address in canonical form.
@@ -77,6 +77,12 @@ fn key(operator_id: &OperatorId) -> RowKey {
 async fn is_taken(conn: &mut Connection, address: &AddressDigest) -> Step<bool> {
     let row = query(BY_EMAIL).bind(&address[..]).fetch_optional(conn);
     Ok(row.await?.is_some())
+}
+
+/// Holds a console user's row until the end, or refuses that there is none.
+pub(super) async fn lock(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
+    tx.tx.lock_operator(operator_id).await?;
+    must_find(tx, operator_id).await.map(drop)
 }
 
 /// The console user, or the refusal that they are not there.
@@ -336,6 +342,7 @@ impl OperatorStore for SqlStore {
         change: Change,
         email: &str,
         operator_id: Option<OperatorId>,
+        refusal: LoginRefusal,
     ) -> Result<()> {
         let address = self.addresses()?.email(email);
         self.run_change(
@@ -343,7 +350,9 @@ impl OperatorStore for SqlStore {
             Isolation::ReadCommitted,
             change,
             move |tx| {
-                Box::pin(async move { sessions::record_failure(tx, &address, operator_id).await })
+                Box::pin(async move {
+                    sessions::record_failure(tx, &address, operator_id, refusal).await
+                })
             },
         )
         .await
@@ -420,6 +429,7 @@ impl OperatorStore for SqlStore {
     ) -> Result<u64> {
         let purge = async |statement, at| self.purge("purge_sign_ins", statement, at).await;
         let ended = purge(sessions::PURGE.into(), now).await?;
+        let ended = ended + purge(sessions::PURGE_SIGN_INS.into(), now).await?;
         Ok(ended + purge(sessions::PURGE_FAILURES, failed_before).await?)
     }
 }

@@ -1,9 +1,9 @@
-//! Personal data: shown if it can be read, and left out if it cannot, so that a lost key takes nothing
-//! with it but what it encrypted.
+//! Personal data, and secrets of single people: shown if they can be read, and left out if they cannot, so
+//! that a lost key takes nothing with it but what it encrypted.
 
 use super::Shared;
 use super::encrypted::{EncryptedColumn, RowKey};
-use crate::{Error, Result, UnreadableValue};
+use crate::{Error, Result, SecretBytes, UnreadableValue};
 
 impl Shared {
     /// The text of a column; `None` for NULL, and for a value that no key opens, which observers and
@@ -21,21 +21,42 @@ impl Shared {
                 column: column.column,
             })
         });
-        if let Err(error) = &text {
-            let value = UnreadableValue {
+        self.or_left_out(column, row, text)
+    }
+
+    /// The secret of a column; `None` as for [`text`](Self::text).
+    pub(super) fn secret(
+        &self,
+        column: &EncryptedColumn,
+        row: &RowKey,
+        stored: &[u8],
+    ) -> Option<SecretBytes> {
+        let opened = column.decrypt(&self.crypter, row, stored);
+        let secret = opened.map(|bytes| SecretBytes::new(bytes.to_vec()));
+        self.or_left_out(column, row, secret)
+    }
+
+    fn or_left_out<T>(
+        &self,
+        column: &EncryptedColumn,
+        row: &RowKey,
+        value: Result<T>,
+    ) -> Option<T> {
+        if let Err(error) = &value {
+            let unreadable = UnreadableValue {
                 table: column.table,
                 column: column.column,
             };
             tracing::error!(
-                table = value.table,
-                column = value.column,
+                table = unreadable.table,
+                column = unreadable.column,
                 row = row.name(),
                 %error,
                 "a value cannot be decrypted and is left out"
             );
-            self.observers.unreadable(&value);
+            self.observers.unreadable(&unreadable);
         }
-        text.ok()
+        value.ok()
     }
 
     /// `text` for storage in a column.

@@ -9,10 +9,11 @@ use super::column::{Columns, ms};
 use super::fault::{Step, taken};
 use super::operators::{self, AddressDigest};
 use super::query::{Sql, query};
+use super::second_factor;
 use super::tx::{ChangeTx, Tx};
 use crate::{
-    Chain, Conflict, Entity, Event, LoginFailures, NewSession, OperatorId, Result, Session,
-    SessionId, SessionTokenHash,
+    Chain, Conflict, Entity, Event, KeptSession, LoginFailures, LoginRefusal, NewSession,
+    NewSignIn, Operator, OperatorId, Result, Session, SessionId, SessionTokenHash, SignInTokenHash,
 };
 
 /// A session with its console user, whose columns keep their names.
@@ -46,6 +47,19 @@ const NOTE_USE: &str = "
 const END: &str = "DELETE FROM console_sessions WHERE operator_id = $1 AND session_id = $2";
 const END_ALL_BUT: &str = "
     DELETE FROM console_sessions WHERE operator_id = $1 AND session_id IS DISTINCT FROM $2";
+/// Under another token it is not found by the one before.
+const RENAME: &str = "
+    UPDATE console_sessions SET token_hash = $3 WHERE operator_id = $1 AND session_id = $2";
+const BEGIN_SIGN_IN: &str = "
+    INSERT INTO console_sign_ins (token_hash, operator_id, expires_at) VALUES ($1, $2, $3)";
+const SIGN_IN: &str = "
+    SELECT operator_id, u.tenant_id, u.email, u.role, u.password_hash, u.must_change_password,
+           u.created_at
+    FROM console_sign_ins s JOIN console_users u USING (operator_id)
+    WHERE s.token_hash = $1 AND s.expires_at > $2";
+const TAKE_SIGN_IN: &str = "
+    DELETE FROM console_sign_ins WHERE token_hash = $1 AND operator_id = $2 AND expires_at > $3";
+const END_SIGN_INS: &str = "DELETE FROM console_sign_ins WHERE operator_id = $1";
 const NOTE_FAILURE: &str = "
     INSERT INTO login_failures (email_digest, failed_at) VALUES ($1, $2)";
 const FAILURES: &str = "
@@ -59,6 +73,12 @@ pub(super) const PURGE: &str = "
     DELETE FROM console_sessions
     WHERE expires_at <= $1 AND session_id IN (
         SELECT session_id FROM console_sessions WHERE expires_at <= $1
+        ORDER BY expires_at LIMIT $2)";
+/// At most $2 sign-ins that wait no longer at $1.
+pub(super) const PURGE_SIGN_INS: &str = "
+    DELETE FROM console_sign_ins
+    WHERE expires_at <= $1 AND token_hash IN (
+        SELECT token_hash FROM console_sign_ins WHERE expires_at <= $1
         ORDER BY expires_at LIMIT $2)";
 /// At most $2 failed sign-ins from before $1, which have no key of their own.
 pub(super) const PURGE_FAILURES: Sql = Sql {
@@ -90,8 +110,16 @@ async fn must_find(tx: &mut Tx, session_id: &str) -> Step<Session> {
 }
 
 pub(super) async fn create(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Session> {
-    let at = tx.at();
     operators::still_has(tx, &new.operator_id, &new.password).await?;
+    if second_factor::is_asked_for(tx.conn(), &new.operator_id).await? {
+        return Err(Conflict::CodeRequired.into());
+    }
+    open(tx, new).await
+}
+
+/// Opens the session of a console user who showed everything that is asked for.
+pub(super) async fn open(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Session> {
+    let at = tx.at();
     query(INSERT)
         .bind(new.session_id.as_str())
         .bind(new.operator_id.as_str())
@@ -175,30 +203,97 @@ pub(super) async fn end(
         .bind(session_id.as_str())
         .execute(tx.conn())
         .await?;
-    match ended {
-        1 => Ok(()),
-        _ => Err(Entity::Session.into()),
+    if ended == 0 {
+        return Err(Entity::Session.into());
     }
+    let event = Event::ConsoleUserSessionEnded {
+        operator_id: operator_id.clone(),
+        session_id: session_id.clone(),
+    };
+    tx.post(&Chain::Platform, &event).await
 }
 
-/// Ends a console user's sessions, all but `keep`.
+/// Ends a console user's sign-ins that wait for a code, and the sessions but `keep`.
 pub(super) async fn end_all_but(
     tx: &mut ChangeTx<'_>,
     operator_id: &OperatorId,
-    keep: Option<&SessionId>,
+    keep: Option<&KeptSession>,
 ) -> Step<()> {
-    query(END_ALL_BUT)
+    query(END_SIGN_INS)
         .bind(operator_id.as_str())
-        .bind(keep.map(SessionId::as_str))
         .execute(tx.conn())
         .await?;
+    query(END_ALL_BUT)
+        .bind(operator_id.as_str())
+        .bind(keep.map(|keep| keep.session_id.as_str()))
+        .execute(tx.conn())
+        .await?;
+    if let Some((session_id, token)) = keep.and_then(|k| Some((&k.session_id, k.token_hash?))) {
+        query(RENAME)
+            .bind(operator_id.as_str())
+            .bind(session_id.as_str())
+            .bind(&token.0[..])
+            .execute(tx.conn())
+            .await?;
+    }
     Ok(())
+}
+
+pub(super) async fn begin_sign_in(tx: &mut ChangeTx<'_>, new: &NewSignIn) -> Step<()> {
+    operators::still_has(tx, &new.operator_id, &new.password).await?;
+    query(BEGIN_SIGN_IN)
+        .bind(&new.token_hash.0[..])
+        .bind(new.operator_id.as_str())
+        .bind(ms(new.expires_at))
+        .execute(tx.conn())
+        .await
+        .map_err(taken(Conflict::IdTaken))?;
+    let event = Event::LoginAttempt {
+        operator_id: Some(new.operator_id.clone()),
+        reason: Some("mfa_required"),
+    };
+    tx.post(&Chain::Platform, &event).await
+}
+
+/// Whose sign-in waits for a code.
+pub(super) async fn sign_in(
+    conn: &mut Connection,
+    shared: &Shared,
+    token: &SignInTokenHash,
+    now: OffsetDateTime,
+) -> Step<Option<Operator>> {
+    let row = query(SIGN_IN)
+        .bind(&token.0[..])
+        .bind(ms(now))
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| operators::read(&row, shared)).transpose()?)
+}
+
+/// Ends a sign-in that waits for its user's code, or refuses that it does not.
+pub(super) async fn take_sign_in(
+    tx: &mut ChangeTx<'_>,
+    token: SignInTokenHash,
+    operator_id: &OperatorId,
+) -> Step<()> {
+    let at = ms(tx.at());
+    let taken = query(TAKE_SIGN_IN)
+        .bind(&token.0[..])
+        .bind(operator_id.as_str())
+        .bind(at)
+        .execute(tx.conn())
+        .await?;
+    match taken {
+        0 => Err(Entity::SignIn.into()),
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn record_failure(
     tx: &mut ChangeTx<'_>,
     address: &AddressDigest,
     operator_id: Option<OperatorId>,
+    refusal: LoginRefusal,
 ) -> Step<()> {
     let at = tx.at();
     query(NOTE_FAILURE)
@@ -208,7 +303,7 @@ pub(super) async fn record_failure(
         .await?;
     let event = Event::LoginAttempt {
         operator_id,
-        reason: Some("invalid_credentials"),
+        reason: Some(refusal.as_str()),
     };
     tx.post(&Chain::Platform, &event).await
 }

@@ -28,6 +28,7 @@ mod jobs;
 mod leases;
 mod operators;
 mod rate_limits;
+mod second_factor;
 mod secrets;
 mod tenants;
 mod users;
@@ -43,6 +44,7 @@ pub use jobs::JobStore;
 pub use leases::LeaseStore;
 pub use operators::OperatorStore;
 pub use rate_limits::RateLimitStore;
+pub use second_factor::SecondFactorStore;
 pub use secrets::SecretStore;
 pub use tenants::TenantStore;
 pub use users::UserStore;
@@ -65,6 +67,7 @@ pub trait Store:
     + LeaseStore
     + OperatorStore
     + RateLimitStore
+    + SecondFactorStore
     + SecretStore
     + TenantStore
     + UserStore

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::{
-    Change, LoginFailures, NewOperator, NewPassword, NewSession, Operator, OperatorEdit,
-    OperatorId, Page, PageRequest, Result, Session, SessionId, SessionTokenHash,
+    Change, LoginFailures, LoginRefusal, NewOperator, NewPassword, NewSession, Operator,
+    OperatorEdit, OperatorId, Page, PageRequest, Result, Session, SessionId, SessionTokenHash,
 };
 
 /// Console users and their sessions. Their events go to the platform's audit chain.
@@ -39,7 +39,7 @@ pub trait OperatorStore: Send + Sync {
     /// Lists console users, newest first.
     async fn operators(&self, page: PageRequest) -> Result<Page<Operator>>;
 
-    /// Changes a console user, and ends their sessions when the role changes.
+    /// Changes a console user, and ends their sessions and sign-ins when the role changes.
     /// Event: `console_user_updated`.
     ///
     /// # Errors
@@ -63,7 +63,8 @@ pub trait OperatorStore: Send + Sync {
     /// [`Conflict::LastPlatformAdmin`](crate::Conflict::LastPlatformAdmin).
     async fn delete_operator(&self, change: Change, operator_id: &OperatorId) -> Result<()>;
 
-    /// Sets a password that need not be changed, and ends the user's sessions but the one that asks.
+    /// Sets a password that need not be changed, and ends the user's sessions but the one that asks, and
+    /// their sign-ins. Under a new token that session is not found by the one before.
     /// Event: `console_user_password_changed`.
     ///
     /// # Errors
@@ -73,13 +74,13 @@ pub trait OperatorStore: Send + Sync {
     async fn set_password(&self, change: Change, new: NewPassword) -> Result<()>;
 
     /// Notes a failed sign-in under an address in canonical form, known or not.
-    /// Event: `login_attempt` with reason `invalid_credentials`, and `operator_id` when the address
-    /// is known.
+    /// Event: `login_attempt` with the reason, and `operator_id` when the address is known.
     async fn record_login_failure(
         &self,
         change: Change,
         email: &str,
         operator_id: Option<OperatorId>,
+        refusal: LoginRefusal,
     ) -> Result<()>;
 
     /// The failed sign-ins under an address at or after `since`, that no success followed.
@@ -92,7 +93,8 @@ pub trait OperatorStore: Send + Sync {
     /// # Errors
     ///
     /// [`Entity::Operator`](crate::Entity::Operator) is not found;
-    /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged).
+    /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged);
+    /// [`Conflict::CodeRequired`](crate::Conflict::CodeRequired).
     async fn create_session(&self, change: Change, session: NewSession) -> Result<Session>;
 
     /// Finds the session of a token that is in its life at `now` and was used at or after
@@ -110,7 +112,7 @@ pub trait OperatorStore: Send + Sync {
     async fn sessions(&self, operator_id: &OperatorId, now: OffsetDateTime)
     -> Result<Vec<Session>>;
 
-    /// Ends a session of a console user. No event, no audit row.
+    /// Ends a session of a console user. Event: `console_user_session_ended`.
     ///
     /// # Errors
     ///
@@ -122,8 +124,8 @@ pub trait OperatorStore: Send + Sync {
         session_id: &SessionId,
     ) -> Result<()>;
 
-    /// Deletes sessions whose life is over at `now`, and failed sign-ins before `failed_before`; returns
-    /// how many of both.
+    /// Deletes sessions whose life is over at `now`, sign-ins that wait no longer, and failed ones before
+    /// `failed_before`; returns how many of all.
     async fn purge_sign_ins(
         &self,
         now: OffsetDateTime,

@@ -7,9 +7,9 @@
 
 use identity_store::{
     Actor, AuditStore as _, Change, Conflict, Crypter, DataKey, Error, LeaseName, LeaseStore as _,
-    Migrate, NamedSecret, NewOperator, Operator, OperatorEdit, OperatorId, OperatorStore as _,
-    PageRequest, PasswordHash, PoolOptions, ReplicaId, Result, Role, SecretBytes, SecretStore as _,
-    SqlStore, Store as _, Unreadable,
+    LoginRefusal, Migrate, NamedSecret, NewOperator, Operator, OperatorEdit, OperatorId,
+    OperatorStore as _, PageRequest, PasswordHash, PoolOptions, ReplicaId, Result, Role,
+    SecretBytes, SecretStore as _, SqlStore, Store as _, Unreadable,
 };
 use rand_core::CryptoRng;
 use time::OffsetDateTime;
@@ -74,7 +74,7 @@ async fn lose_a_key(url: &str) -> OperatorId {
     store.close().await;
     let store = open(url, &[2, 1]).await;
     add_operator(&store, LATE).await.unwrap();
-    let failed = store.record_login_failure(change(), LATE, None);
+    let failed = store.record_login_failure(change(), LATE, None, LoginRefusal::Credentials);
     failed.await.unwrap();
     seal_and_sign(&store).await;
     store.close().await;
@@ -101,7 +101,9 @@ pub(crate) async fn a_lost_secret_closes_what_needs_it_and_nothing_else(url: &st
     assert_lost(store.operator_by_email(LATE).await, key, how);
     assert_lost(store.login_failures(LATE, NOW).await, key, how);
     assert_lost(
-        store.record_login_failure(change(), LATE, None).await,
+        store
+            .record_login_failure(change(), LATE, None, LoginRefusal::Credentials)
+            .await,
         key,
         how,
     );

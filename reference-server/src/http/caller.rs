@@ -98,10 +98,10 @@ impl Caller {
     /// # Errors
     ///
     /// 403 `forbidden` for an access token.
-    pub fn session(&self) -> Result<&Session, Problem> {
+    pub fn console(&self) -> Result<&ConsoleSession, Problem> {
         match &self.0 {
             Credential::Client(_) => Err(forbidden()),
-            Credential::Operator(console) => Ok(&console.session),
+            Credential::Operator(console) => Ok(console),
         }
     }
 
@@ -140,6 +140,17 @@ pub struct ConsoleSession {
     pub session: Session,
     /// What a write carries beside the session's cookie.
     pub csrf_token: String,
+    /// What brought its token.
+    pub carrier: Carrier,
+}
+
+/// What brings a session's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// The header that a program sets.
+    Bearer,
+    /// The cookie that a browser sends.
+    Cookie,
 }
 
 impl ConsoleSession {
@@ -198,13 +209,13 @@ async fn proven(parts: &Parts, app: &App) -> Result<Credential, Problem> {
             Some(_) | None => Err(invalid_token()),
         };
     }
-    let token = match bearer {
-        Some(token) => token,
+    let (carrier, token) = match bearer {
+        Some(token) => (Carrier::Bearer, token),
         None => {
             let cookie = cookie::session(&parts.headers, app.tls.is_https());
             let token = cookie.ok_or_else(unauthorized)?;
             csrf::check(parts, token)?;
-            token
+            (Carrier::Cookie, token)
         }
     };
     let hash = session_token_hash(token);
@@ -215,6 +226,7 @@ async fn proven(parts: &Parts, app: &App) -> Result<Credential, Problem> {
     let console = ConsoleSession {
         session: session.ok_or_else(invalid_token)?,
         csrf_token: csrf::token(token)?,
+        carrier,
     };
     Ok(Credential::Operator(Box::new(console)))
 }

@@ -46,7 +46,7 @@ use utoipa_axum::routes;
 
 pub use body::{JsonBody, MAX_JSON, Query, read};
 pub(crate) use body::{from_json, is_json};
-pub use caller::{Caller, ConsoleSession, SESSION_IDLE, session_token_hash};
+pub use caller::{Caller, Carrier, ConsoleSession, SESSION_IDLE, session_token_hash};
 pub use challenges::{CaptureSlots, PollPace, own_challenge};
 pub use database_health::DatabaseHealth;
 pub use device_caller::{DeviceCaller, PollingDevice, RenewingDevice, require_mtls};

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use identity_pki::TenantId;
 use identity_store::{
-    Actor, Change, NewOperator, Operator, OperatorEdit, OperatorId, PageRequest, Role, rfc3339,
+    Actor, Change, NewOperator, Operator, OperatorEdit, OperatorId, PageRequest, RemoveTotp, Role,
+    rfc3339,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,8 +19,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Answer, Caller, Email, JsonBody, List, PathId, Problem, ProblemDocument, Query, RequestContext,
-    RequestId, Right, idempotency, page_request,
+    Answer, Caller, Email, ErrorCode, JsonBody, List, PathId, Problem, ProblemDocument, Query,
+    RequestContext, RequestId, Right, idempotency, page_request,
 };
 use crate::config::FirstAdmin;
 use crate::password::Password;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(read, update, delete))
+        .routes(routes!(remove_mfa))
 }
 
 /// Seeds a database without console users with the first platform administrator.
@@ -279,6 +281,41 @@ async fn delete(
     app.store
         .delete_operator(request.change(caller.actor()), &id)
         .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes one-time codes and recovery codes from a console user who lost them, and ends the user's sessions.
+///
+/// The user then signs in with the password alone.
+#[utoipa::path(
+    delete, path = "/v1/admin/console-users/{id}/mfa", tag = "console users",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The user.")),
+    responses(
+        (status = 204, description = "Removed."),
+        (status = 403, description = "`forbidden`: one's own are removed with one of them.", body = ProblemDocument),
+        (status = 404, description = "`not_found`", body = ProblemDocument),
+    ),
+)]
+async fn remove_mfa(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: RequestContext,
+    PathId(id): PathId<OperatorId>,
+) -> Result<StatusCode, Problem> {
+    if caller.platform(Right::ConsoleUsers)? == id {
+        return Err(Problem::new(
+            ErrorCode::Forbidden,
+            "Your own codes are removed with one of them, at /v1/auth/mfa/totp/remove.",
+        ));
+    }
+    let remove = RemoveTotp {
+        operator_id: id,
+        shown: None,
+        keep: None,
+    };
+    let change = request.change(caller.actor());
+    app.store.remove_totp(change, remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -77,7 +77,12 @@ impl Event {
             | Self::ConsoleUserCreated { operator_id, .. }
             | Self::ConsoleUserUpdated { operator_id, .. }
             | Self::ConsoleUserDeleted { operator_id }
-            | Self::ConsoleUserPasswordChanged { operator_id } => operator_id.to_string(),
+            | Self::ConsoleUserPasswordChanged { operator_id }
+            | Self::ConsoleUserTotpIssued { operator_id }
+            | Self::ConsoleUserTotpConfirmed { operator_id }
+            | Self::ConsoleUserTotpRemoved { operator_id }
+            | Self::ConsoleUserRecoveryCodeUsed { operator_id }
+            | Self::ConsoleUserSessionEnded { operator_id, .. } => operator_id.to_string(),
             Self::PalmVendorUnauthorized { .. } => "palm_server".to_owned(),
             Self::OpsAlert { kind } => (*kind).to_owned(),
         }
@@ -272,9 +277,17 @@ impl Event {
                 json!({"operator_id": operator_id, "role": role})
             }
             Self::ConsoleUserDeleted { operator_id }
-            | Self::ConsoleUserPasswordChanged { operator_id } => {
+            | Self::ConsoleUserPasswordChanged { operator_id }
+            | Self::ConsoleUserTotpIssued { operator_id }
+            | Self::ConsoleUserTotpConfirmed { operator_id }
+            | Self::ConsoleUserTotpRemoved { operator_id }
+            | Self::ConsoleUserRecoveryCodeUsed { operator_id } => {
                 json!({"operator_id": operator_id})
             }
+            Self::ConsoleUserSessionEnded {
+                operator_id,
+                session_id,
+            } => json!({"operator_id": operator_id, "session_id": session_id}),
             Self::OpsAlert { kind } => json!({"kind": kind}),
         }
     }

@@ -154,6 +154,11 @@ impl Event {
             Self::ConsoleUserUpdated { .. } => audited("console_user_updated"),
             Self::ConsoleUserDeleted { .. } => audited("console_user_deleted"),
             Self::ConsoleUserPasswordChanged { .. } => audited("console_user_password_changed"),
+            Self::ConsoleUserTotpIssued { .. } => audited("console_user_totp_issued"),
+            Self::ConsoleUserTotpConfirmed { .. } => audited("console_user_totp_confirmed"),
+            Self::ConsoleUserTotpRemoved { .. } => audited("console_user_totp_removed"),
+            Self::ConsoleUserRecoveryCodeUsed { .. } => audited("console_user_recovery_code_used"),
+            Self::ConsoleUserSessionEnded { .. } => audited("console_user_session_ended"),
             Self::OpsAlert { .. } => audited("ops_alert")
                 .failed()
                 .critical()

@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{DeviceStatus, NamedSecret, Role};
-use crate::{ChallengeId, ClientId, InternalUserId, JobId, OperatorId, UserId};
+use crate::{ChallengeId, ClientId, InternalUserId, JobId, OperatorId, SessionId, UserId};
 
 /// Whether what an audit row tells of succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,6 +270,22 @@ pub enum Event {
     },
     ConsoleUserPasswordChanged {
         operator_id: OperatorId,
+    },
+    ConsoleUserTotpIssued {
+        operator_id: OperatorId,
+    },
+    ConsoleUserTotpConfirmed {
+        operator_id: OperatorId,
+    },
+    ConsoleUserTotpRemoved {
+        operator_id: OperatorId,
+    },
+    ConsoleUserRecoveryCodeUsed {
+        operator_id: OperatorId,
+    },
+    ConsoleUserSessionEnded {
+        operator_id: OperatorId,
+        session_id: SessionId,
     },
     OpsAlert {
         kind: Reason,

@@ -103,6 +103,11 @@ impl Event {
             | Self::ConsoleUserUpdated { .. }
             | Self::ConsoleUserDeleted { .. }
             | Self::ConsoleUserPasswordChanged { .. }
+            | Self::ConsoleUserTotpIssued { .. }
+            | Self::ConsoleUserTotpConfirmed { .. }
+            | Self::ConsoleUserTotpRemoved { .. }
+            | Self::ConsoleUserRecoveryCodeUsed { .. }
+            | Self::ConsoleUserSessionEnded { .. }
             | Self::OpsAlert { .. } => self.audit_metadata(),
         }
     }

@@ -35,6 +35,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "jobs and retired ca keys",
         include_str!("../../../migrations/postgres/0002_jobs_and_retired_ca_keys.sql"),
     ),
+    (
+        "second factor",
+        include_str!("../../../migrations/postgres/0003_second_factor.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

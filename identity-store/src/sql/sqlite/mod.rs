@@ -54,6 +54,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "jobs and retired ca keys",
         include_str!("../../../migrations/sqlite/0007_jobs_and_retired_ca_keys.sql"),
     ),
+    (
+        "second factor",
+        include_str!("../../../migrations/sqlite/0008_second_factor.sql"),
+    ),
 ];
 
 /// The connections to one file.

@@ -10,10 +10,10 @@ use super::{File, NOW, acme, change, close};
 use crate::sql::encrypted::ALL;
 use crate::{
     CaOrigin, CaRecord, CaState, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret,
-    NewOperator, NewUser, Notice, OperatorId, OperatorStore as _, Origin, PageRequest,
-    PasswordHash, PrivateKeyPem, Role, SecretBytes, SecretStore as _, SqlStore, Store as _,
-    StoreObserver, StoredAnswer, TenantStore as _, Transaction, UnreadableValue, User, UserEdit,
-    UserStore as _,
+    NewOperator, NewTotp, NewUser, Notice, Operator, OperatorId, OperatorStore as _, Origin,
+    PageRequest, PasswordHash, PrivateKeyPem, Role, SecondFactorStore as _, SecretBytes,
+    SecretStore as _, SqlStore, Store as _, StoreObserver, StoredAnswer, TenantStore as _, TotpId,
+    Transaction, UnreadableValue, User, UserEdit, UserStore as _,
 };
 
 const ROOT: &str = "root@example.org";
@@ -37,14 +37,27 @@ async fn user(store: &SqlStore, user_id: &str) -> User {
 }
 
 async fn add_operator(store: &SqlStore, email: &str) {
+    let operator_id = OperatorId::generate(NOW, &mut super::entropy());
     let new = NewOperator {
-        operator_id: OperatorId::generate(NOW, &mut super::entropy()),
+        operator_id: operator_id.clone(),
         email: email.to_owned(),
         role: Role::PlatformAdmin,
         tenant_id: None,
         password: PasswordHash("hash".to_owned()),
     };
     store.create_operator(change(), new).await.unwrap();
+    let totp = NewTotp {
+        totp_id: TotpId::generate(NOW, &mut super::entropy()),
+        operator_id,
+        secret: SecretBytes::new(*b"shared secret"),
+    };
+    store.issue_totp(change(), totp).await.unwrap();
+}
+
+/// The secret of an operator's one-time codes.
+async fn totp_secret(store: &SqlStore, operator: &Operator) -> Option<SecretBytes> {
+    let totp = store.totp(&operator.operator_id).await.unwrap();
+    totp.unwrap().secret
 }
 
 fn ca(byte: u8) -> (CaRecord, PrivateKeyPem) {
@@ -123,11 +136,14 @@ async fn a_value_whose_key_is_lost_takes_nothing_else_with_it() {
     let operators = store.operators(PageRequest::first(10)).await.unwrap();
     assert_eq!(operators.data.len(), 2);
     let found = store.operator_by_email("lost@example.org").await.unwrap();
-    assert_eq!(
-        found.unwrap().email,
-        None,
-        "found by an address that is not shown"
-    );
+    let found = found.unwrap();
+    assert_eq!(found.email, None, "found by an address that is not shown");
+    seen.0.lock().unwrap().clear();
+    assert!(totp_secret(&store, &found).await.is_none());
+    let told = std::mem::take(&mut *seen.0.lock().unwrap());
+    assert_eq!((told[0].table, told[0].column), ("console_totp", "secret"));
+    let root = store.operator_by_email(ROOT).await.unwrap().unwrap();
+    assert!(totp_secret(&store, &root).await.is_some());
 
     let cas = store.cas().await.unwrap();
     assert_eq!(cas.len(), 2);
@@ -275,11 +291,11 @@ async fn after_a_rotation_the_earlier_key_may_be_dropped() {
     let mut steps = Vec::new();
     let rotation = store.rotate_keys(|step| steps.push(step)).await.unwrap();
     assert!(rotation.is_complete(), "{rotation:?}");
-    // 451 users with 3 fields, an operator, an answer, the CA's key and the digest key.
-    assert_eq!((rotation.re_encrypted, rotation.verified), (1357, 1357));
+    // 451 users with 3 fields, an operator with 2, an answer, the CA's key and the digest key.
+    assert_eq!((rotation.re_encrypted, rotation.verified), (1358, 1358));
     assert!(steps.len() > 12, "it tells of each batch: {steps:?}");
     let again = store.rotate_keys(|_| {}).await.unwrap();
-    assert_eq!((again.re_encrypted, again.verified), (0, 1357));
+    assert_eq!((again.re_encrypted, again.verified), (0, 1358));
     store.close().await;
 
     let store = file.open_with(&[2]).await.unwrap();
@@ -291,6 +307,8 @@ async fn after_a_rotation_the_earlier_key_may_be_dropped() {
     assert_eq!(last.email.as_deref(), Some("user449@canary.example"));
     let root = store.operator_by_email(ROOT).await.unwrap().unwrap();
     assert_eq!(root.email.as_deref(), Some(ROOT));
+    let secret = totp_secret(&store, &root).await.unwrap();
+    assert_eq!(secret.expose(), b"shared secret");
     let key = store.private_key(&ca(1).0.fingerprint).await.unwrap();
     assert_eq!(key.unwrap().expose(), "CA key 1");
     let key = IdempotencyKey([9; 32]);
@@ -319,8 +337,8 @@ async fn a_rotation_goes_on_behind_pages_that_are_done_or_empty() {
 
     let store = file.open_with(&[2, 1]).await.unwrap();
     let rotation = store.rotate_keys(|_| {}).await.unwrap();
-    // Zoe's three; with them 211 users' two, an operator, an answer, the CA's key and the digest key.
-    assert_eq!((rotation.re_encrypted, rotation.verified), (3, 429));
+    // Zoe's three; with them 211 users' two, an operator's two, an answer, the CA's key and the digest key.
+    assert_eq!((rotation.re_encrypted, rotation.verified), (3, 430));
     assert!(rotation.is_complete(), "{rotation:?}");
 }
 
@@ -338,7 +356,7 @@ async fn a_rotation_goes_past_what_does_not_open_and_names_it() {
     assert!(!rotation.is_complete());
     assert_eq!(
         (rotation.re_encrypted, rotation.unreadable, rotation.stale),
-        (7, 3, 0)
+        (8, 3, 0)
     );
     let names = ["display_name", "email", "mobile"];
     let named = names.map(|column| format!("users.{column} of acme/lost"));
@@ -416,7 +434,9 @@ async fn every_column_of_bytes_is_encrypted_or_a_digest() {
         "audit_rows.hash",
         "audit_rows.prev_hash",
         "challenge_attempts.sample_digest",
+        "console_recovery_codes.code_hash",
         "console_sessions.token_hash",
+        "console_sign_ins.token_hash",
         "console_users.email_digest",
         "devices.active_serial",
         "devices.pairing_code_hash",

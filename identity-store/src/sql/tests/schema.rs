@@ -153,6 +153,9 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         // The platform's own.
         "console_users",
         "console_sessions",
+        "console_totp",
+        "console_recovery_codes",
+        "console_sign_ins",
         "data_keys",
         "login_failures",
         "platform_secrets",

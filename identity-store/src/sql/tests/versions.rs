@@ -13,9 +13,10 @@ use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
     AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _, Chain,
     ChallengeStore as _, ClientStore as _, DeviceStore as _, Error, IdempotencyKey,
-    IdempotencyStore as _, JobStore as _, LeaseName, LeaseStore as _, NamedSecret,
-    OperatorStore as _, RateLimitStore as _, ReplicaId, Result, SampleDigest, SecretBytes,
-    SecretStore as _, SessionTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable,
+    IdempotencyStore as _, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
+    OperatorStore as _, PasswordHash, RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result,
+    SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId,
+    SessionTokenHash, SignInTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable,
     UserStore as _,
 };
 
@@ -98,6 +99,20 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         .use_session(&SessionTokenHash([7; 32]), NOW, NOW)
         .await;
     let failures = store.login_failures("root@example.org", NOW).await;
+    let operator_id = format!("adm_{ID}").parse().unwrap();
+    let totp = store.totp(&operator_id).await;
+    let token = SignInTokenHash([7; 32]);
+    let sign_in = store.sign_in(&token, NOW).await;
+    let completed = NewSession {
+        session_id: SessionId::generate(NOW, &mut entropy()),
+        operator_id,
+        password: PasswordHash("hash".to_owned()),
+        token_hash: SessionTokenHash([8; 32]),
+        expires_at: later,
+    };
+    let code = SecondFactor::RecoveryCode(RecoveryCodeHash([6; 32]));
+    let completed = store.complete_sign_in(change(), &token, code, completed);
+    let completed = completed.await.is_ok();
     let answer = store.reserve(IdempotencyKey([8; 32]), [9; 32], NOW, later, later);
     let trail = store.sealed_audit(&Chain::Platform, 0, 9).await;
     let archives = store.archive_manifests(&Chain::Platform).await;
@@ -130,6 +145,9 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ("oauth_client_secrets", client, "SecretHash([6, 6"),
         ("console_users", told(operator), "root@example.org"),
         ("console_sessions", told(session), "ses_01"),
+        ("console_totp", told(totp), "otp_01"),
+        ("console_sign_ins", told(sign_in), "adm_01"),
+        ("console_recovery_codes", completed.to_string(), "true"),
         ("login_failures", told(failures), "count: 1"),
         (
             "platform_secrets",

@@ -72,6 +72,12 @@ VALUES ('adm_[id]', NULL, <console_users.email of adm_[id]: root@example.org>,
 INSERT INTO login_failures
 VALUES (x'52598cd37e35f93dc2559d93860abfdf363088e3f83372a0f158f4f142a7e773', 4000000000000);
 
+-- versions 8 to 99
+INSERT INTO console_totp
+VALUES ('adm_[id]', 'otp_[id]', <console_totp.secret of adm_[id]: the shared secret>, 1, 0);
+INSERT INTO console_recovery_codes VALUES ('adm_[id]', [6]);
+INSERT INTO console_sign_ins VALUES ([7], 'adm_[id]', 4000000000000);
+
 -- versions 1 to 99
 INSERT INTO console_sessions
 VALUES ('ses_[id]', 'adm_[id]', [7], 0, 4000000000000, 4000000000001);

@@ -3,31 +3,27 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderValue, StatusCode};
-use identity_store::{Actor, NewSession, Operator, Session, SessionId, rfc3339};
+use http::{HeaderMap, StatusCode};
+use identity_store::{
+    Actor, Conflict, Error, LoginRefusal, NewSession, Operator, Session, SessionId, rfc3339,
+};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::UserBody;
+use super::lock_out::{count, refuse_locked};
+use super::{UserBody, mfa, session_token};
 use crate::http::caller::require_active;
 use crate::http::{
     ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, Source,
-    cookie, csrf, session_token_hash,
+    csrf, session_token_hash,
 };
 use crate::password::{Password, Turn};
 use crate::{App, clock};
 
 /// How long a session lives at most.
 const SESSION_LIFE: Duration = Duration::hours(12);
-
-/// So many failed sign-ins within this time lock an address.
-const MAX_FAILURES: u32 = 10;
-const FAILURE_WINDOW: Duration = Duration::minutes(15);
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,10 +35,16 @@ pub(super) struct LoginRequest {
 }
 
 #[derive(Serialize, ToSchema)]
-struct LoginAnswer {
-    session: SessionToken,
+pub(super) struct LoginAnswer {
+    /// Absent while a code is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<SessionToken>,
     must_change_password: bool,
+    /// Whether the sign-in has to be completed at /v1/auth/mfa.
     mfa_required: bool,
+    /// Names the sign-in that waits for a code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_token: Option<String>,
     user: UserBody,
 }
 
@@ -68,7 +70,7 @@ pub(super) struct Me {
     post, path = "/v1/auth/login", tag = "sign-in",
     request_body = LoginRequest,
     responses(
-        (status = 200, description = "The session, also set as a cookie.", body = LoginAnswer),
+        (status = 200, description = "The session, also set as a cookie, or a token to complete the sign-in with.", body = LoginAnswer),
         (status = 401, description = "`invalid_credentials`", body = ProblemDocument),
         (status = 403, description = "`cross_site_request`, `tenant_suspended`", body = ProblemDocument),
         (status = 423, description = "`account_locked`", body = ProblemDocument),
@@ -83,20 +85,7 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     // Or a page of another site could sign its visitor in as somebody else.
     csrf::refuse_other_sites(&headers)?;
-    app.rate_limits
-        .sign_in
-        .take(
-            app.shared_store(),
-            Source::from(request.source),
-            request.now,
-        )
-        .await
-        .map_err(|refusal| {
-            refusal.problem(
-                ErrorCode::RateLimited,
-                "Too many sign-ins from this address.",
-            )
-        })?;
+    take_turn(&app, &request).await?;
     let email = Email::parse(&body.value.email)
         .map_err(|error| Problem::invalid("email", error.to_string()))?;
     // The count is read, and a failure noted, within the turn: guesses cannot all run at once.
@@ -116,8 +105,57 @@ pub(super) async fn login(
     if let Some(tenant_id) = &operator.tenant_id {
         require_active(&app, tenant_id).await?;
     }
-    let (session, token) = open_session(&app, &request, &operator).await?;
-    answer(&app, &session, &token)
+    let (session, token) = new_session(&request, &operator);
+    let change = request.change(Actor::Operator(operator.operator_id.clone()));
+    match app.store.create_session(change, session).await {
+        Err(Error::Conflict(Conflict::CodeRequired)) => {
+            let token = mfa::begin(&app, &request, &operator).await?;
+            Ok(Json(LoginAnswer::waits(&operator, &token)).into_response())
+        }
+        session => opened(&app, &session?, &token),
+    }
+}
+
+impl LoginAnswer {
+    fn waits(operator: &Operator, token: &str) -> Self {
+        Self {
+            session: None,
+            must_change_password: operator.must_change_password,
+            mfa_required: true,
+            mfa_token: Some(token.to_owned()),
+            user: UserBody::from(operator),
+        }
+    }
+
+    fn opened(session: &Session, token: &str) -> Self {
+        Self {
+            session: Some(SessionToken {
+                token: token.to_owned(),
+                expires_at: rfc3339(session.expires_at),
+            }),
+            must_change_password: session.operator.must_change_password,
+            mfa_required: false,
+            mfa_token: None,
+            user: UserBody::from(&session.operator),
+        }
+    }
+}
+
+/// Limits how often a source tries to sign in.
+///
+/// # Errors
+///
+/// 429 `rate_limited`.
+pub(super) async fn take_turn(app: &App, request: &RequestContext) -> Result<(), Problem> {
+    let source = Source::from(request.source);
+    let limit = &app.rate_limits.sign_in;
+    let taken = limit.take(app.shared_store(), source, request.now).await;
+    taken.map_err(|refusal| {
+        refusal.problem(
+            ErrorCode::RateLimited,
+            "Too many sign-ins from this address.",
+        )
+    })
 }
 
 /// Whether `password` is the operator's, unless too many tries failed.
@@ -133,16 +171,7 @@ pub(super) async fn check_password(
     operator: Option<&Operator>,
     password: Password,
 ) -> Result<(), Problem> {
-    let failures = app
-        .store
-        .login_failures(email.as_str(), request.now - FAILURE_WINDOW)
-        .await?;
-    if failures.count >= MAX_FAILURES {
-        let until = failures.oldest.unwrap_or(request.now) + FAILURE_WINDOW;
-        return Err(
-            Problem::new(ErrorCode::AccountLocked, "Too many sign-ins failed.").retry_at(until),
-        );
-    }
+    refuse_locked(app, request, email).await?;
     let stored = operator.map(|operator| &operator.password);
     if turn
         .verify(password, stored)
@@ -151,11 +180,7 @@ pub(super) async fn check_password(
     {
         return Ok(());
     }
-    let change = request.change(Actor::Anonymous);
-    let operator_id = operator.map(|operator| operator.operator_id.clone());
-    app.store
-        .record_login_failure(change, email.as_str(), operator_id)
-        .await?;
+    count(app, request, email, operator, LoginRefusal::Credentials).await?;
     Err(invalid_credentials())
 }
 
@@ -166,12 +191,12 @@ fn invalid_credentials() -> Problem {
     )
 }
 
-async fn open_session(
-    app: &App,
+/// A session to open for an operator, and its token.
+pub(super) fn new_session(
     request: &RequestContext,
     operator: &Operator,
-) -> Result<(Session, Zeroizing<String>), Problem> {
-    let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(clock::random_bytes::<32>()));
+) -> (NewSession, Zeroizing<String>) {
+    let token = session_token::draw();
     let session = NewSession {
         session_id: SessionId::generate(request.now, &mut clock::entropy()),
         operator_id: operator.operator_id.clone(),
@@ -179,27 +204,13 @@ async fn open_session(
         token_hash: session_token_hash(&token),
         expires_at: request.now + SESSION_LIFE,
     };
-    let change = request.change(Actor::Operator(operator.operator_id.clone()));
-    Ok((app.store.create_session(change, session).await?, token))
+    (session, token)
 }
 
-fn answer(app: &App, session: &Session, token: &str) -> Result<Response, Problem> {
-    let body = LoginAnswer {
-        session: SessionToken {
-            token: token.to_owned(),
-            expires_at: rfc3339(session.expires_at),
-        },
-        must_change_password: session.operator.must_change_password,
-        mfa_required: false,
-        user: UserBody::from(&session.operator),
-    };
-    let cookie = cookie::set(token, app.tls.is_https()).map_err(Problem::internal)?;
-    Ok(with_cookie(Json(body).into_response(), cookie))
-}
-
-fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
-    response.headers_mut().append(SET_COOKIE, cookie);
-    response
+/// The answer that a session was opened.
+pub(super) fn opened(app: &App, session: &Session, token: &str) -> Result<Response, Problem> {
+    let answer = Json(LoginAnswer::opened(session, token)).into_response();
+    session_token::with_cookie(app, answer, token)
 }
 
 /// Ends the session that asks.
@@ -217,8 +228,7 @@ pub(super) async fn logout(
     app.store
         .end_session(change, &session.operator.operator_id, &session.session_id)
         .await?;
-    let cookie = cookie::clear(app.tls.is_https()).map_err(Problem::internal)?;
-    Ok(with_cookie(StatusCode::NO_CONTENT.into_response(), cookie))
+    session_token::without_cookie(&app, StatusCode::NO_CONTENT.into_response())
 }
 
 /// Who is signed in.

@@ -1,8 +1,12 @@
 //! Console sign-in (contract §3).
 
+mod lock_out;
 mod login;
+mod mfa;
 mod password;
+mod session_token;
 mod sessions;
+mod totp;
 
 use std::sync::Arc;
 
@@ -21,6 +25,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(login::logout))
         .routes(routes!(login::me))
         .routes(routes!(password::change_password))
+        .routes(routes!(mfa::complete))
+        .routes(routes!(totp::issue))
+        .routes(routes!(totp::confirm))
+        .routes(routes!(totp::remove))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
 }

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use identity_store::NewPassword;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::lock_out::address;
 use super::login::check_password;
+use super::session_token::Kept;
 use crate::App;
-use crate::http::{
-    ConsoleSession, Email, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext,
-};
+use crate::http::{ConsoleSession, JsonBody, Problem, ProblemDocument, RequestContext};
 use crate::password::Password;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,7 +24,7 @@ pub(super) struct PasswordChange {
 }
 
 /// Changes the password and ends the user's other sessions. A wrong current one counts as a failed
-/// sign-in.
+/// sign-in. The answer to a session that came by its cookie sets it anew.
 #[utoipa::path(
     post, path = "/v1/auth/password", tag = "sign-in", security(("bearer" = [])),
     request_body = PasswordChange,
@@ -39,7 +40,7 @@ pub(super) async fn change_password(
     console: ConsoleSession,
     request: RequestContext,
     body: JsonBody<PasswordChange>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let PasswordChange {
         current_password,
         new_password,
@@ -51,8 +52,7 @@ pub(super) async fn change_password(
         ));
     }
     let operator = &console.session.operator;
-    let email = operator.email.as_deref().ok_or_else(unreadable_address)?;
-    let email = Email::parse(email).map_err(Problem::internal)?;
+    let email = address(operator)?;
     new_password
         .may_be_chosen_by(email.as_str())
         .map_err(|rule| Problem::invalid("new_password", rule.to_string()))?;
@@ -69,18 +69,13 @@ pub(super) async fn change_password(
     let hash = turn.hash(new_password).await.map_err(Problem::internal)?;
     drop(turn);
     let change = request.change(console.actor());
+    let kept = Kept::of(&console);
     let new = NewPassword {
         operator_id: operator.operator_id.clone(),
         verified: operator.password.clone(),
         password: hash,
-        keep: console.session.session_id.clone(),
+        keep: kept.session.clone(),
     };
     app.store.set_password(change, new).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Failed tries are counted by address.
-fn unreadable_address() -> Problem {
-    let detail = "The account's address cannot be read: an administrator has to set it anew.";
-    Problem::new(ErrorCode::Unavailable, detail)
+    kept.set_in(&app, StatusCode::NO_CONTENT.into_response())
 }

@@ -42,7 +42,7 @@ pub(super) async fn list(
     caller: Caller,
     request: RequestContext,
 ) -> Result<Json<List<SessionBody>>, Problem> {
-    let own = caller.session()?;
+    let own = &caller.console()?.session;
     let sessions = app
         .store
         .sessions(&own.operator.operator_id, request.now)
@@ -72,7 +72,7 @@ pub(super) async fn end(
     request: RequestContext,
     PathId(id): PathId<SessionId>,
 ) -> Result<StatusCode, Problem> {
-    let operator_id = &caller.session()?.operator.operator_id;
+    let operator_id = &caller.console()?.session.operator.operator_id;
     app.store
         .end_session(request.change(caller.actor()), operator_id, &id)
         .await?;

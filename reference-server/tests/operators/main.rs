@@ -1,12 +1,15 @@
-//! Console users: what a browser sends by itself, told to the real binary.
+//! Console users and what they prove: cookies and their CSRF tokens, passwords, one-time codes, told to
+//! the real binary.
 
 #![allow(clippy::expect_used, reason = "tests")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
+mod second_factor;
 
 use harness::{ADMIN, Api, PASSWORD, Platform, Reply};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A browser that is signed in: it sends the session's cookie, and nothing else by itself.
 struct Browser {
@@ -32,6 +35,24 @@ impl Browser {
             request.header(*name, *value)
         };
         self.api.send(headers.iter().fold(request, add)).await
+    }
+
+    /// A request as the console's own pages make it.
+    async fn write(&self, path: &str, body: Value) -> Reply {
+        let token = self.csrf_token().await;
+        let request = self.api.request(Method::POST, path).json(&body);
+        let request = request.header("cookie", &self.cookie);
+        self.api.send(request.header("x-csrf-token", token)).await
+    }
+
+    /// Takes up the cookie that an answer sets; returns the browser as it was.
+    fn takes(&mut self, reply: &Reply) -> Self {
+        let before = std::mem::replace(&mut self.cookie, cookie(reply));
+        assert_ne!(before, self.cookie);
+        Self {
+            api: self.api.clone(),
+            cookie: before,
+        }
     }
 
     async fn csrf_token(&self) -> String {
@@ -119,6 +140,34 @@ async fn a_page_of_another_site_signs_nobody_in() {
         let refused = (reply.status, reply.error());
         assert_eq!(refused, (415, "unsupported_media_type"), "{media_type}");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_goes_on_under_a_new_token_when_the_password_changes() {
+    let platform = Platform::first_run().await;
+    let mut browser = Browser::sign_in(&platform.api(), ADMIN, PASSWORD).await;
+    let csrf_token = browser.csrf_token().await;
+    let change = json!({"current_password": PASSWORD, "new_password": "another of the admin's"});
+    let changed = browser.write("/v1/auth/password", change).await;
+    assert_eq!(changed.status, 204, "{}", changed.text);
+    let before = browser.takes(&changed);
+    let gone = before.send(Method::GET, "/v1/auth/me", &[]).await;
+    assert_eq!((gone.status, gone.error()), (401, "unauthorized"));
+    assert_ne!(browser.csrf_token().await, csrf_token);
+    let sessions = browser.send(Method::GET, "/v1/auth/sessions", &[]).await;
+    let sessions = sessions.json["data"].as_array().expect("sessions").clone();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert_eq!(sessions[0]["current"], true);
+
+    // A Bearer client has nothing that would take up another token, and keeps its own.
+    let program = platform
+        .api()
+        .sign_in(ADMIN, "another of the admin's")
+        .await;
+    let change = json!({"current_password": "another of the admin's", "new_password": PASSWORD});
+    let changed = program.post("/v1/auth/password", change).await;
+    assert_eq!((changed.status, changed.header("set-cookie")), (204, None));
+    assert_eq!(program.get("/v1/auth/me").await.status, 200);
 }
 
 #[tokio::test]

@@ -1,0 +1,27 @@
+-- A console user's one-time codes (RFC 6238).
+CREATE TABLE console_totp (
+    operator_id TEXT    NOT NULL PRIMARY KEY REFERENCES console_users ON DELETE CASCADE,
+    totp_id     TEXT    NOT NULL,
+    -- Encrypted.
+    secret      BLOB    NOT NULL,
+    confirmed   INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+    -- The time step of the last code that was used.
+    last_step   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What stands in for a one-time code, once each.
+CREATE TABLE console_recovery_codes (
+    operator_id TEXT NOT NULL REFERENCES console_users ON DELETE CASCADE,
+    code_hash   BLOB NOT NULL,
+    PRIMARY KEY (operator_id, code_hash)
+) STRICT, WITHOUT ROWID;
+
+-- Sign-ins whose password was right and that wait for a code.
+CREATE TABLE console_sign_ins (
+    token_hash  BLOB    NOT NULL PRIMARY KEY,
+    operator_id TEXT    NOT NULL REFERENCES console_users ON DELETE CASCADE,
+    expires_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX console_sign_ins_operator ON console_sign_ins (operator_id);
+CREATE INDEX console_sign_ins_expires_at ON console_sign_ins (expires_at);
