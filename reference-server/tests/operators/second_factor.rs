@@ -117,6 +117,8 @@ async fn a_sign_in_asks_for_a_code_once_an_authenticator_is_confirmed() {
     let first = Authenticator::new(first["secret"].as_str().expect("a secret"));
     let wrong = json!({"code": first.old_code()});
     assert_refused(&admin.post(confirm, wrong).await, 401, "mfa_code_invalid");
+    let me = admin.get("/v1/auth/me").await;
+    assert_eq!(me.json["mfa_enabled"], false, "not confirmed: {}", me.text);
     let open = login(&api, ADMIN).await;
     assert_eq!(
         open.json["mfa_required"], false,
@@ -128,7 +130,8 @@ async fn a_sign_in_asks_for_a_code_once_an_authenticator_is_confirmed() {
     let (authenticator, recovery_codes) = set_up(&admin).await;
     assert_eq!(recovery_codes.len(), 10);
     assert_eq!(other.get("/v1/auth/me").await.status, 401);
-    assert_eq!(admin.get("/v1/auth/me").await.status, 200);
+    let me = admin.get("/v1/auth/me").await;
+    assert_eq!((me.status, &me.json["mfa_enabled"]), (200, &json!(true)));
     let again = admin.post("/v1/auth/mfa/totp", json!({})).await;
     assert_refused(&again, 409, "conflict");
     // Which is no place to try codes at.

@@ -58,6 +58,8 @@ struct SessionToken {
 pub(super) struct Me {
     #[serde(flatten)]
     user: UserBody,
+    /// Whether the user's sign-ins ask for a code.
+    mfa_enabled: bool,
     /// Goes into `X-CSRF-Token` of every write that the session's cookie speaks for.
     csrf_token: String,
 }
@@ -236,9 +238,15 @@ pub(super) async fn logout(
     get, path = "/v1/auth/me", tag = "sign-in", security(("bearer" = [])),
     responses((status = 200, description = "The user.", body = Me)),
 )]
-pub(super) async fn me(console: ConsoleSession) -> Json<Me> {
-    Json(Me {
-        user: UserBody::from(&console.session.operator),
+pub(super) async fn me(
+    State(app): State<Arc<App>>,
+    console: ConsoleSession,
+) -> Result<Json<Me>, Problem> {
+    let operator = &console.session.operator;
+    let totp = app.store.totp(&operator.operator_id).await?;
+    Ok(Json(Me {
+        user: UserBody::from(operator),
+        mfa_enabled: totp.is_some_and(|totp| totp.confirmed),
         csrf_token: console.csrf_token,
-    })
+    }))
 }
