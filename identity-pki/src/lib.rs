@@ -64,10 +64,11 @@
 //! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
 //! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
 //! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module, by the vendor's library; the one thing here that does I/O |
-//! | `serde` | `Serialize` and `Deserialize` of [`TenantId`], [`DeviceId`] and [`CaState`] |
+//! | `serde` | `Serialize` and `Deserialize` of [`TenantId`], [`DeviceId`], [`CaState`] and [`ExpiryKind`] |
 //!
 //! Without features the crate is identifiers and digests, [`TenantId`], [`DeviceId`], [`DeviceIdentity`],
-//! [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`], and the life of CAs, [`CaRotation`].
+//! [`Fingerprint`], [`TbsSha256`], [`SpkiSha256`], [`SerialNumber`], the life of CAs, [`CaRotation`], and
+//! when people are told of an expiry, [`ExpiryThreshold`].
 
 #[cfg(feature = "x509")]
 #[macro_use]
@@ -87,6 +88,7 @@ mod digest;
 #[cfg(feature = "x509")]
 mod ecdsa;
 mod error;
+mod expiry;
 #[cfg(feature = "x509")]
 mod extension;
 #[cfg(feature = "x509")]
@@ -127,6 +129,7 @@ pub use curve::Curve;
 pub use der::{DerError, DerRule};
 pub use digest::{Fingerprint, PairingCodeHash, SpkiSha256, TbsSha256};
 pub use error::Error;
+pub use expiry::{ExpiryKind, ExpiryThreshold, days_remaining};
 #[cfg(feature = "x509")]
 pub use extension::ExtensionRule;
 pub use id::{DeviceId, IdRule, TenantId};
