@@ -1,5 +1,7 @@
 use identity_challenge::{AdmissionRefusal, Refusal};
-use identity_pki::RotationRule;
+use identity_pki::{RotationRule, TenantId};
+
+use crate::DevicePolicy;
 
 /// Everything that a store refuses or fails at.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,18 @@ pub enum Error {
     /// A challenge does not take this transition; nothing was changed.
     #[error("{0}")]
     Challenge(Refusal),
+    /// A device policy under which a new certificate would be due for renewal at once; nothing was
+    /// changed.
+    #[error(
+        "a renewal window of {} days is not shorter than a validity of {} days{}",
+        policy.renewal_window_days, policy.validity_days, of_tenant(tenant_id.as_ref())
+    )]
+    RenewalWindow {
+        /// The tenant whose policy it would be; `None` for the platform's own.
+        tenant_id: Option<TenantId>,
+        /// The policy.
+        policy: DevicePolicy,
+    },
     /// Text that is not an id of its kind.
     #[error("not an id: {expected} is expected")]
     Id {
@@ -113,6 +127,11 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Whose policy it is that is not sound.
+fn of_tenant(tenant_id: Option<&TenantId>) -> String {
+    tenant_id.map_or_else(String::new, |id| format!(", which tenant {id} would have"))
 }
 
 /// Why an encrypted value cannot be read.

@@ -17,6 +17,7 @@ use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::http::{CaptureSlots, DatabaseHealth, PollPace, RateLimits};
+use crate::mail::Mailer;
 use crate::notices::Notices;
 use crate::palm::Palm;
 use crate::password::Passwords;
@@ -38,6 +39,8 @@ pub struct App {
     pub database_health: DatabaseHealth,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What sends mail, where there is a mail server.
+    pub mailer: Option<Mailer>,
     /// What decides on palm samples.
     pub palm: Palm,
     /// Requests that wait for a change of a challenge.
@@ -150,6 +153,7 @@ impl App {
             drained: CancellationToken::new(),
             replica: ReplicaId::generate(clock.now(), &mut clock::entropy()),
             metrics,
+            mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
             palm: Palm::new(config.palm_server.as_ref())?,
             waiters: Arc::clone(&notices.waiters),
             notices,

@@ -23,9 +23,6 @@ use crate::start::StartError;
 /// The common name of each CA that is made here; a random serial number tells them apart.
 const COMMON_NAME: &str = "Link Identity Device CA";
 
-/// How far device clocks may be behind.
-const CLOCK_SKEW: Duration = Duration::minutes(5);
-
 /// What is wrong with the key of a CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
@@ -115,14 +112,15 @@ pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, St
     usable(store, ca).await.map(Some)
 }
 
-/// A new CA in `state`, with its key.
+/// A new CA in `state`, with its key, dated back by `clock_skew` for devices whose clock is late.
 pub(crate) fn generate(
     now: OffsetDateTime,
+    clock_skew: Duration,
     state: CaState,
 ) -> Result<(CaRecord, PrivateKeyPem), identity_pki::Error> {
     let key = AwsLcSigner::generate_pem()?;
     let signer = AwsLcSigner::from_pem(key.expose())?;
-    let terms = Terms::new(now, CA_VALIDITY, CLOCK_SKEW);
+    let terms = Terms::new(now, CA_VALIDITY, clock_skew);
     let ca = PlatformCa::generate(Box::new(signer), COMMON_NAME, &terms, &mut clock::entropy())?;
     Ok((record(ca.certificate(), state, now), key))
 }
@@ -197,7 +195,7 @@ mod tests {
     #[test]
     fn a_generated_ca_is_loaded_from_what_was_stored() {
         let now = datetime!(2026-11-22 12:00 UTC);
-        let (record, key) = generate(now, CaState::Active).expect("CA");
+        let (record, key) = generate(now, Duration::ZERO, CaState::Active).expect("CA");
         let loaded = load(&record, &key).expect("loaded");
         assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
     }

@@ -7,6 +7,8 @@
 //! - [`palm`]: what happens to a palm sample.
 //! - [`audit`]: signed heads, archives, verification and retention of the audit trail.
 //! - [`jobs`]: background work.
+//! - [`expiry`]: who is told that a certificate of the platform expires.
+//! - [`mail`]: letters to people.
 //! - [`keys`]: the rotation of data keys.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
 //! - [`demo`]: the whole story on one machine.
@@ -22,11 +24,13 @@ pub mod config;
 pub mod demo;
 pub mod denials;
 mod descriptors;
+pub mod expiry;
 pub mod http;
 pub mod issuance;
 pub mod jobs;
 pub mod keys;
 pub mod listener;
+pub mod mail;
 pub mod notices;
 pub mod one_time_code;
 pub mod palm;

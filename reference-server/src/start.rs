@@ -64,6 +64,9 @@ pub enum StartError {
     /// The palm server's client cannot be made.
     #[error("BIOWAVE_URL: the palm client cannot be made")]
     PalmClient(#[source] biowave_client::Error),
+    /// The mail server's client cannot be made.
+    #[error("SMTP_URL: the mail client cannot be made")]
+    Mail(#[from] crate::mail::MailError),
     /// A password cannot be hashed.
     #[error("the initial password cannot be hashed")]
     Password(#[from] crate::password::PasswordError),

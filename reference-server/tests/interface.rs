@@ -202,6 +202,9 @@ fn a_bad_variable_stops_the_start_with_one_line() {
         ("IDENTITY_DATA_ENCRYPTION_KEYS", "k1:short"),
         ("IDENTITY_RATE_LIMITS", "maybe"),
         ("IDENTITY_PROXY_PROTOCOL", "balancer"),
+        ("SMTP_URL", "smtp://user:short@relay?tls=none"),
+        ("ALERT_EMAIL_FROM", "nobody"),
+        ("IDENTITY_PRODUCT_NAME", "two\nlines"),
     ] {
         let output = harness::program()
             .env(name, value)

@@ -36,11 +36,15 @@ pub mod consents;
 #[doc(hidden)]
 pub mod device_lists;
 #[doc(hidden)]
+pub mod device_policy;
+#[doc(hidden)]
 pub mod devices;
 #[doc(hidden)]
 pub mod enrolments;
 #[doc(hidden)]
 pub mod erasures;
+#[doc(hidden)]
+pub mod expiry_alerts;
 #[doc(hidden)]
 pub mod idempotency;
 #[doc(hidden)]
@@ -113,6 +117,12 @@ macro_rules! conformance_tests {
                 the_latest_sight_of_a_device_stays,
                 a_device_stands_as_it_and_its_tenant_stand,
             ];
+            device_policy: [
+                the_platforms_policy_is_the_default_one_until_another_is_set,
+                a_tenants_settings_override_the_platforms_policy,
+                no_change_leads_to_a_policy_that_is_not_sound,
+                of_two_changes_at_once_that_do_not_suit_one_another_one_is_refused,
+            ];
             device_lists: [
                 devices_are_listed_newest_first_each_once,
                 filters_find_devices_by_what_they_are,
@@ -179,6 +189,7 @@ macro_rules! conformance_tests {
                 an_operator_is_made_and_found_by_address,
                 an_operator_that_cannot_be_is_refused,
                 operators_are_listed_newest_first_each_once,
+                the_platforms_administrators_are_found_first_made_first,
                 a_new_role_ends_the_sessions_and_a_new_address_does_not,
                 an_operator_keeps_their_scope_and_an_address_its_owner,
                 the_last_platform_administrator_stays,
@@ -303,6 +314,14 @@ macro_rules! conformance_tests {
                 a_verification_and_an_erasure_do_not_wait_for_each_other,
                 an_enrolment_is_not_finished_after_its_lease,
             ];
+            expiry_alerts: [
+                a_threshold_is_announced_once_and_none_after_a_later_one,
+                what_is_told_of_an_expiry_names_the_certificate_and_the_threshold,
+                mail_is_claimed_by_one_at_a_time_until_it_is_finished,
+                a_claim_that_passed_on_is_not_given_back_by_who_had_it,
+                of_many_that_claim_mail_at_once_one_may_send_it,
+                who_had_the_mail_is_known_until_it_is_finished,
+            ];
             leases: [
                 a_lease_has_one_holder_until_it_runs_out,
                 each_name_is_a_lease_of_its_own,
@@ -417,10 +436,12 @@ mod tests {
             include_str!("challenges.rs"),
             include_str!("clients.rs"),
             include_str!("consents.rs"),
+            include_str!("device_policy.rs"),
             include_str!("device_lists.rs"),
             include_str!("devices.rs"),
             include_str!("enrolments.rs"),
             include_str!("erasures.rs"),
+            include_str!("expiry_alerts.rs"),
             include_str!("idempotency.rs"),
             include_str!("jobs.rs"),
             include_str!("leases.rs"),

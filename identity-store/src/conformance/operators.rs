@@ -127,6 +127,26 @@ pub async fn an_operator_that_cannot_be_is_refused(world: World) {
     assert_eq!(world.operator(&taken).await, taken);
 }
 
+pub async fn the_platforms_administrators_are_found_first_made_first(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    for (seconds, email) in [(2, "b"), (1, "a"), (3, "c")] {
+        let new = world.new_admin(email);
+        let made = world.store.create_operator(world.change_at(seconds), new);
+        made.await.unwrap();
+    }
+    let of_a_tenant = NewOperator {
+        role: Role::TenantAdmin,
+        tenant_id: Some(tenant_id),
+        ..world.new_admin("d")
+    };
+    let made = world.store.create_operator(world.change(), of_a_tenant);
+    made.await.unwrap();
+    let admins = world.store.platform_admins().await.unwrap();
+    let emails: Vec<_> = admins.iter().filter_map(|it| it.email.as_deref()).collect();
+    assert_eq!(emails, ["a", "b", "c"]);
+    assert!(admins.iter().all(|it| it.role == Role::PlatformAdmin));
+}
+
 pub async fn operators_are_listed_newest_first_each_once(world: World) {
     for (seconds, email) in [(1, "a"), (2, "b"), (2, "c"), (3, "d")] {
         let new = world.new_admin(email);

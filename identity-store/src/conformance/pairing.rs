@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 use super::fixtures::{CODE_LIFE, ENROLL_LEFT, VALIDITY, World, at};
 use super::witness::Told;
 use crate::{
-    CertificateRecord, Conflict, DenialReason, DeviceStatus, Issuance, IssuancePurpose, PairDevice,
-    Paired, PairingCandidate, RenewDevice,
+    CertificateRecord, Conflict, DenialReason, DevicePolicy, DeviceStatus, Issuance,
+    IssuancePurpose, PairDevice, Paired, PairingCandidate, RenewDevice,
 };
 
 pub async fn a_code_is_looked_up_while_it_is_good(world: World) {
@@ -21,7 +21,7 @@ pub async fn a_code_is_looked_up_while_it_is_good(world: World) {
     let expected = PairingCandidate {
         identity,
         tenant_status: tenant.status,
-        tenant_config: tenant.config,
+        device_policy: DevicePolicy::default().of_tenant(&tenant.config),
         spent_on: None,
     };
     assert_eq!(candidate(&code, CODE_LIFE - 1).await, Some(expected));

@@ -48,6 +48,15 @@ impl OperatorStore for MemoryStore {
         })
     }
 
+    async fn platform_admins(&self) -> Result<Vec<Operator>> {
+        let state = self.state();
+        let admins = state.operators.values();
+        let admins = admins.filter(|operator| operator.role == Role::PlatformAdmin);
+        let mut admins: Vec<_> = admins.cloned().collect();
+        admins.sort_by_key(|operator| operator.created_at);
+        Ok(admins)
+    }
+
     async fn update_operator(
         &self,
         change: Change,

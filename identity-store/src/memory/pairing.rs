@@ -43,7 +43,7 @@ impl State {
         let tenant = self.tenants.get(device.identity.tenant_id())?;
         Some(PairingCandidate {
             tenant_status: tenant.status,
-            tenant_config: tenant.config.clone(),
+            device_policy: self.device_policy.of_tenant(&tenant.config),
             spent_on: device.certificate,
             identity: device.identity,
         })

@@ -4,11 +4,12 @@ use identity_challenge::ReasonCode;
 use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
+use super::expiry_alerts::ExpiryRow;
 use super::second_factor::TotpRow;
 use crate::{
     ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
-    Consent, DeniedCertificate, Device, DeviceStatus, IdempotencyKey, Issuance, Job, Lease,
-    LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
+    Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, IdempotencyKey, Issuance, Job,
+    Lease, LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
     PalmErasure, PrivateKeyPem, RecoveryCodeHash, SampleDigest, SealedRow, SecretBytes,
     ServerCertRecord, SessionId, SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer,
     StoredChallenge, Tenant, User, UserId,
@@ -17,6 +18,7 @@ use crate::{
 /// Everything that is stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
+    pub(super) device_policy: DevicePolicy,
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
     pub(super) devices: BTreeMap<DeviceIdentity, DeviceRow>,
     pub(super) ledger: Vec<Issuance>,
@@ -40,6 +42,8 @@ pub(super) struct State {
     /// By the fingerprints of their certificates.
     pub(super) private_keys: BTreeMap<Fingerprint, PrivateKeyPem>,
     pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
+    /// By the fingerprints of certificates.
+    pub(super) expiries: BTreeMap<Fingerprint, ExpiryRow>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
     pub(super) leases: BTreeMap<LeaseName, LeaseRow>,
     pub(super) jobs: Vec<JobRow>,

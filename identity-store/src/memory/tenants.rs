@@ -4,8 +4,8 @@ use identity_pki::TenantId;
 use super::MemoryStore;
 use super::listing::page;
 use crate::{
-    Change, Conflict, Error, Event, Page, PageRequest, Result, Tenant, TenantConfig, TenantStatus,
-    TenantStore,
+    Change, Conflict, DevicePolicy, Error, Event, Page, PageRequest, Result, Tenant, TenantConfig,
+    TenantStatus, TenantStore,
 };
 
 #[async_trait]
@@ -50,7 +50,10 @@ impl TenantStore for MemoryStore {
         tenant_id: &TenantId,
         name: String,
     ) -> Result<Tenant> {
-        self.edit_tenant(change, tenant_id, |tenant| tenant.name = name)
+        self.edit_tenant(change, tenant_id, |tenant, _| {
+            tenant.name = name;
+            Ok(())
+        })
     }
 
     async fn set_tenant_status(
@@ -81,20 +84,26 @@ impl TenantStore for MemoryStore {
         tenant_id: &TenantId,
         config: TenantConfig,
     ) -> Result<Tenant> {
-        self.edit_tenant(change, tenant_id, |tenant| tenant.config = config)
+        self.edit_tenant(change, tenant_id, |tenant, policy| {
+            policy.must_suit(tenant_id, &config)?;
+            tenant.config = config;
+            Ok(())
+        })
     }
 }
 
 impl MemoryStore {
+    /// Changes a tenant, which `edit` is given with the platform's device policy.
     fn edit_tenant(
         &self,
         change: Change,
         tenant_id: &TenantId,
-        edit: impl FnOnce(&mut Tenant),
+        edit: impl FnOnce(&mut Tenant, DevicePolicy) -> Result<()>,
     ) -> Result<Tenant> {
         self.commit(change, |tx| {
+            let policy = tx.state.device_policy;
             let tenant = tx.tenant_mut(tenant_id)?;
-            edit(tenant);
+            edit(tenant, policy)?;
             let tenant = tenant.clone();
             tx.tell_platform(&Event::TenantUpdated {
                 tenant_id: tenant_id.clone(),

@@ -5,7 +5,7 @@ use identity_pki::{DeviceIdentity, PairingCodeHash, TbsSha256};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{CertificateRecord, DeniedCertificate, StoredChallenge, TenantConfig, TenantStatus};
+use super::{CertificateRecord, DeniedCertificate, DevicePolicy, StoredChallenge, TenantStatus};
 
 /// A device.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,8 +164,8 @@ pub struct PairingCandidate {
     pub identity: DeviceIdentity,
     /// Whether its tenant's callers are served.
     pub tenant_status: TenantStatus,
-    /// Its tenant's settings.
-    pub tenant_config: TenantConfig,
+    /// How its tenant's certificates are made.
+    pub device_policy: DevicePolicy,
     /// The certificate that the code was spent on already.
     pub spent_on: Option<CertificateRecord>,
 }

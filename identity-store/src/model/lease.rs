@@ -9,6 +9,8 @@ pub enum LeaseName {
     AuditMonths,
     /// Gives audit rows and events their places, and signs where chains end.
     AuditSealer,
+    /// Tells of the expiry of the platform's certificates.
+    CertExpiry,
     /// Expires overdue challenges.
     ChallengeSweeper,
     /// Does the work of jobs that were asked for.
@@ -21,9 +23,10 @@ pub enum LeaseName {
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AuditMonths,
         Self::AuditSealer,
+        Self::CertExpiry,
         Self::ChallengeSweeper,
         Self::Jobs,
         Self::PalmErasure,
@@ -36,6 +39,7 @@ impl LeaseName {
         match self {
             Self::AuditMonths => "audit_months",
             Self::AuditSealer => "audit_sealer",
+            Self::CertExpiry => "cert_expiry",
             Self::ChallengeSweeper => "challenge_sweeper",
             Self::Jobs => "jobs",
             Self::PalmErasure => "palm_erasure",

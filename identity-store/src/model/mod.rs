@@ -10,7 +10,9 @@ mod client;
 mod denial_purge;
 mod denied_page;
 mod device;
+mod device_policy;
 mod event;
+mod expiry;
 mod idempotency;
 mod job;
 mod lease;
@@ -45,7 +47,9 @@ pub use device::{
     NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed,
     Revocation,
 };
+pub use device_policy::DevicePolicy;
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
+pub use expiry::{Expiry, ExpiryAlerts, ExpiryMail};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
 pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};

@@ -10,7 +10,7 @@ use super::column::{Columns, json};
 use super::group::Grouped;
 use super::query::{Sql, query};
 use super::row::Row;
-use super::{Shared, SqlStore, certificates};
+use super::{Shared, SqlStore, certificates, device_policy};
 use crate::{PairingCandidate, Result};
 
 macro_rules! candidates {
@@ -18,9 +18,11 @@ macro_rules! candidates {
         concat!(
             "SELECT d.pairing_code_hash, d.pairing_expires_at, d.tenant_id, d.device_id,
                     t.status AS tenant_status, t.config,
+                    p.validity_days, p.renewal_window_days, p.clock_skew_seconds,
                     c.serial, c.fingerprint, c.tbs_sha256, c.spki_sha256, c.ca_fingerprint,
                     c.not_before, c.not_after, c.pem
              FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
+             JOIN device_policy p ON p.one = 1
              LEFT JOIN issued_certificates c
              ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id
                 AND c.serial = d.active_serial
@@ -110,7 +112,7 @@ fn read(row: &Row, now: OffsetDateTime) -> Result<Found> {
     let tenant = Columns::of(row, "tenants");
     Ok(Some(PairingCandidate {
         tenant_status: tenant.word("tenant_status")?,
-        tenant_config: tenant.json("config")?,
+        device_policy: device_policy::read_of_tenant(row)?,
         spent_on: certificates::read_joined(row, &identity)?,
         identity,
     }))

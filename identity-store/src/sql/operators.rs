@@ -36,6 +36,7 @@ const LIST: &str = select!(
     "WHERE (created_at, operator_id) < ($1, $2)
      ORDER BY created_at DESC, operator_id DESC LIMIT $3"
 );
+const ADMINS: &str = select!("WHERE role = 'platform_admin' ORDER BY created_at, operator_id");
 const COUNT: &str = "SELECT count(*) AS count FROM console_users";
 const COUNT_ADMINS: &str =
     "SELECT count(*) AS count FROM console_users WHERE role = 'platform_admin'";
@@ -295,6 +296,15 @@ impl OperatorStore for SqlStore {
         let read = |row: &Row| read(row, &self.shared);
         self.page("operators", query(LIST), &page, read, |operator| {
             place(operator.created_at, operator.operator_id.as_str())
+        })
+        .await
+    }
+
+    async fn platform_admins(&self) -> Result<Vec<Operator>> {
+        self.read("platform_admins", async |conn| {
+            let rows = query(ADMINS).fetch_all(conn).await?;
+            let admins = rows.iter().map(|row| read(row, &self.shared));
+            Ok(admins.collect::<Result<_>>()?)
         })
         .await
     }

@@ -3,11 +3,11 @@ use super::row::Row;
 use async_trait::async_trait;
 use identity_pki::TenantId;
 
-use super::SqlStore;
 use super::column::{Columns, json, ms, place, word};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, device_policy};
 use crate::{
     Chain, Change, Conflict, Entity, Event, Page, PageRequest, Result, Tenant, TenantConfig,
     TenantStatus, TenantStore,
@@ -80,6 +80,21 @@ async fn update(tx: &mut ChangeTx<'_>, tenant: &Tenant) -> Step<()> {
         .execute(tx.conn())
         .await?;
     Ok(())
+}
+
+async fn set_config(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: TenantId,
+    config: TenantConfig,
+) -> Step<Tenant> {
+    let mut tenant = must_find(tx.conn(), &tenant_id).await?;
+    let policy = device_policy::find(tx.conn()).await?;
+    policy.must_suit(&tenant_id, &config)?;
+    tenant.config = config;
+    update(tx, &tenant).await?;
+    let event = Event::TenantUpdated { tenant_id };
+    tx.post(&Chain::Platform, &event).await?;
+    Ok(tenant)
 }
 
 impl SqlStore {
@@ -190,11 +205,13 @@ impl TenantStore for SqlStore {
         tenant_id: &TenantId,
         config: TenantConfig,
     ) -> Result<Tenant> {
-        self.edit_tenant("set_tenant_config", change, tenant_id, |tenant| {
-            tenant.config = config;
-            let tenant_id = tenant.tenant_id.clone();
-            Some(Event::TenantUpdated { tenant_id })
-        })
+        let tenant_id = tenant_id.clone();
+        self.run_change(
+            "set_tenant_config",
+            Isolation::Serializable,
+            change,
+            move |tx| Box::pin(async move { set_config(tx, tenant_id, config).await }),
+        )
         .await
     }
 }

@@ -22,7 +22,9 @@ mod audit_archive;
 mod certificates;
 mod challenges;
 mod clients;
+mod device_policy;
 mod devices;
+mod expiry_alerts;
 mod idempotency;
 mod jobs;
 mod leases;
@@ -38,7 +40,9 @@ pub use audit_archive::AuditArchiveStore;
 pub use certificates::CertificateStore;
 pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
+pub use device_policy::DevicePolicyStore;
 pub use devices::DeviceStore;
+pub use expiry_alerts::ExpiryAlertStore;
 pub use idempotency::IdempotencyStore;
 pub use jobs::JobStore;
 pub use leases::LeaseStore;
@@ -61,7 +65,9 @@ pub trait Store:
     + CertificateStore
     + ChallengeStore
     + ClientStore
+    + DevicePolicyStore
     + DeviceStore
+    + ExpiryAlertStore
     + IdempotencyStore
     + JobStore
     + LeaseStore

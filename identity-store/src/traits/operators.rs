@@ -39,6 +39,9 @@ pub trait OperatorStore: Send + Sync {
     /// Lists console users, newest first.
     async fn operators(&self, page: PageRequest) -> Result<Page<Operator>>;
 
+    /// The platform's administrators, the first that was made first.
+    async fn platform_admins(&self) -> Result<Vec<Operator>>;
+
     /// Changes a console user, and ends their sessions and sign-ins when the role changes.
     /// Event: `console_user_updated`.
     ///

@@ -54,6 +54,8 @@ pub trait TenantStore: Send + Sync {
     /// # Errors
     ///
     /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    /// [`Error::RenewalWindow`](crate::Error::RenewalWindow) when the settings and the platform's device
+    /// policy come to one that is not sound.
     async fn set_tenant_config(
         &self,
         change: Change,

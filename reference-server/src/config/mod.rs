@@ -5,6 +5,7 @@ mod data_key_file;
 mod database;
 mod go_duration;
 mod lookup;
+mod mail;
 mod networks;
 mod postgres;
 
@@ -21,6 +22,7 @@ pub use data_key_file::load_or_create;
 pub use database::{Database, SqlitePath};
 pub use lookup::ConfigError;
 use lookup::Variables;
+pub use mail::{Mail, SmtpLogin, SmtpSecurity, SmtpServer};
 pub use networks::{Networks, NoNetworks};
 pub use postgres::{Pool, PostgresUrl};
 
@@ -48,6 +50,10 @@ pub struct Config {
     pub palm_server: Option<PalmServer>,
     /// `PLATFORM_ADMIN_EMAIL` and `PLATFORM_ADMIN_INITIAL_PASSWORD`.
     pub first_admin: Option<FirstAdmin>,
+    /// `SMTP_URL` and `ALERT_EMAIL_FROM`.
+    pub mail: Option<Mail>,
+    /// `IDENTITY_PRODUCT_NAME`: what mail is marked with.
+    pub product_name: String,
     /// `IDENTITY_AUDIT_RETENTION_MONTHS` and `IDENTITY_AUDIT_ARCHIVES`.
     pub audit: Audit,
     /// `IDENTITY_RATE_LIMITS`.
@@ -166,6 +172,8 @@ impl Config {
             data_keys: data_keys(&vars)?,
             palm_server: palm_server(&vars)?,
             first_admin: first_admin(&vars)?,
+            mail: Mail::read(&vars)?,
+            product_name: mail::product_name(&vars)?,
             audit: audit(&vars)?,
             rate_limits: vars
                 .choice("IDENTITY_RATE_LIMITS", &[("on", true), ("off", false)])?

@@ -20,6 +20,8 @@ fn an_empty_environment_is_a_server_on_loopback() {
         matches!(config.database, Database::Sqlite(path) if path.as_path().ends_with("identity.db"))
     );
     assert_eq!(config.audit.retention_months, None);
+    assert!(config.mail.is_none());
+    assert_eq!(config.product_name, "Link Identity");
     assert_eq!(
         config.log,
         Log {

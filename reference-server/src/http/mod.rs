@@ -11,6 +11,7 @@ mod device_caller;
 mod devices;
 mod email;
 mod error_code;
+mod expiry;
 mod health;
 pub mod idempotency;
 mod jobs;
@@ -79,6 +80,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(operators::routes())
         .merge(ssl::routes())
         .merge(jobs::routes())
+        .merge(expiry::routes())
         .routes(routes!(openapi_json))
 }
 

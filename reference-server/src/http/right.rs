@@ -36,6 +36,8 @@ pub enum Right {
     Tenants,
     /// Read and change TLS certificate and platform CA.
     Tls,
+    /// Read and change the platform's device policy.
+    DevicePolicy,
     /// Read and change console users.
     ConsoleUsers,
     /// Read the jobs that one asked for: a tenant's, or the platform's.
@@ -68,6 +70,7 @@ impl Right {
         Self::ClientsWrite,
         Self::Tenants,
         Self::Tls,
+        Self::DevicePolicy,
         Self::ConsoleUsers,
         Self::Jobs,
     ];
@@ -91,9 +94,11 @@ impl Right {
             Self::ChallengesWrite => (Some(Scope::ChallengesWrite), ADMIN),
             Self::ClientsRead => (None, STAFF),
             Self::ClientsWrite => (None, ADMIN),
-            Self::AnyDevicesRead | Self::Tenants | Self::Tls | Self::ConsoleUsers => {
-                (None, PLATFORM)
-            }
+            Self::AnyDevicesRead
+            | Self::Tenants
+            | Self::Tls
+            | Self::DevicePolicy
+            | Self::ConsoleUsers => (None, PLATFORM),
             Self::Jobs => (None, ADMINS),
         };
         Holders { scope, roles }
@@ -171,6 +176,7 @@ mod tests {
         for (right, platform, admin, operator) in [
             (Right::Tenants, true, false, false),
             (Right::Tls, true, false, false),
+            (Right::DevicePolicy, true, false, false),
             (Right::ConsoleUsers, true, false, false),
             (Right::Jobs, true, true, false),
             (Right::DevicesRead, false, true, true),

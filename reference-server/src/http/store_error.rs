@@ -1,8 +1,8 @@
 //! The one map from what a store refuses or fails at to what the caller is told.
 
 use identity_challenge::{AdmissionRefusal, Refusal};
-use identity_pki::RotationRule;
-use identity_store::{Conflict, Entity, Error, rfc3339};
+use identity_pki::{RotationRule, TenantId};
+use identity_store::{Conflict, DevicePolicy, Entity, Error, rfc3339};
 use std::time::Duration;
 
 use super::{ErrorCode, Problem};
@@ -14,6 +14,10 @@ impl From<Error> for Problem {
             Error::Conflict(conflict) => self::conflict(conflict),
             Error::Admission(refusal) => admission(refusal),
             Error::Challenge(refusal) => challenge(&refusal),
+            Error::RenewalWindow { tenant_id, policy } => {
+                let reason = renewal_window(tenant_id.as_ref(), policy);
+                Self::invalid("renewal_window_days", reason)
+            }
             Error::Id { .. } | Error::Cursor | Error::Month => {
                 Self::new(ErrorCode::ValidationFailed, sentence(&error))
             }
@@ -36,6 +40,17 @@ fn not_found(entity: Entity) -> Problem {
         _ => ErrorCode::NotFound,
     };
     Problem::new(code, format!("There is no such {entity}."))
+}
+
+fn renewal_window(tenant_id: Option<&TenantId>, policy: DevicePolicy) -> String {
+    let (window, validity) = (policy.renewal_window_days, policy.validity_days);
+    match tenant_id {
+        None => format!("must be shorter than the validity of {validity} days"),
+        Some(id) => format!(
+            "must be shorter than the validity: tenant {id} would have a window of {window} and a \
+             validity of {validity} days"
+        ),
+    }
 }
 
 fn conflict(conflict: Conflict) -> Problem {

@@ -4,10 +4,11 @@
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
 //! lease. A holder that was stopped may go on after another took over: what the sweeper, the erasures
 //! and the jobs that were asked for change, and alerts, are fenced by the lease; the turns of the sealer, of the purge and of the months of the
-//! audit trail follow one another in the database, and do nothing twice. The jobs of a process, which keep its own memory in step with the database, run in each.
+//! audit trail follow one another in the database, and do nothing twice; what is told of certificates that expire is claimed there. The jobs of a process, which keep its own memory in step with the database, run in each.
 
 mod asked;
 mod audit_months;
+mod cert_expiry;
 mod certificates;
 mod deaf;
 mod denials;
@@ -85,6 +86,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
             match name {
                 LeaseName::AuditMonths => audit_months::run(&app, lease).await,
                 LeaseName::AuditSealer => seal::run(&app).await,
+                LeaseName::CertExpiry => cert_expiry::run(app).await,
                 LeaseName::ChallengeSweeper => sweeper::run(&app, lease).await,
                 LeaseName::Jobs => asked::run(&app, lease).await,
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,
@@ -213,7 +215,8 @@ mod tests {
         let app = replica(&clock).await;
         let job = tokio::spawn(certificates::run(Arc::clone(&app)));
         settle().await;
-        let (ca, key) = authority::generate(clock.now(), CaState::Active).expect("a CA");
+        let (ca, key) =
+            authority::generate(clock.now(), time::Duration::ZERO, CaState::Active).expect("a CA");
         let stored = app
             .store
             .add_ca(change(&app, "test", None), ca, key, CaOrigin::Generated)

@@ -15,6 +15,7 @@ mod harness;
 mod http2;
 mod pairing;
 mod platform;
+mod policy;
 mod registry;
 mod renewal;
 mod revocation;

@@ -2,6 +2,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
 };
+use reference_server::clock::{Clock as _, SystemClock};
 
 /// A device's key.
 pub struct DeviceKey(KeyPair);
@@ -94,6 +95,15 @@ impl ServerKey {
         Self::valid(|params| {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    /// One that expires so much later than now.
+    pub fn expiring_in(left: time::Duration) -> Self {
+        let now = SystemClock.now();
+        Self::valid(|params| {
+            params.not_before = now - time::Duration::DAY;
+            params.not_after = now + left;
         })
     }
 

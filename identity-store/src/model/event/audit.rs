@@ -3,7 +3,7 @@
 use identity_pki::{DeviceId, TenantId};
 use serde_json::{Value, json};
 
-use super::{ChallengeFacts, Event, Subject};
+use super::{ChallengeFacts, Event, Expiry, Subject};
 use crate::time_format::rfc3339;
 
 impl Event {
@@ -54,6 +54,10 @@ impl Event {
             | Self::PlatformCaRetired { .. } => "platform_ca".to_owned(),
             Self::JobCreated { job_id, .. } | Self::DeviceCertsBulkRevoked { job_id, .. } => {
                 job_id.to_string()
+            }
+            Self::DevicePolicyChanged { .. } => "device_policy".to_owned(),
+            Self::CertExpiring(Expiry { kind, .. }) | Self::CertExpiryAlertSent { kind, .. } => {
+                kind.as_str().to_owned()
             }
             Self::PlatformSecretReplaced { name } => name.as_str().to_owned(),
             Self::TenantCreated { tenant_id }
@@ -251,6 +255,30 @@ impl Event {
                 "count": count,
                 "failed": failed,
                 "revoked_by": revoked_by,
+            }),
+            Self::DevicePolicyChanged { policy } => json!({
+                "validity_days": policy.validity_days,
+                "renewal_window_days": policy.renewal_window_days,
+                "clock_skew_seconds": policy.clock_skew_seconds,
+            }),
+            Self::CertExpiring(expiry) => json!({
+                "kind": expiry.kind.as_str(),
+                "threshold_days": expiry.threshold.days(),
+                "fingerprint": expiry.fingerprint.to_string(),
+                "expires_at": rfc3339(expiry.not_after),
+            }),
+            Self::CertExpiryAlertSent {
+                kind,
+                channel,
+                threshold,
+                fingerprint,
+                recipient_count,
+            } => json!({
+                "kind": kind.as_str(),
+                "channel": channel,
+                "threshold_days": threshold.days(),
+                "fingerprint": fingerprint.to_string(),
+                "recipient_count": recipient_count,
             }),
             Self::PlatformSecretReplaced { name } => json!({"name": name.as_str()}),
             Self::TenantCreated { tenant_id }

@@ -1,8 +1,9 @@
 //! The table of events: what each is called, how it turned out, how much it matters.
 
 use identity_challenge::ReasonCode;
+use identity_pki::{ExpiryKind, ExpiryThreshold};
 
-use super::{Event, Outcome, Severity};
+use super::{Event, Expiry, Outcome, Severity};
 
 /// An event's line in the table.
 #[derive(Clone, Copy)]
@@ -51,6 +52,22 @@ impl Entry {
     const fn webhook_if(self, sent: bool, event_type: &'static str) -> Self {
         if sent { self.webhook(event_type) } else { self }
     }
+}
+
+fn expiring(expiry: &Expiry) -> Entry {
+    let is_over = expiry.threshold == ExpiryThreshold::Expired;
+    let (name, event_type) = match (expiry.kind, is_over) {
+        (ExpiryKind::ServerCert, false) => {
+            ("server_cert_expiring", "platform.server_cert.expiring")
+        }
+        (ExpiryKind::ServerCert, true) => ("server_cert_expired", "platform.server_cert.expired"),
+        (ExpiryKind::PlatformCa, false) => {
+            ("platform_ca_expiring", "platform.platform_ca.expiring")
+        }
+        (ExpiryKind::PlatformCa, true) => ("platform_ca_expired", "platform.platform_ca.expired"),
+    };
+    let is_urgent = expiry.threshold.is_urgent();
+    audited(name).high_if(is_urgent).webhook(event_type)
 }
 
 impl Event {
@@ -135,6 +152,11 @@ impl Event {
             Self::DeviceCertsBulkRevoked { failed, .. } => {
                 let entry = audited("device_certs_bulk_revoked").high();
                 if *failed == 0 { entry } else { entry.failed() }
+            }
+            Self::DevicePolicyChanged { .. } => audited("device_policy_changed"),
+            Self::CertExpiring(expiry) => expiring(expiry),
+            Self::CertExpiryAlertSent { threshold, .. } => {
+                audited("cert_expiry_alert_sent").high_if(threshold.is_urgent())
             }
             Self::PlatformSecretReplaced { .. } => audited("platform_secret_replaced").high(),
             Self::TenantCreated { .. } => audited("tenant_created"),

@@ -5,12 +5,12 @@ mod catalogue;
 mod webhook;
 
 use identity_challenge::{PalmType, ReasonCode};
-use identity_pki::{DeviceId, Fingerprint, TenantId};
+use identity_pki::{DeviceId, ExpiryKind, ExpiryThreshold, Fingerprint, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{DeviceStatus, NamedSecret, Role};
+use super::{DevicePolicy, DeviceStatus, Expiry, ExpiryMail, NamedSecret, Role};
 use crate::{ChallengeId, ClientId, InternalUserId, JobId, OperatorId, SessionId, UserId};
 
 /// Whether what an audit row tells of succeeded.
@@ -221,6 +221,18 @@ pub enum Event {
         failed: u64,
         revoked_by: String,
     },
+    DevicePolicyChanged {
+        policy: DevicePolicy,
+    },
+    CertExpiring(Expiry),
+    /// Somebody was told through a channel that a certificate of the platform expires.
+    CertExpiryAlertSent {
+        kind: ExpiryKind,
+        channel: &'static str,
+        threshold: ExpiryThreshold,
+        fingerprint: Fingerprint,
+        recipient_count: usize,
+    },
     PlatformSecretReplaced {
         name: NamedSecret,
     },
@@ -290,4 +302,17 @@ pub enum Event {
     OpsAlert {
         kind: Reason,
     },
+}
+
+impl Event {
+    /// That mail was sent of an expiry.
+    pub(crate) fn expiry_mail_sent(mail: &ExpiryMail) -> Self {
+        Self::CertExpiryAlertSent {
+            kind: mail.expiry.kind,
+            channel: "email",
+            threshold: mail.expiry.threshold,
+            fingerprint: mail.expiry.fingerprint,
+            recipient_count: mail.recipients.len(),
+        }
+    }
 }

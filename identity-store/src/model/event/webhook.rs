@@ -88,6 +88,9 @@ impl Event {
             | Self::PlatformCaRetired { .. }
             | Self::JobCreated { .. }
             | Self::DeviceCertsBulkRevoked { .. }
+            | Self::DevicePolicyChanged { .. }
+            | Self::CertExpiring(_)
+            | Self::CertExpiryAlertSent { .. }
             | Self::PlatformSecretReplaced { .. }
             | Self::TenantCreated { .. }
             | Self::TenantUpdated { .. }

@@ -39,6 +39,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "second factor",
         include_str!("../../../migrations/postgres/0003_second_factor.sql"),
     ),
+    (
+        "device policy and expiry alerts",
+        include_str!("../../../migrations/postgres/0004_device_policy_and_expiry_alerts.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

@@ -58,6 +58,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "second factor",
         include_str!("../../../migrations/sqlite/0008_second_factor.sql"),
     ),
+    (
+        "device policy and expiry alerts",
+        include_str!("../../../migrations/sqlite/0009_device_policy_and_expiry_alerts.sql"),
+    ),
 ];
 
 /// The connections to one file.

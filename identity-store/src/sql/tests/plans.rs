@@ -30,6 +30,7 @@ const FEW: &[&str] = &[
     "console_users",
     "data_keys",
     "denial_purge",
+    "device_policy",
     "known",
     "leases",
     "platform_secrets",

@@ -12,12 +12,12 @@ use crate::sql::schema;
 use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
     AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _, Chain,
-    ChallengeStore as _, ClientStore as _, DeviceStore as _, Error, IdempotencyKey,
-    IdempotencyStore as _, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
-    OperatorStore as _, PasswordHash, RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result,
-    SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId,
-    SessionTokenHash, SignInTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable,
-    UserStore as _,
+    ChallengeStore as _, ClientStore as _, DevicePolicyStore as _, DeviceStore as _, Error,
+    ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _, JobStore as _, LeaseName,
+    LeaseStore as _, NamedSecret, NewSession, OperatorStore as _, PasswordHash,
+    RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result, SampleDigest, SecondFactor,
+    SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId, SessionTokenHash,
+    SignInTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable, UserStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -84,6 +84,8 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let serial = SerialNumber::from_der_contents(&[7]).unwrap();
     let replica = ReplicaId::generate(NOW, &mut entropy());
     let (sample, later) = (SampleDigest([5; 32]), NOW + time::Duration::HOUR);
+    let expiry = store.expiry_alerts(&Fingerprint::from_bytes([4; 32])).await;
+    let expiry = told(expiry);
     let user = told(store.user(&tenant, &ada).await);
     let client = told(store.client(&client).await);
     let ca_key = store.private_key(&Fingerprint::from_bytes([4; 32])).await;
@@ -116,6 +118,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let answer = store.reserve(IdempotencyKey([8; 32]), [9; 32], NOW, later, later);
     let trail = store.sealed_audit(&Chain::Platform, 0, 9).await;
     let archives = store.archive_manifests(&Chain::Platform).await;
+    let head = store.chain_head(&Chain::Platform).await;
     store.seal_audit(9).await.unwrap();
     let own = store
         .sealed_audit(&Chain::Tenant(tenant.clone()), 0, 9)
@@ -124,6 +127,11 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let lease = store.acquire_lease(LeaseName::Purge, &replica, NOW, later);
     vec![
         ("tenants", told(store.tenant(&tenant).await), "Acme"),
+        (
+            "device_policy",
+            told(store.device_policy().await),
+            "validity_days: 90",
+        ),
         (
             "devices",
             told(store.device(&scanner(), NOW).await),
@@ -158,11 +166,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ("idempotent_answers", told(answer.await), "status: 201"),
         ("audit_rows", told(trail), "ops_alert"),
         ("audit_intake", told(own), "tenant_updated"),
-        (
-            "audit_chains",
-            told(store.chain_head(&Chain::Platform).await),
-            "length: 1",
-        ),
+        ("audit_chains", told(head), "length: 1"),
         ("audit_archives", told(archives), "platform_2026-01"),
         ("outbox", outbox.clone(), "platform.ops_alert"),
         ("outbox_intake", outbox.clone(), "device.created"),
@@ -177,6 +181,8 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
             told(store.known_secret(NamedSecret::EmailDigestKey).await),
             "Some",
         ),
+        ("expiry_alerts", expiry.clone(), "announced: Some(Days30)"),
+        ("expiry_mails", expiry, "): Days30"),
         ("leases", told(lease.await), "fence: 42"),
         ("jobs", told(store.next_job().await), "they left us"),
         (

@@ -108,3 +108,7 @@ INSERT INTO named_secrets VALUES ('email_digest_key');
 -- versions 7 to 99
 INSERT INTO jobs VALUES ('', 'job_[id]', 'revoke_tenant', 'acme', 'they left us', 'running', 3, 1, 0,
                          'acme', 'dev_0', 'adm_[id]', 'req-1', 0, NULL);
+
+-- versions 9 to 99
+INSERT INTO expiry_alerts VALUES ([4], 30, NULL, NULL);
+INSERT INTO expiry_mails VALUES ([4], 'adm_[id]', 30);

@@ -2,14 +2,14 @@
 //! to it.
 
 use identity_pki::{CaCertificate, DeviceIdentity, SpkiSha256, ValidatedCsr};
-use identity_store::CertificateRecord;
+use identity_store::{CertificateRecord, DevicePolicy};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::App;
 use crate::http::{Problem, Timestamp, require_mtls};
-use crate::issuance::{self, DevicePolicy};
+use crate::issuance;
 use crate::start::StartError;
 
 /// A certificate for the device that asked for it. The store has committed it.

@@ -15,13 +15,12 @@ mod revoke;
 use std::sync::Arc;
 
 use identity_pki::{DeviceId, DeviceIdentity, TenantId};
-use identity_store::{Entity, Error};
+use identity_store::{DevicePolicy, Entity, Error};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Problem;
 use crate::App;
-use crate::issuance::DevicePolicy;
 
 /// The routes of this module.
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -56,7 +55,6 @@ fn refused(error: Error) -> Problem {
 
 /// The device policy of a tenant.
 async fn policy(app: &App, tenant_id: &TenantId) -> Result<DevicePolicy, Problem> {
-    let tenant = app.store.tenant(tenant_id).await?;
-    let tenant = tenant.ok_or_else(|| Problem::not_found("tenant"))?;
-    Ok(DevicePolicy::of(&tenant.config))
+    let policy = app.store.tenant_device_policy(tenant_id).await?;
+    policy.ok_or_else(|| Problem::not_found("tenant"))
 }

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use identity_challenge::DeviceClass;
 use identity_pki::DeviceId;
-use identity_store::{Device, DeviceInfo, DeviceStatus};
+use identity_store::{Device, DeviceInfo, DevicePolicy, DeviceStatus};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::derived::{CertState, Connectivity};
 use crate::http::Timestamp;
-use crate::issuance::DevicePolicy;
 
 /// A device, as its tenant sees it.
 #[derive(Debug, Serialize, ToSchema)]

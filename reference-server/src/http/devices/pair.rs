@@ -16,7 +16,6 @@ use crate::http::caller::tenant_suspended;
 use crate::http::{
     ErrorCode, Everybody, JsonBody, Problem, ProblemDocument, RequestContext, Source, require_mtls,
 };
-use crate::issuance::DevicePolicy;
 
 /// The longest `device_info`, as JSON.
 const MAX_INFO: usize = 4096;
@@ -81,7 +80,7 @@ pub(super) async fn pair(
         TenantStatus::Active => {}
         TenantStatus::Suspended => return Err(tenant_suspended()),
     }
-    let policy = DevicePolicy::of(&candidate.tenant_config);
+    let policy = candidate.device_policy;
     let paired = match candidate.spent_on {
         Some(certificate) if certificate.spki_sha256 == csr.spki_sha256() => certificate,
         Some(_) => return Err(wrong_code(&app, &context).await),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use identity_challenge::DeviceClass;
 use identity_pki::{DeviceId, TenantId};
-use identity_store::{Chain, DeviceFilter, DeviceStatus, Event};
+use identity_store::{Chain, DeviceFilter, DevicePolicy, DeviceStatus, Event};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::IntoParams;
@@ -15,7 +15,6 @@ use crate::App;
 use crate::http::{
     Caller, List, Problem, ProblemDocument, Query, RequestContext, Right, page_request,
 };
-use crate::issuance::DevicePolicy;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,8 @@
-//! TLS administration (contract §11): the server certificate and the platform CA.
+//! TLS administration (contract §11): the server certificate, the platform CA and the policy of the
+//! certificates that it issues.
 
 mod ca;
+mod device_policy;
 mod public_name;
 mod server_cert;
 mod upload;
@@ -10,7 +12,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(status))
         .merge(ca::routes())
+        .routes(routes!(device_policy::read, device_policy::replace))
         .merge(server_cert::routes())
 }
 
@@ -46,30 +48,4 @@ async fn status(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<SetU
         platform_ca_configured,
         setup_complete: server_cert_configured && platform_ca_configured,
     }))
-}
-
-/// Whole days from `now` until `at`; negative once it is over.
-fn days_remaining(at: OffsetDateTime, now: OffsetDateTime) -> i64 {
-    (at - now).whole_seconds().div_euclid(24 * 60 * 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn days_are_whole_and_negative_after_the_end() {
-        let now = OffsetDateTime::UNIX_EPOCH;
-        for (left, days) in [
-            (Duration::days(14), 14),
-            (Duration::hours(25), 1),
-            (Duration::hours(23), 0),
-            (Duration::hours(-1), -1),
-            (Duration::hours(-25), -2),
-        ] {
-            assert_eq!(days_remaining(now + left, now), days, "{left}");
-        }
-    }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::multipart::{Multipart, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, State};
-use identity_pki::{ServerCertificate, ServerCertificateRule};
+use identity_pki::{ServerCertificate, ServerCertificateRule, days_remaining};
 use identity_store::{PrivateKeyPem, ServerCertRecord, rfc3339};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::public_name::unnamed;
+use super::upload;
 use super::upload::MAX_UPLOAD;
-use super::{days_remaining, upload};
 use crate::App;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
 

@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::Problem;
-use crate::issuance::DevicePolicy;
-
-/// No CA of the platform lives longer, so no certificate can.
-const MAX_VALIDITY_DAYS: u32 = 3650;
+use crate::issuance::MAX_VALIDITY_DAYS;
 
 /// A queue at one scanner that is longer than this is a mistake.
 const MAX_OPEN_CHALLENGES: u32 = 100;
@@ -96,11 +93,6 @@ impl ConfigObject {
             let reason = format!("must be 1 to {MAX_VALIDITY_DAYS}, or null");
             return refuse("certificate_validity_days", reason);
         }
-        let (validity, window) = (self.certificate_validity_days, self.renewal_window_days);
-        if !DevicePolicy::from_days(validity, window).is_sound() {
-            let reason = "must be shorter than the certificate's validity";
-            return refuse("renewal_window_days", reason.to_owned());
-        }
         if self.renewal_grace_seconds != 0 {
             let reason = "must be 0: a grace period is not supported yet";
             return refuse("renewal_grace_seconds", reason.to_owned());
@@ -163,7 +155,6 @@ mod tests {
         for (member, value) in [
             ("certificate_validity_days", json!(0)),
             ("certificate_validity_days", json!(3651)),
-            ("renewal_window_days", json!(90)),
             ("renewal_grace_seconds", json!(1)),
             ("max_open_challenges_per_device", json!(0)),
             ("max_open_challenges_per_device", json!(101)),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
-use identity_pki::CaCertificate;
+use identity_pki::{CaCertificate, days_remaining};
 use identity_store::{CaOrigin, CaRecord, CaState, rfc3339};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -18,7 +18,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::days_remaining;
 use super::upload::MAX_UPLOAD;
 use crate::http::{
     Answer, Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right, idempotency,
@@ -176,7 +175,8 @@ async fn generate(
         } else {
             CaState::Prepared
         };
-        let made = authority::generate(request.now, state);
+        let clock_skew = app.store.device_policy().await?.clock_skew();
+        let made = authority::generate(request.now, clock_skew, state);
         let (record, key) = made.map_err(Problem::internal)?;
         let answer = Answer::created(&MadeCa::of(&record))?;
         let change = keep.answer(request.change(actor.clone()), &answer);

@@ -54,7 +54,8 @@ pub(super) async fn regenerate(
     let confirmed = confirmed(body.value.confirm.as_deref(), what)?;
     let (app, request, actor) = (&app, &request, &actor);
     let response = idempotency::run(app, request, actor, sha256, |keep| async move {
-        let made = authority::generate(request.now, CaState::Active);
+        let clock_skew = app.store.device_policy().await?.clock_skew();
+        let made = authority::generate(request.now, clock_skew, CaState::Active);
         let (record, key) = made.map_err(Problem::internal)?;
         let answer = Answer::created(&MadeCa::of(&record))?;
         let change = keep.answer(request.change(actor.clone()), &answer);

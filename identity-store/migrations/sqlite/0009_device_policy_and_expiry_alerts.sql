@@ -1,0 +1,27 @@
+-- One row: the platform's device policy, which tenants' settings override.
+CREATE TABLE device_policy (
+    one                 INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    validity_days       INTEGER NOT NULL,
+    renewal_window_days INTEGER NOT NULL,
+    clock_skew_seconds  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO device_policy VALUES (1, 90, 30, 300);
+
+-- What was told of the expiry of a certificate of the platform: the thresholds that were announced and
+-- mailed last, in days before its expiry, and until when somebody is mailing. A certificate keeps its row
+-- when another takes its place, and finds it when it comes back.
+CREATE TABLE expiry_alerts (
+    fingerprint        BLOB    NOT NULL PRIMARY KEY,
+    announced_days     INTEGER,
+    mailed_days        INTEGER,
+    mail_claimed_until INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Who had the mail of a threshold while it was not sent to everybody yet.
+CREATE TABLE expiry_mails (
+    fingerprint    BLOB    NOT NULL,
+    operator_id    TEXT    NOT NULL,
+    threshold_days INTEGER NOT NULL,
+    PRIMARY KEY (fingerprint, operator_id)
+) STRICT, WITHOUT ROWID;
