@@ -109,6 +109,13 @@ pub async fn active(store: &dyn Store, cas: &[CaRecord]) -> Result<IssuingCa, St
     let Some(ca) = cas.iter().find(|ca| ca.state == CaState::Active) else {
         return Ok(None);
     };
+    // Somebody may have withdrawn it since `cas` were read, and its key with it: that is no lost key.
+    if matches!(store.private_key(&ca.fingerprint).await, Ok(None)) {
+        let now = store.cas().await?;
+        if now != cas {
+            return Box::pin(active(store, &now)).await;
+        }
+    }
     usable(store, ca).await.map(Some)
 }
 
@@ -160,7 +167,6 @@ pub(crate) async fn usable(
 ) -> Result<Secret<PlatformCa>, StartError> {
     let loaded = match store.private_key(&ca.fingerprint).await {
         Ok(Some(key)) => load(ca, &key).map_err(StartError::from),
-        // A CA that may issue has one, unless it was withdrawn a moment ago: that is heard of.
         Ok(None) => Err(StartError::Certificate(identity_pki::Error::PrivateKey)),
         Err(error) => Err(error.into()),
     };
@@ -188,6 +194,7 @@ mod tests {
     use aws_lc_rs::encoding::EcPrivateKeyRfc5915Der;
     use base64::Engine as _;
     use identity_pki::Curve;
+    use identity_store::{Actor, CaOrigin, Change, MemoryStore, SecretStore as _};
     use time::macros::datetime;
 
     use super::*;
@@ -198,6 +205,29 @@ mod tests {
         let (record, key) = generate(now, Duration::ZERO, CaState::Active).expect("CA");
         let loaded = load(&record, &key).expect("loaded");
         assert_eq!(loaded.certificate().fingerprint(), record.fingerprint);
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_is_withdrawn_while_it_is_read_makes_way_for_the_next() {
+        let store = MemoryStore::new(clock::entropy());
+        let now = datetime!(2026-11-22 12:00 UTC);
+        let change = || Change::new(now, Actor::System("test"), "req");
+        let (old, key) = generate(now, CaState::Active).expect("CA");
+        let old_key = key.clone();
+        let added = store.add_ca(change(), old.clone(), key, CaOrigin::Generated);
+        added.await.expect("stored");
+        let read = store.cas().await.expect("CAs");
+        let (new, key) = generate(now, CaState::Active).expect("CA");
+        let regenerated = store.regenerate_ca(change(), &old.fingerprint, new.clone(), key);
+        regenerated.await.expect("stored");
+        let issuing = active(&store, &read).await.expect("a store");
+        let issuing = issuing.expect("one issues");
+        let issuing = issuing.usable().expect("its key is there");
+        assert_eq!(issuing.certificate().fingerprint(), new.fingerprint);
+        assert!(
+            load(&old, &old_key).is_ok(),
+            "nothing else was wrong with it"
+        );
     }
 
     #[test]
