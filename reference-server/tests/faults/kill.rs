@@ -14,7 +14,7 @@ const LATEST_MS: u64 = 600;
 
 /// Time passes until the dead process has lost its leases, so that its jobs are under way again when
 /// the next one is killed.
-const LEASES_END: &str = "UPDATE leases SET lease_until = 0";
+pub(crate) const LEASES_END: &str = "UPDATE leases SET lease_until = 0";
 
 /// Where each of these paths ends, an answer has to be cut off by a kill.
 const CUT: [&str; 4] = ["/devices/pair", "/devices/renew", "/enroll", "/complete"];

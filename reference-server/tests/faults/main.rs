@@ -24,6 +24,7 @@ mod failover;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod invariants;
+mod jobs;
 mod journal;
 mod kill;
 mod lost_answers;
@@ -89,6 +90,7 @@ fn main() {
         administration::a_tenant_that_is_suspended_at_one_replica_is_refused_at_the_other,
         data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
         data_key::a_replica_with_the_wrong_data_key_does_not_join_one_that_serves,
+        jobs::a_job_whose_runners_are_killed_again_and_again_revokes_each_device_once,
         kill::a_server_on_postgresql_that_is_killed_at_any_moment_loses_nothing,
         kill::of_two_replicas_one_is_killed_at_any_moment_and_nothing_is_lost,
         lost_answers::a_client_over_postgresql_that_leaves_in_the_middle_of_a_request_costs_nothing,
