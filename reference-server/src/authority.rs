@@ -212,12 +212,12 @@ mod tests {
         let store = MemoryStore::new(clock::entropy());
         let now = datetime!(2026-11-22 12:00 UTC);
         let change = || Change::new(now, Actor::System("test"), "req");
-        let (old, key) = generate(now, CaState::Active).expect("CA");
+        let (old, key) = generate(now, Duration::ZERO, CaState::Active).expect("CA");
         let old_key = key.clone();
         let added = store.add_ca(change(), old.clone(), key, CaOrigin::Generated);
         added.await.expect("stored");
         let read = store.cas().await.expect("CAs");
-        let (new, key) = generate(now, CaState::Active).expect("CA");
+        let (new, key) = generate(now, Duration::ZERO, CaState::Active).expect("CA");
         let regenerated = store.regenerate_ca(change(), &old.fingerprint, new.clone(), key);
         regenerated.await.expect("stored");
         let issuing = active(&store, &read).await.expect("a store");
