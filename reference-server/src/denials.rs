@@ -48,6 +48,12 @@ pub fn publish(app: &App, denied: &[DeniedCertificate]) -> usize {
     app.live.close_where(|device| meant(device.tbs_sha256()))
 }
 
+/// Closes the connections that a certificate made, once their answers are flushed.
+pub fn close(app: &App, tbs_sha256: TbsSha256) {
+    app.live
+        .close_where(|device| device.tbs_sha256() == tbs_sha256);
+}
+
 /// Publishes what was denied beyond `after`, where the last published read ended, by any replica;
 /// that renews the list's age. Returns where the list ends now.
 ///

@@ -254,6 +254,7 @@ pub async fn a_device_stands_as_it_and_its_tenant_stand(world: World) {
         active_tbs_sha256: device.certificate.as_ref().map(|active| active.tbs_sha256),
         class: DeviceClass::PersonalScanner,
         tenant_status: TenantStatus::Active,
+        renewal_grace: None,
     };
     let standing = async || {
         let (store, identity) = (&world.store, &device.identity);

@@ -62,6 +62,8 @@ pub mod rate_limits;
 #[doc(hidden)]
 pub mod renewal;
 #[doc(hidden)]
+pub mod renewal_graces;
+#[doc(hidden)]
 pub mod second_factor;
 #[doc(hidden)]
 pub mod secrets;
@@ -142,6 +144,13 @@ macro_rules! conformance_tests {
                 a_code_that_is_in_use_is_not_given_out_twice,
                 a_spent_code_ends_with_a_renewal_or_a_revocation,
                 what_looks_expired_is_denied_too,
+            ];
+            renewal_graces: [
+                a_superseded_certificate_has_its_grace_before_it_is_denied,
+                a_certificate_in_its_grace_does_not_renew,
+                the_next_renewal_denies_what_was_in_its_grace,
+                a_revocation_and_a_new_code_deny_what_is_in_its_grace,
+                graces_that_are_over_are_found_until_they_are_ended,
             ];
             renewal: [
                 a_renewal_replaces_the_certificate_and_denies_the_old,
@@ -450,6 +459,7 @@ mod tests {
             include_str!("pairing.rs"),
             include_str!("rate_limits.rs"),
             include_str!("renewal.rs"),
+            include_str!("renewal_graces.rs"),
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),
             include_str!("tenants.rs"),

@@ -44,6 +44,10 @@ pub enum Operation {
         device: u8,
         presented: u8,
     },
+    EndGrace {
+        device: u8,
+        superseded: u8,
+    },
     Revoke {
         device: u8,
     },
@@ -167,6 +171,7 @@ impl Play {
             | Operation::IssueCode { .. }
             | Operation::Pair { .. }
             | Operation::Renew { .. }
+            | Operation::EndGrace { .. }
             | Operation::Revoke { .. } => self.device(operation).await,
             Operation::CreateUser { .. }
             | Operation::Suspend { .. }
@@ -205,6 +210,7 @@ impl Play {
                 };
                 let config = TenantConfig {
                     audit_enabled: !silent,
+                    renewal_grace_seconds: if silent { 60 } else { 0 },
                     ..TenantConfig::default()
                 };
                 told(
@@ -241,6 +247,7 @@ impl Play {
             Operation::IssueCode { device, .. }
             | Operation::Pair { device, .. }
             | Operation::Renew { device, .. }
+            | Operation::EndGrace { device, .. }
             | Operation::Revoke { device } => device,
             _ => return NOTHING.to_owned(),
         };
@@ -281,6 +288,18 @@ impl Play {
                 self.certificates.push(pairing.certificate.clone());
                 told(self.store().pair_device(self.change(), pairing).await)
             }
+            Operation::EndGrace { superseded, .. } => {
+                let Some(superseded) = choose(&self.certificates, superseded) else {
+                    return NOTHING.to_owned();
+                };
+                let (store, change) = (self.store(), self.change());
+                let ended = store.end_renewal_grace(change, &identity, &superseded.tbs_sha256);
+                told(
+                    ended
+                        .await
+                        .map(|ended| ended.map(|denied| denied.tbs_sha256)),
+                )
+            }
             Operation::Renew { presented, .. } => {
                 let certificate = self.world.certificate(&identity);
                 let Some(presented) = choose(&self.certificates, presented) else {
@@ -293,7 +312,9 @@ impl Play {
                 };
                 let renewed = self.store().renew_device(self.change(), renewal).await;
                 told(renewed.map(|mut renewed| {
-                    renewed.denied.sequence = 0;
+                    for denied in &mut renewed.denied {
+                        denied.sequence = 0;
+                    }
                     renewed
                 }))
             }

@@ -45,7 +45,7 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
     assert_eq!(renewed.device, expected);
     assert_eq!(world.device(&device.identity).await, expected);
     let denied = DeniedCertificate {
-        sequence: renewed.denied.sequence,
+        sequence: renewed.denied[0].sequence,
         tbs_sha256: old.tbs_sha256,
         fingerprint: old.fingerprint,
         serial: old.serial,
@@ -56,7 +56,7 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
         revoked_by: by,
         not_after: old.not_after,
     };
-    assert_eq!(renewed.denied, denied);
+    assert_eq!(renewed.denied, [denied.clone()]);
     let found = world.store.denial(&old.tbs_sha256).await.unwrap();
     assert_eq!(found.as_ref(), Some(&denied));
     let active = &renewal.certificate.tbs_sha256;
@@ -259,7 +259,10 @@ pub async fn a_revocation_denies_the_certificate_and_ends_what_is_open(world: Wo
     };
     assert_eq!(denied.tbs_sha256, active.tbs_sha256);
     assert_eq!(denied.reason, DenialReason::Revoked);
-    assert_eq!(world.denials().await, [renewed.denied, denied.clone()]);
+    assert_eq!(
+        world.denials().await,
+        [renewed.denied[0].clone(), denied.clone()]
+    );
     for open in [first, second] {
         let ended = world.challenge(&open).await.challenge;
         assert_eq!(ended.status_reason().unwrap().as_str(), "device_revoked");

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use identity_challenge::CancelReason;
-use identity_pki::{DeviceIdentity, PairingCodeHash, TenantId};
+use identity_pki::{DeviceIdentity, PairingCodeHash, TbsSha256, TenantId};
 use time::OffsetDateTime;
 
 use super::MemoryStore;
@@ -8,9 +8,10 @@ use super::listing::page;
 use super::state::{DeviceRow, State};
 use super::transaction::Transaction;
 use crate::{
-    Change, Conflict, DenialReason, Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding,
-    DeviceStatus, DeviceStore, DeviceWork, Entity, Error, Event, NewDevice, Page, PageRequest,
-    PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
+    Change, Conflict, DenialReason, DeniedCertificate, Device, DeviceEdit, DeviceFilter,
+    DeviceInfo, DeviceStanding, DeviceStatus, DeviceStore, DeviceWork, Entity, Error, Event,
+    NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice,
+    RenewalGrace, Renewed, Result, Revocation,
 };
 
 #[async_trait]
@@ -80,6 +81,33 @@ impl DeviceStore for MemoryStore {
         self.commit(change, |tx| tx.renew(renewal))
     }
 
+    async fn end_renewal_grace(
+        &self,
+        change: Change,
+        identity: &DeviceIdentity,
+        superseded: &TbsSha256,
+    ) -> Result<Option<DeniedCertificate>> {
+        self.commit(change, |tx| {
+            Ok(tx.end_renewal_grace(identity, Some(superseded)))
+        })
+    }
+
+    async fn overdue_renewal_graces(
+        &self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<(DeviceIdentity, TbsSha256)>> {
+        let state = self.state();
+        let mut overdue: Vec<_> = state.renewal_graces.iter().collect();
+        overdue.retain(|(_, grace)| grace.ends_at <= now);
+        overdue.sort_by_key(|(_, grace)| grace.ends_at);
+        overdue.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let named = |(identity, grace): (&DeviceIdentity, &RenewalGrace)| {
+            (identity.clone(), grace.superseded)
+        };
+        Ok(overdue.into_iter().map(named).collect())
+    }
+
     async fn revoke_device(&self, change: Change, identity: &DeviceIdentity) -> Result<Revocation> {
         self.commit(change, |tx| tx.revoke_device(identity))
     }
@@ -128,6 +156,7 @@ impl State {
             active_tbs_sha256: device.certificate.map(|active| active.tbs_sha256),
             class: device.binding.class(),
             tenant_status: self.tenants.get(identity.tenant_id())?.status,
+            renewal_grace: self.renewal_graces.get(identity).copied(),
         })
     }
 

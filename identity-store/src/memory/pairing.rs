@@ -1,15 +1,15 @@
 //! What becomes of certificates: the ledger, the denylist, pairing and renewal.
 
-use identity_pki::{DeviceIdentity, PairingCodeHash, SpkiSha256};
-use time::OffsetDateTime;
+use identity_pki::{DeviceIdentity, PairingCodeHash, SpkiSha256, TbsSha256};
+use time::{Duration, OffsetDateTime};
 
 use super::state::{DeviceRow, State};
 use super::transaction::Transaction;
 use crate::Notice;
 use crate::{
     CertificateRecord, Conflict, DenialReason, DeniedCertificate, DeviceStatus, Entity, Error,
-    Event, Issuance, IssuancePurpose, PairDevice, Paired, PairingCandidate, RenewDevice, Renewed,
-    Result,
+    Event, Issuance, IssuancePurpose, PairDevice, Paired, PairingCandidate, RenewDevice,
+    RenewalGrace, Renewed, Result,
 };
 
 /// The profile of every certificate that a device gets.
@@ -101,6 +101,7 @@ impl Transaction<'_> {
         identity: &DeviceIdentity,
         reason: DenialReason,
     ) -> Vec<DeniedCertificate> {
+        self.state.renewal_graces.remove(identity);
         let denials = &self.state.denials;
         let is_denied = |certificate: &CertificateRecord| {
             let mut tbs_hashes = denials.iter().map(|denied| denied.tbs_sha256);
@@ -119,6 +120,23 @@ impl Transaction<'_> {
             .iter()
             .map(|certificate| self.deny(certificate, reason))
             .collect()
+    }
+
+    /// Ends the grace of that certificate, or of whichever is in its grace: it is denied.
+    pub(super) fn end_renewal_grace(
+        &mut self,
+        identity: &DeviceIdentity,
+        superseded: Option<&TbsSha256>,
+    ) -> Option<DeniedCertificate> {
+        let graces = &mut self.state.renewal_graces;
+        let grace = graces.get(identity)?.superseded;
+        if superseded.is_some_and(|superseded| *superseded != grace) {
+            return None;
+        }
+        graces.remove(identity);
+        let mut ledger = self.state.ledger.iter().map(|issued| &issued.certificate);
+        let certificate = ledger.find(|issued| issued.tbs_sha256 == grace)?.clone();
+        Some(self.deny(&certificate, DenialReason::Renewed))
     }
 
     pub(super) fn pair(&mut self, pairing: PairDevice) -> Result<Paired> {
@@ -182,7 +200,19 @@ impl Transaction<'_> {
         row.code = None;
         let device = row.at(at);
         self.issue(certificate.clone(), IssuancePurpose::Renewal)?;
-        let denied = self.deny(&old, DenialReason::Renewed);
+        let mut denied = Vec::from_iter(self.end_renewal_grace(&device.identity, None));
+        let tenant = self.tenant_mut(device.identity.tenant_id())?;
+        match tenant.config.renewal_grace_seconds {
+            0 => denied.push(self.deny(&old, DenialReason::Renewed)),
+            grace => {
+                let grace = RenewalGrace {
+                    superseded: old.tbs_sha256,
+                    ends_at: at + Duration::seconds(grace.into()),
+                };
+                let graces = &mut self.state.renewal_graces;
+                graces.insert(device.identity.clone(), grace);
+            }
+        }
         self.tell(
             device.identity.tenant_id(),
             &Event::CertRenewed {

@@ -10,9 +10,9 @@ use crate::{
     ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
     Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, IdempotencyKey, Issuance, Job,
     Lease, LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
-    PalmErasure, PrivateKeyPem, RecoveryCodeHash, SampleDigest, SealedRow, SecretBytes,
-    ServerCertRecord, SessionId, SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer,
-    StoredChallenge, Tenant, User, UserId,
+    PalmErasure, PrivateKeyPem, RecoveryCodeHash, RenewalGrace, SampleDigest, SealedRow,
+    SecretBytes, ServerCertRecord, SessionId, SessionTokenHash, SignInTokenHash, SignedHead,
+    StoredAnswer, StoredChallenge, Tenant, User, UserId,
 };
 
 /// Everything that is stored.
@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) ledger: Vec<Issuance>,
     pub(super) denials: Vec<DeniedCertificate>,
     pub(super) last_denial: i64,
+    pub(super) renewal_graces: BTreeMap<DeviceIdentity, RenewalGrace>,
     /// How far denials were purged.
     pub(super) denials_purged: Option<OffsetDateTime>,
     pub(super) users: BTreeMap<(TenantId, UserId), User>,

@@ -204,8 +204,26 @@ pub struct RenewDevice {
 pub struct Renewed {
     /// The device with its new certificate.
     pub device: Device,
-    /// The old certificate's row in the denylist.
-    pub denied: DeniedCertificate,
+    /// The denylist's new rows: one that was still in its grace, and the old one unless it is now.
+    pub denied: Vec<DeniedCertificate>,
+}
+
+/// The time in which a superseded certificate may repeat its renewal, with the same key, and get the
+/// same certificate again: a lost answer costs a device nothing. It may do nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenewalGrace {
+    /// The superseded certificate.
+    pub superseded: TbsSha256,
+    /// When it is over, unless the active certificate is used before.
+    pub ends_at: OffsetDateTime,
+}
+
+impl RenewalGrace {
+    /// Whether a certificate is in it at `now`.
+    #[must_use]
+    pub fn covers(&self, certificate: &TbsSha256, now: OffsetDateTime) -> bool {
+        self.superseded == *certificate && now < self.ends_at
+    }
 }
 
 /// What came of a revocation, or of a pairing code that replaces a certificate.
@@ -229,6 +247,9 @@ pub struct DeviceStanding {
     pub class: DeviceClass,
     /// Whether its tenant is served.
     pub tenant_status: TenantStatus,
+    /// The grace of the certificate before the active one, until it was
+    /// [ended](crate::DeviceStore::end_renewal_grace), also when it is over.
+    pub renewal_grace: Option<RenewalGrace>,
 }
 
 /// What waits for a device, and whether it may be told.

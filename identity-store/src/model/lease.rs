@@ -19,11 +19,13 @@ pub enum LeaseName {
     PalmErasure,
     /// Deletes what is kept for a time and past it.
     Purge,
+    /// Ends the graces of superseded certificates.
+    RenewalGrace,
 }
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AuditMonths,
         Self::AuditSealer,
         Self::CertExpiry,
@@ -31,6 +33,7 @@ impl LeaseName {
         Self::Jobs,
         Self::PalmErasure,
         Self::Purge,
+        Self::RenewalGrace,
     ];
 
     /// The name as it is stored and logged.
@@ -44,6 +47,7 @@ impl LeaseName {
             Self::Jobs => "jobs",
             Self::PalmErasure => "palm_erasure",
             Self::Purge => "purge",
+            Self::RenewalGrace => "renewal_grace",
         }
     }
 }

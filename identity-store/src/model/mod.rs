@@ -44,8 +44,8 @@ pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
 pub use device::{
     Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, DeviceWork,
-    NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed,
-    Revocation,
+    NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, RenewalGrace,
+    Renewed, Revocation,
 };
 pub use device_policy::DevicePolicy;
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};

@@ -10,7 +10,7 @@ use super::column::{Columns, ms, word};
 use super::fault::{Fault, Step, taken};
 use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, denied, secrets};
+use super::{SqlStore, denied, renewal_graces, secrets};
 use crate::model::DenialPurge;
 use crate::{
     CertificateRecord, CertificateStore, Conflict, DenialCursor, DenialReason, DeniedCertificate,
@@ -205,12 +205,13 @@ fn already_certified(error: sqlx::Error) -> Fault {
     }
 }
 
-/// Denies every certificate of a device that is not denied yet.
+/// Denies every certificate of a device that is not denied yet, one in its grace too.
 pub(super) async fn deny_all(
     tx: &mut ChangeTx<'_>,
     identity: &DeviceIdentity,
     reason: DenialReason,
 ) -> Step<Vec<DeniedCertificate>> {
+    renewal_graces::end_with_all(tx, identity).await?;
     let (at, by) = (tx.at(), tx.change.actor.id().to_owned());
     let rows = query(DENY)
         .bind(identity.tenant_id().as_str())

@@ -8,11 +8,11 @@ use identity_challenge::{DeviceBinding, DeviceClass};
 use identity_pki::{DeviceIdentity, TbsSha256, TenantId};
 use time::OffsetDateTime;
 
-use super::certificates;
 use super::column::{Columns, Window, json, ms, word};
 use super::fault::{Step, taken};
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
+use super::{certificates, renewal_graces};
 use crate::{
     CertificateRecord, Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity,
     NewDevice, Result, TenantStatus,
@@ -92,16 +92,26 @@ macro_rules! standing_columns {
         "d.status AS device_status, d.pairing_expires_at, d.device_class, t.status AS tenant_status,
          (SELECT active.tbs_sha256 FROM issued_certificates active
           WHERE active.tenant_id = d.tenant_id AND active.device_id = d.device_id
-            AND active.serial = d.active_serial) AS active_tbs_sha256"
+            AND active.serial = d.active_serial) AS active_tbs_sha256,
+         g.superseded_tbs_sha256, g.ends_at"
     };
 }
 pub(super) use standing_columns;
 
+/// What [`standing_columns`] are of.
+macro_rules! standing_tables {
+    () => {
+        " FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
+          LEFT JOIN renewal_graces g ON g.tenant_id = d.tenant_id AND g.device_id = d.device_id"
+    };
+}
+pub(super) use standing_tables;
+
 const STANDING: &str = concat!(
     "SELECT ",
     standing_columns!(),
-    " FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
-      WHERE d.tenant_id = $1 AND d.device_id = $2"
+    standing_tables!(),
+    " WHERE d.tenant_id = $1 AND d.device_id = $2"
 );
 
 fn status(columns: Columns<'_>, column: &'static str, now: OffsetDateTime) -> Result<DeviceStatus> {
@@ -264,5 +274,6 @@ pub(super) fn read_standing(row: &Row, now: OffsetDateTime) -> Result<DeviceStan
             .map(TbsSha256::from_bytes),
         class: columns.parse("device_class")?,
         tenant_status,
+        renewal_grace: renewal_graces::read_joined(row)?,
     })
 }

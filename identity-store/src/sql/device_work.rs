@@ -18,8 +18,8 @@ const WORK: &str = concat!(
     device_rows::standing_columns!(),
     ", ",
     challenge_columns!(),
-    " FROM devices d JOIN tenants t ON t.tenant_id = d.tenant_id
-      LEFT JOIN challenges c
+    device_rows::standing_tables!(),
+    " LEFT JOIN challenges c
       ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id AND ",
     is_open!(),
     " WHERE d.tenant_id = $1 AND d.device_id = $2",

@@ -1,15 +1,15 @@
 use async_trait::async_trait;
-use identity_pki::{DeviceIdentity, PairingCodeHash, TenantId};
+use identity_pki::{DeviceIdentity, PairingCodeHash, TbsSha256, TenantId};
 use time::OffsetDateTime;
 
 use super::column::{Window, place};
 use super::fault::Step;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, device_rows, device_work, pairing, seen, tenants};
+use super::{SqlStore, device_rows, device_work, pairing, renewal_graces, seen, tenants};
 use crate::{
-    Chain, Change, Conflict, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceStore,
-    DeviceWork, Event, NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate,
-    PairingOffer, RenewDevice, Renewed, Result, Revocation,
+    Chain, Change, Conflict, DeniedCertificate, Device, DeviceEdit, DeviceFilter, DeviceStanding,
+    DeviceStore, DeviceWork, Event, NewDevice, Page, PageRequest, PairDevice, Paired,
+    PairingCandidate, PairingOffer, RenewDevice, Renewed, Result, Revocation,
 };
 
 async fn create(tx: &mut ChangeTx<'_>, new: &NewDevice) -> Step<Device> {
@@ -158,6 +158,38 @@ impl DeviceStore for SqlStore {
             change,
             move |tx| Box::pin(async move { pairing::renew(tx, &renewal).await }),
         )
+        .await
+    }
+
+    async fn end_renewal_grace(
+        &self,
+        change: Change,
+        identity: &DeviceIdentity,
+        superseded: &TbsSha256,
+    ) -> Result<Option<DeniedCertificate>> {
+        let (identity, superseded) = (identity.clone(), *superseded);
+        self.run_change(
+            "end_renewal_grace",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(async move {
+                    tx.lock_device(&identity).await?;
+                    renewal_graces::end(tx, &identity, Some(&superseded)).await
+                })
+            },
+        )
+        .await
+    }
+
+    async fn overdue_renewal_graces(
+        &self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<(DeviceIdentity, TbsSha256)>> {
+        self.read("overdue_renewal_graces", async move |conn| {
+            renewal_graces::overdue(conn, now, limit).await
+        })
         .await
     }
 

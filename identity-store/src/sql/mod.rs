@@ -47,6 +47,7 @@ mod postgres;
 mod purge;
 mod query;
 mod rate_limits;
+mod renewal_graces;
 mod rotation;
 mod row;
 mod schema;

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use identity_challenge::CancelReason;
 use identity_pki::{DeviceIdentity, PairingCodeHash};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::cancel::{Whose, cancel_open};
 use super::certificates::{deny, deny_all, issue};
@@ -12,6 +12,7 @@ use super::device_rows::{self, must_find, select};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::ChangeTx;
+use super::{renewal_graces, tenants};
 use crate::{
     Chain, Conflict, DenialReason, Device, DeviceStatus, Event, IssuancePurpose, PairDevice,
     Paired, PairingOffer, RenewDevice, Renewed, Revocation,
@@ -120,7 +121,12 @@ pub(super) async fn renew(tx: &mut ChangeTx<'_>, renewal: &RenewDevice) -> Step<
     if replaced != 1 {
         return Err(Conflict::RenewalConflict.into());
     }
-    let denied = deny(tx, &old.serial, DenialReason::Renewed).await?;
+    let mut denied = Vec::from_iter(renewal_graces::end(tx, &new.identity, None).await?);
+    let tenant = tenants::must_find(tx.conn(), new.identity.tenant_id()).await?;
+    match tenant.config.renewal_grace_seconds {
+        0 => denied.push(deny(tx, &old.serial, DenialReason::Renewed).await?),
+        grace => renewal_graces::begin(tx, &old, Duration::seconds(grace.into())).await?,
+    }
     let event = Event::CertRenewed {
         device_id: new.identity.device_id().clone(),
         old_fingerprint: old.fingerprint,

@@ -1,11 +1,11 @@
 use async_trait::async_trait;
-use identity_pki::{DeviceIdentity, PairingCodeHash, TenantId};
+use identity_pki::{DeviceIdentity, PairingCodeHash, TbsSha256, TenantId};
 use time::OffsetDateTime;
 
 use crate::{
-    Change, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceWork, NewDevice, Page,
-    PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, Renewed, Result,
-    Revocation,
+    Change, DeniedCertificate, Device, DeviceEdit, DeviceFilter, DeviceStanding, DeviceWork,
+    NewDevice, Page, PageRequest, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice,
+    Renewed, Result, Revocation,
 };
 
 /// Devices, their pairing and the life of their certificates.
@@ -89,8 +89,10 @@ pub trait DeviceStore: Send + Sync {
     /// certificate of a CA that was tainted or retired.
     async fn pair_device(&self, change: Change, pairing: PairDevice) -> Result<Paired>;
 
-    /// Replaces a device's active certificate by a new one, denies the old one with reason
-    /// `renewed` and enters the new one in the ledger. Event: `cert_renewed`.
+    /// Replaces a device's active certificate by a new one, and enters that in the ledger. If the tenant's
+    /// `renewal_grace_seconds` are 0 the old one is denied with reason `renewed`, otherwise it is in its
+    /// [grace](crate::RenewalGrace) for so long from `change.at` on. One that was in its grace before is denied.
+    /// Event: `cert_renewed`.
     ///
     /// # Errors
     ///
@@ -102,6 +104,23 @@ pub trait DeviceStore: Send + Sync {
     /// [`Conflict::CaWithdrawn`](crate::Conflict::CaWithdrawn) for a certificate of a CA that was tainted
     /// or retired.
     async fn renew_device(&self, change: Change, renewal: RenewDevice) -> Result<Renewed>;
+
+    /// Ends the grace of a superseded certificate, which is denied with reason `renewed`; `None` when it is
+    /// not in its grace. No event, no audit row: its renewal told of it.
+    async fn end_renewal_grace(
+        &self,
+        change: Change,
+        identity: &DeviceIdentity,
+        superseded: &TbsSha256,
+    ) -> Result<Option<DeniedCertificate>>;
+
+    /// The superseded certificates whose grace is over at `now` and was not ended, those first whose was over
+    /// first; at most `limit`. Of all tenants.
+    async fn overdue_renewal_graces(
+        &self,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<(DeviceIdentity, TbsSha256)>>;
 
     /// Revokes a device: its status, a denylist row with reason `revoked` for each of its
     /// certificates that is not denied yet, those that look expired too, its open challenges canceled

@@ -41,6 +41,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             |(device, wrong_code, same_key)| Operation::Pair { device, wrong_code, same_key }
         ),
         3 => (n(), n()).prop_map(|(device, presented)| Operation::Renew { device, presented }),
+        2 => (n(), n()).prop_map(|(device, superseded)| Operation::EndGrace { device, superseded }),
         1 => n().prop_map(|device| Operation::Revoke { device }),
         3 => n().prop_map(|tenant| Operation::CreateUser { tenant }),
         1 => (n(), any::<bool>()).prop_map(|(user, suspended)| Operation::Suspend { user, suspended }),

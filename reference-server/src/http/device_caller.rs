@@ -10,8 +10,8 @@ use identity_pki::DeviceIdentity;
 use identity_store::{Actor, DeviceStanding, DeviceStatus, StoredChallenge, TenantStatus};
 
 use super::caller::tenant_suspended;
-use super::{ErrorCode, Problem};
-use crate::App;
+use super::{ErrorCode, Problem, RequestContext};
+use crate::{App, denials};
 
 /// A device that may act: paired, with the certificate of this connection as its active one, of an
 /// active tenant. Decided for this very request: the certificate again, and the rest by the database.
@@ -50,6 +50,10 @@ impl FromRequestParts<Arc<App>> for DeviceCaller {
         let certificate = current(presented(parts, app)?, app)?;
         let standing = standing(&certificate, app).await?;
         let caller = acting(certificate, standing)?;
+        if caller.standing.renewal_grace.is_some() {
+            let context = RequestContext::from_request_parts(parts, app).await?;
+            end_grace(app, &context, &caller).await?;
+        }
         app.seen.note(caller.identity().clone(), app.clock.now());
         Ok(caller)
     }
@@ -72,7 +76,11 @@ impl PollingDevice {
     /// # Errors
     ///
     /// What a [`DeviceCaller`] is refused with; what the store fails with.
-    pub async fn work(&self, app: &App) -> Result<(DeviceCaller, Vec<StoredChallenge>), Problem> {
+    pub async fn work(
+        &self,
+        app: &App,
+        context: &RequestContext,
+    ) -> Result<(DeviceCaller, Vec<StoredChallenge>), Problem> {
         let certificate = current(self.0.clone(), app)?;
         let (store, now) = (&app.store, app.clock.now());
         let work = store.device_work(certificate.identity(), now).await?;
@@ -80,6 +88,7 @@ impl PollingDevice {
             .map(|work| (work.standing, work.open_challenges))
             .unzip();
         let caller = acting(certificate, standing)?;
+        end_grace(app, context, &caller).await?;
         Ok((caller, challenges.unwrap_or_default()))
     }
 }
@@ -108,8 +117,31 @@ impl FromRequestParts<Arc<App>> for RenewingDevice {
             Err(_) => return Err(not_paired(ErrorCode::CallerRevoked)),
         }
         let standing = standing(&certificate, app).await?;
-        paired(certificate, standing, ErrorCode::CallerRevoked).map(Self)
+        let caller = paired(certificate, standing, ErrorCode::CallerRevoked)?;
+        if caller.has_active_certificate() && caller.standing.renewal_grace.is_some() {
+            let context = RequestContext::from_request_parts(parts, app).await?;
+            end_grace(app, &context, &caller).await?;
+        }
+        Ok(Self(caller))
     }
+}
+
+/// A device that acts with its active certificate has it: the one before needs its grace no more.
+async fn end_grace(
+    app: &App,
+    context: &RequestContext,
+    caller: &DeviceCaller,
+) -> Result<(), Problem> {
+    let Some(grace) = &caller.standing.renewal_grace else {
+        return Ok(());
+    };
+    let change = context.change(caller.actor());
+    let ended = app
+        .store
+        .end_renewal_grace(change, caller.identity(), &grace.superseded)
+        .await?;
+    denials::publish(app, ended.as_slice());
+    Ok(())
 }
 
 /// Scanners are served once there is HTTPS and a platform CA.

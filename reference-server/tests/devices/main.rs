@@ -18,6 +18,7 @@ mod platform;
 mod policy;
 mod registry;
 mod renewal;
+mod renewal_grace;
 mod revocation;
 mod tenancy;
 mod tokens;

@@ -236,7 +236,7 @@ impl Clients {
         device
     }
 
-    fn received(&self, id: &str, key: Arc<DeviceKey>, certificate: &Value) -> Device {
+    pub(crate) fn received(&self, id: &str, key: Arc<DeviceKey>, certificate: &Value) -> Device {
         let certificate = text(certificate);
         let connect = |api: &Api| api.with_certificate(&key, &certificate);
         let holding = Holding {

@@ -31,6 +31,7 @@ mod lost_answers;
 mod outage;
 mod postgres;
 mod records;
+mod renewals;
 mod replicas;
 mod retry;
 mod rotation;
@@ -71,6 +72,7 @@ fn main() {
         kill::a_server_that_is_killed_at_any_moment_loses_nothing,
         lost_answers::a_client_that_leaves_in_the_middle_of_a_request_costs_nothing,
         lost_answers::an_answer_that_is_cut_at_any_byte_costs_nothing,
+        renewals::a_scanner_whose_renewals_answer_is_lost_gets_it_again,
     ];
     let by_strace = stories![
         crash_at_write::a_crash_at_the_nth_write_loses_nothing,
@@ -102,6 +104,7 @@ fn main() {
         postgres::a_lock_that_is_not_given_back_is_answered_503_until_it_is,
         postgres::a_slow_database_is_waited_for,
         postgres::connections_to_the_database_that_are_cut_cost_nothing,
+        renewals::a_scanner_over_postgresql_whose_renewals_answer_is_lost_gets_it_again,
         replicas::a_poll_at_one_replica_wakes_for_a_challenge_made_at_the_other,
         replicas::a_revocation_arrives_without_the_listener,
         replicas::a_revocation_at_one_replica_closes_connections_at_the_other,

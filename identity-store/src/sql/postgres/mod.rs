@@ -43,6 +43,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "device policy and expiry alerts",
         include_str!("../../../migrations/postgres/0004_device_policy_and_expiry_alerts.sql"),
     ),
+    (
+        "renewal graces",
+        include_str!("../../../migrations/postgres/0005_renewal_graces.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

@@ -62,6 +62,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "device policy and expiry alerts",
         include_str!("../../../migrations/sqlite/0009_device_policy_and_expiry_alerts.sql"),
     ),
+    (
+        "renewal graces",
+        include_str!("../../../migrations/sqlite/0010_renewal_graces.sql"),
+    ),
 ];
 
 /// The connections to one file.

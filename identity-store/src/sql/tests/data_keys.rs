@@ -452,6 +452,8 @@ async fn every_column_of_bytes_is_encrypted_or_a_digest() {
         "login_failures.email_digest",
         "oauth_client_secrets.secret_hash",
         "rate_limit_buckets.bucket",
+        "renewal_graces.superseded_serial",
+        "renewal_graces.superseded_tbs_sha256",
         "revoked_cert_fingerprints.ca_fingerprint",
         "revoked_cert_fingerprints.fingerprint",
         "revoked_cert_fingerprints.serial",

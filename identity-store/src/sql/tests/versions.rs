@@ -182,7 +182,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
             "Some",
         ),
         ("expiry_alerts", expiry.clone(), "announced: Some(Days30)"),
-        ("expiry_mails", expiry, "): Days30"),
+        ("expiry_mails", expiry, ": Days30}"),
         ("leases", told(lease.await), "fence: 42"),
         ("jobs", told(store.next_job().await), "they left us"),
         (

@@ -10,7 +10,9 @@ use super::Wait;
 use super::device_side::require_scanner;
 use super::object::DeviceChallenge;
 use crate::App;
-use crate::http::{ErrorCode, PollingDevice, Problem, ProblemDocument, Query, Timestamp};
+use crate::http::{
+    ErrorCode, PollingDevice, Problem, ProblemDocument, Query, RequestContext, Timestamp,
+};
 use crate::waiters::Topic;
 
 /// How long a device that does not wait should wait before it asks again.
@@ -35,6 +37,7 @@ pub(super) struct Pending {
 ))]
 pub(super) async fn pending(
     State(app): State<Arc<App>>,
+    context: RequestContext,
     device: PollingDevice,
     Query(wait): Query<Wait>,
 ) -> Result<Json<Pending>, Problem> {
@@ -45,11 +48,11 @@ pub(super) async fn pending(
     let certificate = device.certificate().tbs_sha256();
     let pace = app.poll_pace.take_within(certificate, at_most);
     pace.await.map_err(too_early)?;
-    let (caller, mut challenges) = device.work(&app).await?;
+    let (caller, mut challenges) = device.work(&app, &context).await?;
     app.seen.note(identity.clone(), app.clock.now());
     require_scanner(&caller)?;
     while challenges.is_empty() && waiter.again().await {
-        (_, challenges) = device.work(&app).await?;
+        (_, challenges) = device.work(&app, &context).await?;
     }
     Ok(Json(Pending {
         challenges: challenges.into_iter().map(DeviceChallenge::from).collect(),

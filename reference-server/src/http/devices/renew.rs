@@ -3,7 +3,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use identity_mtls::VerifiedDevice;
-use identity_store::{Actor, Chain, Conflict, Error, Event, RenewDevice};
+use identity_pki::{TbsSha256, ValidatedCsr};
+use identity_store::{Actor, Chain, Conflict, DeviceStanding, Error, Event, RenewDevice};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -89,26 +90,65 @@ async fn certificate(
 ) -> Result<Issued, Problem> {
     let identity = device.identity();
     let csr = issued::check_csr(app, csr, Some(identity))?;
+    let presented = device.certificate.tbs_sha256();
+    if is_in_grace(&device.standing, &presented, context) {
+        return repeated(app, context, device, &csr).await;
+    }
     let policy = super::policy(app, identity.tenant_id()).await?;
     let renewal = || {
         Ok::<_, Problem>(RenewDevice {
-            presented: device.certificate.tbs_sha256(),
+            presented,
             certificate: issued::issue(app, &csr, identity, policy, context.now)?,
         })
     };
     let change = || context.change(device.actor());
-    let renewed = match app.store.renew_device(change(), renewal()?).await {
-        Err(Error::Conflict(Conflict::CaWithdrawn)) => {
-            issued::follow_cas(app).await?;
-            app.store.renew_device(change(), renewal()?).await?
+    let mut renewed = app.store.renew_device(change(), renewal()?).await;
+    if let Err(Error::Conflict(Conflict::CaWithdrawn)) = renewed {
+        issued::follow_cas(app).await?;
+        renewed = app.store.renew_device(change(), renewal()?).await;
+    }
+    let renewed = match renewed {
+        // The same renewal may have been under way, when its client gave up waiting.
+        Err(Error::Conflict(Conflict::RenewalConflict)) => {
+            return repeated(app, context, device, &csr).await;
         }
         renewed => renewed?,
     };
-    // Closes this connection too, when its answers are flushed.
-    denials::publish(app, &[renewed.denied]);
+    denials::publish(app, &renewed.denied);
+    // This connection too, when its answers are flushed, and also in the certificate's grace.
+    denials::close(app, presented);
     let certificate = renewed.device.certificate;
     let certificate =
         certificate.ok_or_else(|| Problem::internal("a renewed device has no certificate"))?;
+    Issued::of(app, certificate, policy, context.now).await
+}
+
+/// Whether the presented certificate was superseded, and may still repeat its renewal.
+fn is_in_grace(standing: &DeviceStanding, presented: &TbsSha256, context: &RequestContext) -> bool {
+    let grace = standing.renewal_grace;
+    grace.is_some_and(|grace| grace.covers(presented, context.now))
+}
+
+/// The answer to a renewal again, for the key that it was for: the answer may have been lost.
+async fn repeated(
+    app: &App,
+    context: &RequestContext,
+    device: &DeviceCaller,
+    csr: &ValidatedCsr,
+) -> Result<Issued, Problem> {
+    let (identity, presented) = (device.identity(), device.certificate.tbs_sha256());
+    let standing = app.store.device_standing(identity, context.now).await?;
+    let may_repeat = standing.is_some_and(|now| is_in_grace(&now, &presented, context));
+    let device = app.store.device(identity, context.now).await?;
+    let active = device.and_then(|device| device.certificate);
+    let certificate = active
+        .filter(|active| may_repeat && active.spki_sha256 == csr.spki_sha256())
+        .ok_or_else(|| {
+            let detail =
+                "The certificate was renewed already, and its grace is over or for another key.";
+            Problem::new(ErrorCode::RenewalConflict, detail)
+        })?;
+    let policy = super::policy(app, identity.tenant_id()).await?;
     Issued::of(app, certificate, policy, context.now).await
 }
 

@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 use crate::http::Problem;
 use crate::issuance::MAX_VALIDITY_DAYS;
 
+/// A day, in seconds: a scanner may be without its network for long.
+const MAX_RENEWAL_GRACE: u32 = 24 * 60 * 60;
+
 /// A queue at one scanner that is longer than this is a mistake.
 const MAX_OPEN_CHALLENGES: u32 = 100;
 
@@ -93,9 +96,9 @@ impl ConfigObject {
             let reason = format!("must be 1 to {MAX_VALIDITY_DAYS}, or null");
             return refuse("certificate_validity_days", reason);
         }
-        if self.renewal_grace_seconds != 0 {
-            let reason = "must be 0: a grace period is not supported yet";
-            return refuse("renewal_grace_seconds", reason.to_owned());
+        if self.renewal_grace_seconds > MAX_RENEWAL_GRACE {
+            let reason = format!("must be 0 to {MAX_RENEWAL_GRACE}");
+            return refuse("renewal_grace_seconds", reason);
         }
         if !(1..=MAX_OPEN_CHALLENGES).contains(&self.max_open_challenges_per_device) {
             let reason = format!("must be 1 to {MAX_OPEN_CHALLENGES}");
@@ -155,7 +158,7 @@ mod tests {
         for (member, value) in [
             ("certificate_validity_days", json!(0)),
             ("certificate_validity_days", json!(3651)),
-            ("renewal_grace_seconds", json!(1)),
+            ("renewal_grace_seconds", json!(86_401)),
             ("max_open_challenges_per_device", json!(0)),
             ("max_open_challenges_per_device", json!(101)),
             ("palm_duplicate_action", json!("flag")),

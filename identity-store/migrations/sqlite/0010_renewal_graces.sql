@@ -1,0 +1,13 @@
+-- Certificates that their devices' active ones superseded, and that may repeat that renewal until the active one is
+-- first used. A superseded certificate leaves this table for revoked_cert_fingerprints.
+CREATE TABLE renewal_graces (
+    tenant_id             TEXT    NOT NULL,
+    device_id             TEXT    NOT NULL,
+    superseded_serial     BLOB    NOT NULL,
+    superseded_tbs_sha256 BLOB    NOT NULL,
+    ends_at               INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, device_id),
+    FOREIGN KEY (tenant_id, device_id) REFERENCES devices
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX renewal_graces_ends_at ON renewal_graces (ends_at);
