@@ -56,7 +56,7 @@ pub async fn a_renewal_replaces_the_certificate_and_denies_the_old(world: World)
         revoked_by: by,
         not_after: old.not_after,
     };
-    assert_eq!(renewed.denied, [denied.clone()]);
+    assert_eq!(renewed.denied, std::slice::from_ref(&denied));
     let found = world.store.denial(&old.tbs_sha256).await.unwrap();
     assert_eq!(found.as_ref(), Some(&denied));
     let active = &renewal.certificate.tbs_sha256;

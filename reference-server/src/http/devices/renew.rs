@@ -22,8 +22,8 @@ pub(super) struct Renewal {
     csr: String,
 }
 
-/// Renews the calling device's certificate. The old one is denied before the answer, and its
-/// connections close.
+/// Renews the calling device's certificate. The old one is denied before the answer, unless the tenant's
+/// `renewal_grace_seconds` let it repeat this renewal; its connections close.
 #[utoipa::path(post, path = "/v1/devices/renew", tag = "scanner", security(("device" = [])), request_body = Renewal,
     responses(
         (status = 200, description = "The new certificate", body = Issued),

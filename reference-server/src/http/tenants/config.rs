@@ -25,7 +25,8 @@ pub(super) struct ConfigObject {
     certificate_validity_days: Option<u32>,
     /// Less than the validity; `null` inherits the platform's device policy.
     renewal_window_days: Option<u32>,
-    /// 0: a superseded certificate is denied at once. Other values are not supported yet.
+    /// 0 to 86400. With 0 a superseded certificate is denied at once; above, it may repeat its renewal with the
+    /// same key for so long, or until the certificate in its place is used.
     renewal_grace_seconds: u32,
     /// Whether a palm is enrolled only with the user's consent.
     consent_required: bool,
