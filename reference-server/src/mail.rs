@@ -61,6 +61,8 @@ fn status(error: &lettre::transport::smtp::Error) -> String {
     use std::error::Error as _;
     match (error.status(), error.source()) {
         (Some(code), _) => format!(", and said {code}"),
+        // Its source repeats whatever came.
+        (None, _) if error.is_response() => ", and what it said is no reply of SMTP".to_owned(),
         (None, Some(source)) => format!(": {source}"),
         (None, None) => String::new(),
     }

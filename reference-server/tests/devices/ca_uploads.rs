@@ -221,10 +221,13 @@ async fn of_two_uploads_at_once_one_issues_and_both_are_trusted() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_anothers_is_no_cas_and_a_withdrawn_cas_is_nobodys() {
+async fn a_key_that_is_anothers_or_has_a_ca_is_no_cas_and_a_withdrawn_cas_is_nobodys() {
     let platform = Platform::start().await;
     let ca = CaKey::generate();
     let uploaded = platform.upload_ca(&ca).await.expect(200);
+    let again = platform.upload_ca(&ca.again()).await;
+    let again = again.refused(422, "validation_failed");
+    assert_eq!(again["reason"], "key_in_use", "{again}");
     let confirm = json!({"confirm": uploaded["fingerprint"]});
     let regenerate = "/v1/admin/ssl/ca-cert/regenerate";
     platform

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use identity_store::Chain;
 use reqwest::tls::Version;
 use serde_json::json;
 
@@ -58,6 +59,13 @@ async fn in_its_grace_a_superseded_certificate_repeats_its_renewal_and_does_noth
         let heartbeat = device.post("/v1/device/heartbeat", json!({})).await;
         heartbeat.refused(401, "device_not_paired");
     }
+    let rows = platform
+        .audit_of(&Chain::Tenant("acme".parse().unwrap()))
+        .await;
+    let alarms = rows
+        .iter()
+        .filter(|row| row.action == "superseded_certificate_used");
+    assert_eq!(alarms.count(), 4, "each time that it came with another key");
     let waiting = platform.connect(&old, None);
     waiting
         .post(RENEW, json!({"csr": new.key.csr()}))

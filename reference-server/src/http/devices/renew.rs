@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use identity_mtls::VerifiedDevice;
 use identity_pki::{TbsSha256, ValidatedCsr};
-use identity_store::{Actor, Chain, Conflict, DeviceStanding, Error, Event, RenewDevice};
+use identity_store::{
+    Actor, CertificateRecord, Chain, Conflict, DeviceStanding, Error, Event, RenewDevice,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -129,27 +131,47 @@ fn is_in_grace(standing: &DeviceStanding, presented: &TbsSha256, context: &Reque
     grace.is_some_and(|grace| grace.covers(presented, context.now))
 }
 
-/// The answer to a renewal again, for the key that it was for: the answer may have been lost.
+/// The answer to a renewal again, for the key that it was for: the answer may have been lost. Who comes with
+/// another key may be somebody else with a stolen certificate, or the device after the thief: an alarm.
 async fn repeated(
     app: &App,
     context: &RequestContext,
     device: &DeviceCaller,
     csr: &ValidatedCsr,
 ) -> Result<Issued, Problem> {
-    let (identity, presented) = (device.identity(), device.certificate.tbs_sha256());
+    let (identity, presented) = (device.identity(), &device.certificate);
     let standing = app.store.device_standing(identity, context.now).await?;
-    let may_repeat = standing.is_some_and(|now| is_in_grace(&now, &presented, context));
-    let device = app.store.device(identity, context.now).await?;
-    let active = device.and_then(|device| device.certificate);
-    let certificate = active
-        .filter(|active| may_repeat && active.spki_sha256 == csr.spki_sha256())
-        .ok_or_else(|| {
-            let detail =
-                "The certificate was renewed already, and its grace is over or for another key.";
-            Problem::new(ErrorCode::RenewalConflict, detail)
-        })?;
+    let tbs_sha256 = presented.tbs_sha256();
+    let may_repeat = standing.is_some_and(|now| is_in_grace(&now, &tbs_sha256, context));
+    let active = app.store.device(identity, context.now).await?;
+    let active = active.and_then(|device| device.certificate);
+    let same_key = |active: &CertificateRecord| active.spki_sha256 == csr.spki_sha256();
+    let Some(certificate) = active.filter(|active| may_repeat && same_key(active)) else {
+        if may_repeat {
+            record_use(app, context, presented).await?;
+        }
+        let detail =
+            "The certificate was renewed already, and its grace is over or for another key.";
+        return Err(Problem::new(ErrorCode::RenewalConflict, detail));
+    };
     let policy = super::policy(app, identity.tenant_id()).await?;
     Issued::of(app, certificate, policy, context.now).await
+}
+
+/// Audits that a superseded certificate was used for something else than to repeat its renewal.
+async fn record_use(
+    app: &App,
+    context: &RequestContext,
+    presented: &VerifiedDevice,
+) -> Result<(), Problem> {
+    let identity = presented.identity();
+    let event = Event::SupersededCertificateUsed {
+        device_id: identity.device_id().clone(),
+        old_fingerprint: presented.fingerprint(),
+    };
+    let change = context.change(Actor::Device(identity.clone()));
+    let chain = Chain::Tenant(identity.tenant_id().clone());
+    Ok(app.store.record(change, chain, vec![event]).await?)
 }
 
 /// Audits a renewal that a device was refused. The server's own failures are in its log.

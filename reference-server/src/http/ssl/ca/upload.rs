@@ -93,8 +93,8 @@ impl Upload {
     }
 }
 
-/// The key of a CA that was withdrawn may be known, whatever certificate it comes with; those of the
-/// server and of devices are known to others by their purpose.
+/// A key has one CA: what is decided about that one, its withdrawal above all, is decided about the key. Those of
+/// the server and of devices are known to others by their purpose.
 async fn must_be_new(app: &App, ca: &CaCertificate) -> Result<(), Problem> {
     let key = ca.spki_sha256();
     let refused = |whose| {
@@ -104,7 +104,8 @@ async fn must_be_new(app: &App, ca: &CaCertificate) -> Result<(), Problem> {
     for known in app.store.cas().await? {
         let certificate = CaCertificate::from_pem(&known.certificate_pem);
         let same_key = certificate.map_err(Problem::internal)?.spki_sha256() == key;
-        if same_key && !known.state.takes_certificates() {
+        let is_another = known.fingerprint != ca.fingerprint();
+        if same_key && (is_another || !known.state.takes_certificates()) {
             return refused(format!(
                 "that of CA {}, which is {}",
                 known.fingerprint, known.state
