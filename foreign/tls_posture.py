@@ -27,8 +27,6 @@ from sslyze.mozilla_tls_profile.tls_config_checker import (
 DEFENDED = {
     "cipher_order",
     "HSTS",
-    "cert_notAfter",
-    "cert_expirationStatus",
     "cert_revocation",
 }
 THREAT_MODEL = pathlib.Path(__file__).parent.parent / "docs" / "THREAT_MODEL.md"

@@ -24,8 +24,8 @@ use crate::http::RequestId;
 use crate::serve::{self, Server};
 use crate::telemetry;
 
-/// How long the server's certificate and its CA are good.
-const VALIDITY: Duration = Duration::days(7);
+/// How long the server's certificate and its CA are good: no alert is due.
+const VALIDITY: Duration = Duration::days(90);
 
 /// The first operator.
 pub(super) const OPERATOR: &str = "root@example.com";
