@@ -164,14 +164,11 @@ async fn record_use(
     context: &RequestContext,
     presented: &VerifiedDevice,
 ) -> Result<(), Problem> {
-    let identity = presented.identity();
     let event = Event::SupersededCertificateUsed {
-        device_id: identity.device_id().clone(),
+        device_id: presented.identity().device_id().clone(),
         old_fingerprint: presented.fingerprint(),
     };
-    let change = context.change(Actor::Device(identity.clone()));
-    let chain = Chain::Tenant(identity.tenant_id().clone());
-    Ok(app.store.record(change, chain, vec![event]).await?)
+    record(app, context, presented, event).await
 }
 
 /// Audits a renewal that a device was refused. The server's own failures are in its log.
@@ -184,12 +181,22 @@ async fn record_failure(
     if problem.code().status().is_server_error() {
         return Ok(());
     }
-    let identity = presented.identity();
     let event = Event::CertRenewalFailed {
-        device_id: identity.device_id().clone(),
+        device_id: presented.identity().device_id().clone(),
         old_fingerprint: presented.fingerprint(),
         reason: problem.code().as_str(),
     };
+    record(app, context, presented, event).await
+}
+
+/// Audits what a device did with a certificate, in its tenant's chain.
+async fn record(
+    app: &App,
+    context: &RequestContext,
+    presented: &VerifiedDevice,
+    event: Event,
+) -> Result<(), Problem> {
+    let identity = presented.identity();
     let change = context.change(Actor::Device(identity.clone()));
     let chain = Chain::Tenant(identity.tenant_id().clone());
     Ok(app.store.record(change, chain, vec![event]).await?)
