@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::row::Row;
 
 /// A statement in the words of each database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sql {
     #[cfg_attr(
         not(feature = "sqlite"),
@@ -78,7 +78,7 @@ pub(super) struct Query<'q> {
 pub(super) fn query<'q>(sql: impl Into<Sql>) -> Query<'q> {
     let sql = sql.into();
     #[cfg(all(test, feature = "sqlite"))]
-    super::tests::plans::note(sql.sqlite);
+    super::tests::statements::note(sql);
     Query {
         sql,
         values: Vec::new(),

@@ -8,8 +8,10 @@ mod concurrency;
 mod data_keys;
 mod file;
 mod open_columns;
-pub(super) mod plans;
+mod plans;
 mod schema;
+pub(super) mod statements;
+mod tenancy;
 pub(super) mod twice;
 mod versions;
 

@@ -2,22 +2,11 @@
 //!
 //! It counts nothing: without an index that holds all of a condition it takes a tenant's rows for few.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{File, readers};
+use super::{File, readers, statements};
 use crate::SqlStore;
-use crate::conformance::{World, stories};
 use crate::sql::rate_limits;
-
-static STATEMENTS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-
-/// Keeps a statement that a test began.
-pub(in crate::sql) fn note(statement: &'static str) {
-    STATEMENTS.lock().unwrap().insert(statement);
-}
 
 /// Tables and subqueries of few rows, or whose rows are all wanted.
 const FEW: &[&str] = &[
@@ -82,15 +71,10 @@ async fn plan(store: &SqlStore, statement: &str) -> sqlx::Result<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_finds_its_rows_by_an_index() {
-    for story in stories() {
-        let file = File::new();
-        (story.tell)(World::new(file.open().await)).await;
-    }
+    let statements = statements::all().await;
     let file = File::new();
     let store = file.open().await;
-    let statements: Vec<_> = STATEMENTS.lock().unwrap().iter().copied().collect();
-    assert!(statements.len() > 100, "{statements:#?}");
-    let singles = statements.iter().flat_map(|text| text.split(';'));
+    let singles = statements.iter().flat_map(|both| both.sqlite.split(';'));
     let mut searched = Vec::new();
     for statement in singles.filter(|single| !single.trim().is_empty()) {
         let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
