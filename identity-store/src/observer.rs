@@ -29,6 +29,11 @@ pub enum Notice {
         /// Where it is to be answered.
         device_id: DeviceId,
     },
+    /// A tenant was suspended or activated.
+    Tenant {
+        /// Which.
+        tenant_id: TenantId,
+    },
     /// Other processes are not heard from now on, until [`Lost`](Self::Lost) is told.
     Deaf,
     /// Other processes are heard from now on, and notices of theirs may have been lost: anything may

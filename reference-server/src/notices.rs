@@ -59,10 +59,12 @@ impl StoreObserver for Notices {
                 challenge_id,
                 device_id,
             } => {
-                self.waiters.notify(&Topic::Challenge(challenge_id.clone()));
+                let challenge = Topic::Challenge(tenant_id.clone(), challenge_id.clone());
+                self.waiters.notify(&challenge);
                 let device = DeviceIdentity::new(tenant_id.clone(), device_id.clone());
                 self.waiters.notify(&Topic::Device(device));
             }
+            Notice::Tenant { tenant_id } => self.waiters.notify_tenant(tenant_id),
             Notice::Deaf => self.is_deaf.store(true, Ordering::Relaxed),
             Notice::Lost => {
                 if self.is_deaf.swap(false, Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use identity_pki::DeviceIdentity;
+use identity_pki::{DeviceIdentity, TenantId};
 use identity_store::ChallengeId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -19,9 +19,18 @@ const REREAD: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// One challenge.
-    Challenge(ChallengeId),
+    Challenge(TenantId, ChallengeId),
     /// The open challenges of a device.
     Device(DeviceIdentity),
+}
+
+impl Topic {
+    fn tenant_id(&self) -> &TenantId {
+        match self {
+            Self::Challenge(tenant_id, _) => tenant_id,
+            Self::Device(identity) => identity.tenant_id(),
+        }
+    }
 }
 
 /// Who waits for what. A topic is in the table for as long as somebody waits for it.
@@ -63,6 +72,15 @@ impl Waiters {
     pub fn notify(&self, topic: &Topic) {
         if let Some(changes) = self.lock().get(topic) {
             changes.add_one();
+        }
+    }
+
+    /// Wakes everybody who waits for something of a tenant.
+    pub fn notify_tenant(&self, tenant_id: &TenantId) {
+        for (topic, changes) in self.lock().iter() {
+            if topic.tenant_id() == tenant_id {
+                changes.add_one();
+            }
         }
     }
 
@@ -142,7 +160,8 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests {
-    use identity_pki::{DeviceId, TenantId};
+    use identity_pki::DeviceId;
+    use time::OffsetDateTime;
 
     use super::*;
 
@@ -173,6 +192,33 @@ mod tests {
             Duration::ZERO,
             "the change was not waited for, but heard"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_of_a_tenant_wakes_its_own_and_nobody_else() {
+        let table = Arc::new(Waiters::default());
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let challenge = ChallengeId::generate(now, &mut crate::clock::entropy());
+        let topics = |id| {
+            let tenant = TenantId::new(id).unwrap();
+            let device = DeviceIdentity::new(tenant.clone(), DeviceId::new("dev_1").unwrap());
+            [
+                Topic::Challenge(tenant, challenge.clone()),
+                Topic::Device(device),
+            ]
+        };
+        let listen = |topic| table.listen(topic, REREAD, &CancellationToken::new());
+        let (own, others) = (topics("acme").map(listen), topics("other").map(listen));
+        let started = Instant::now();
+        table.notify_tenant(&TenantId::new("acme").unwrap());
+        for mut waiter in own {
+            assert!(waiter.again().await);
+        }
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        for mut waiter in others {
+            waiter.again().await;
+        }
+        assert_eq!(started.elapsed(), REREAD, "the others heard nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use identity_pki::Fingerprint;
 use super::fixtures::{World, at};
 use crate::{
     ChallengeStep, Notice, Origin, PrivateKeyPem, ServerCertRecord, StoreObserver, StoredChallenge,
-    Transaction, UnreadableValue,
+    TenantStatus, Transaction, UnreadableValue,
 };
 
 /// Writes down what it is told of.
@@ -67,6 +67,33 @@ pub async fn who_observes_is_told_of_what_was_committed(world: World) {
         .await
         .unwrap();
     assert_eq!(notebook.take(), [Notice::Certificates]);
+    for (status, told) in [
+        (TenantStatus::Active, &[][..]),
+        (
+            TenantStatus::Suspended,
+            &[Notice::Tenant {
+                tenant_id: tenant_id.clone(),
+            }],
+        ),
+        (TenantStatus::Suspended, &[]),
+        (
+            TenantStatus::Active,
+            &[Notice::Tenant {
+                tenant_id: tenant_id.clone(),
+            }],
+        ),
+    ] {
+        let set = world
+            .store
+            .set_tenant_status(world.change(), &tenant_id, status);
+        set.await.unwrap();
+        assert_eq!(notebook.take(), told);
+    }
+    let renamed = world
+        .store
+        .rename_tenant(world.change(), &tenant_id, "Acme & Sons".to_owned());
+    renamed.await.unwrap();
+    assert_eq!(notebook.take(), []);
 }
 
 pub async fn a_refused_change_is_not_told(world: World) {

@@ -4,8 +4,8 @@ use identity_pki::TenantId;
 use super::MemoryStore;
 use super::listing::page;
 use crate::{
-    Change, Conflict, DevicePolicy, Error, Event, Page, PageRequest, Result, Tenant, TenantConfig,
-    TenantStatus, TenantStore,
+    Change, Conflict, DevicePolicy, Error, Event, Notice, Page, PageRequest, Result, Tenant,
+    TenantConfig, TenantStatus, TenantStore,
 };
 
 #[async_trait]
@@ -69,6 +69,9 @@ impl TenantStore for MemoryStore {
             let tenant = tenant.clone();
             if changes {
                 let tenant_id = tenant_id.clone();
+                tx.notify(Notice::Tenant {
+                    tenant_id: tenant_id.clone(),
+                });
                 tx.tell_platform(&match status {
                     TenantStatus::Active => Event::TenantActivated { tenant_id },
                     TenantStatus::Suspended => Event::TenantSuspended { tenant_id },

@@ -9,8 +9,8 @@ use super::query::query;
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, device_policy};
 use crate::{
-    Chain, Change, Conflict, Entity, Event, Page, PageRequest, Result, Tenant, TenantConfig,
-    TenantStatus, TenantStore,
+    Chain, Change, Conflict, Entity, Event, Notice, Page, PageRequest, Result, Tenant,
+    TenantConfig, TenantStatus, TenantStore,
 };
 
 macro_rules! select {
@@ -110,8 +110,12 @@ impl SqlStore {
         self.run_change(name, Isolation::Serializable, change, move |tx| {
             Box::pin(async move {
                 let mut tenant = must_find(tx.conn(), &tenant_id).await?;
+                let before = tenant.status;
                 if let Some(event) = edit(&mut tenant) {
                     update(tx, &tenant).await?;
+                    if tenant.status != before {
+                        tx.notify(Notice::Tenant { tenant_id });
+                    }
                     tx.post(&Chain::Platform, &event).await?;
                 }
                 Ok(tenant)

@@ -37,7 +37,8 @@ pub trait TenantStore: Send + Sync {
     ) -> Result<Tenant>;
 
     /// Suspends or activates a tenant; one that is so already stays so, without an event.
-    /// Events: `tenant_suspended`, `tenant_activated`.
+    /// Events: `tenant_suspended`, `tenant_activated`. Observers are told
+    /// [`Notice::Tenant`](crate::Notice::Tenant) when something changed.
     ///
     /// # Errors
     ///

@@ -148,7 +148,8 @@ impl Attempt {
 
     /// Hears of the challenge from now on, for as long as a lease runs.
     fn listen(&self) -> Waiter {
-        let topic = Topic::Challenge(self.challenge_id.clone());
+        let tenant_id = self.device.identity().tenant_id();
+        let topic = Topic::Challenge(tenant_id.clone(), self.challenge_id.clone());
         let Palm { lease, .. } = self.app.palm;
         self.app.waiters.listen(topic, lease, &self.app.shutdown)
     }

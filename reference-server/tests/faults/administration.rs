@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use http::Method;
 use serde_json::json;
 
 use crate::harness::{ADMIN, Api, DeviceKey, Flow, PASSWORD, ServerKey};
 use crate::invariants::Invariants;
 use crate::replicas::{deafen, two};
 use crate::retry::until;
-use crate::stage::{Stage, TENANT};
+use crate::stage::Stage;
 
 /// Once by the listener, and once by the other replica's own look.
 pub(crate) async fn certificates_that_one_replica_takes_up_reach_the_other() {
@@ -66,31 +65,8 @@ async fn paired_by_the_new_ca(stage: &Stage) {
     .await;
 }
 
-pub(crate) async fn a_tenant_that_is_suspended_at_one_replica_is_refused_at_the_other() {
-    let mut stage = two().await;
-    let admin = platform_admin(&stage).await;
-    let device = stage.clients.paired().await;
-    let own = &device.holding.connections[1];
-    let served = async || {
-        let request = own.request(Method::GET, "/v1/devices/self");
-        own.send(request).await
-    };
-    assert_eq!(served().await.status, 200);
-    let set = async |action: &str| {
-        let path = format!("/v1/admin/tenants/{TENANT}/{action}");
-        let set = admin.post(&path, json!({})).await;
-        assert_eq!(set.status, 200, "{}", set.text);
-    };
-    set("suspend").await;
-    let refused = served().await;
-    assert_eq!((refused.status, refused.error()), (403, "tenant_suspended"));
-    set("activate").await;
-    assert_eq!(served().await.status, 200);
-    Invariants::check(&mut stage).await;
-}
-
 /// The platform's administrator, at the first replica.
-async fn platform_admin(stage: &Stage) -> Api {
+pub(crate) async fn platform_admin(stage: &Stage) -> Api {
     stage.clients.replicas[0].sign_in(ADMIN, PASSWORD).await
 }
 

@@ -39,6 +39,7 @@ mod samples;
 mod sealer;
 mod stage;
 mod strace;
+mod suspension;
 mod template;
 mod trail;
 mod workload;
@@ -89,7 +90,6 @@ fn main() {
     let on_postgresql = stories![
         broken::the_check_finds_each_invariant_broken_on_postgresql,
         administration::certificates_that_one_replica_takes_up_reach_the_other,
-        administration::a_tenant_that_is_suspended_at_one_replica_is_refused_at_the_other,
         data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
         data_key::a_replica_with_the_wrong_data_key_does_not_join_one_that_serves,
         jobs::a_job_whose_runners_are_killed_again_and_again_revokes_each_device_once,
@@ -113,6 +113,7 @@ fn main() {
         replicas::of_those_who_renew_one_certificate_at_two_replicas_one_wins,
         replicas::replicas_that_are_stopped_in_turn_lose_nothing,
         replicas::the_jobs_of_a_dead_replica_pass_on,
+        suspension::a_tenant_that_is_suspended_at_one_replica_is_served_by_none,
         rotation::a_rotation_of_data_keys_that_is_killed_again_and_again_loses_nothing,
         samples::of_those_who_complete_one_challenge_at_two_replicas_one_ends_it,
         samples::of_those_who_fail_one_challenge_at_two_replicas_one_uses_a_try,

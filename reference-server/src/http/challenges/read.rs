@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::Wait;
 use super::object::ChallengeObject;
 use crate::App;
+use crate::http::caller::require_active;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, Query, RequestContext, Right};
 use crate::waiters::Topic;
 
@@ -32,11 +33,13 @@ pub(super) async fn read(
     let tenant_id = caller.tenant(Right::ChallengesRead)?;
     let challenge_id = super::challenge_id(&challenge_id)?;
     let at_most = wait.duration()?;
-    let topic = Topic::Challenge(challenge_id.clone());
+    let topic = Topic::Challenge(tenant_id.clone(), challenge_id.clone());
     let mut waiter = app.waiters.listen(topic, at_most, &app.shutdown);
     let first = stored(&app, &tenant_id, &challenge_id).await?;
     let mut seen = first.clone();
     while seen == first && !is_over(&seen, app.clock.now()) && waiter.again().await {
+        // The tenant may have been suspended meanwhile.
+        require_active(&app, &tenant_id).await?;
         seen = stored(&app, &tenant_id, &challenge_id).await?;
     }
     Ok(Json(ChallengeObject::of(seen, app.clock.now())))
