@@ -16,7 +16,7 @@ use crate::audit::heads::HeadSigner;
 use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::http::{CaptureSlots, DatabaseHealth, PollPace, RateLimits};
+use crate::http::{CaptureSlots, DatabaseHealth, PollPace, RateLimits, StreamPlaces};
 use crate::mail::Mailer;
 use crate::notices::Notices;
 use crate::palm::Palm;
@@ -49,6 +49,8 @@ pub struct App {
     pub notices: Arc<Notices>,
     /// How often a device may ask for its challenges.
     pub poll_pace: PollPace,
+    /// The streams of challenges that devices have open.
+    pub streams: StreamPlaces,
     /// How many captures each device has on their way.
     pub capture_slots: CaptureSlots,
     /// Which device certificates are denied, as handshakes see it.
@@ -157,6 +159,7 @@ impl App {
             palm: Palm::new(config.palm_server.as_ref())?,
             waiters: Arc::clone(&notices.waiters),
             notices,
+            streams: StreamPlaces::default(),
             capture_slots: CaptureSlots::default(),
             poll_pace: PollPace::new(config.rate_limits),
             database_health: DatabaseHealth::default(),

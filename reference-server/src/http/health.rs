@@ -183,6 +183,7 @@ async fn version() -> Json<Version> {
 /// Metrics in Prometheus' text format, on the metrics listener only.
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     metrics::gauge!("device_connections").set(app.live.len() as f64);
+    metrics::gauge!("device_streams").set(app.streams.len() as f64);
     let now = app.clock.now();
     if let Some(age) = app.denylist.age(now) {
         metrics::gauge!("denylist_age_seconds").set(age.as_seconds_f64());

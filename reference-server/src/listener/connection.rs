@@ -142,8 +142,7 @@ where
         if !waits {
             Box::pin(rest.discard_rest()).await;
         }
-        drop(running);
-        Ok(progress.answer(response))
+        Ok(progress.answer(response, running))
     }
 }
 
@@ -211,6 +210,7 @@ async fn to_its_end(
             GivenUp::Silent => return,
         },
     };
+    ending.progress.end_what_lasts();
     connection.as_mut().graceful_shutdown();
     // A device may also be refused while the server drains.
     tokio::select! {

@@ -13,6 +13,9 @@ use axum::response::Response;
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::http::Lasting;
 
 /// Within this time a connection's first request and each request's headers must have come.
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -50,6 +53,8 @@ pub(super) struct Progress {
     asked: AtomicBool,
     running: Arc<()>,
     unread: Mutex<Unread>,
+    /// Whether answers that last are to end.
+    over: CancellationToken,
 }
 
 /// The answers that were given in this period, and before it.
@@ -76,10 +81,28 @@ impl Progress {
         Running { _running }
     }
 
-    /// An answer, which is unread from now on.
-    pub(super) fn answer(&self, response: Response) -> http::Response<Answer> {
-        let given = Arc::clone(&self.unread().now);
-        response.map(|body| Answer { body, given })
+    /// The answer to a request, which is unread from now on. One that lasts is unread since its next
+    /// piece was wanted, and its request is running until the last one.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        response: Response,
+        running: Running,
+    ) -> http::Response<Answer> {
+        let lasts = response.extensions().get::<Lasting>().is_some();
+        let lasts = lasts.then(|| {
+            Box::new(Lasts {
+                progress: Arc::clone(self),
+                over: Box::pin(self.over.clone().cancelled_owned()),
+                _running: running,
+            })
+        });
+        let given = self.given_now();
+        response.map(|body| Answer { body, given, lasts })
+    }
+
+    /// Ends the answers that last, as if there were no more of them.
+    pub(super) fn end_what_lasts(&self) {
+        self.over.cancel();
     }
 
     /// Resolves when the client is to be given up.
@@ -119,6 +142,10 @@ impl Progress {
         false
     }
 
+    fn given_now(&self) -> Given {
+        Arc::clone(&self.unread().now)
+    }
+
     fn unread(&self) -> MutexGuard<'_, Unread> {
         // Two counters: there is nothing that a panic could leave half done.
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,6 +160,14 @@ fn is_unread(given: &Given) -> bool {
 pub(super) struct Answer {
     body: axum::body::Body,
     given: Given,
+    lasts: Option<Box<Lasts>>,
+}
+
+/// What an answer has that lasts until it is over, or its connection is.
+struct Lasts {
+    progress: Arc<Progress>,
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+    _running: Running,
 }
 
 /// A piece of it, which hyper keeps until the client lets it be sent and the socket takes it.
@@ -149,6 +184,13 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
+        if let Some(lasts) = &mut self.lasts {
+            if lasts.over.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            let given = lasts.progress.given_now();
+            self.given = given;
+        }
         let polled = Pin::new(&mut self.body).poll_frame(context);
         polled.map_ok(|frame| {
             frame.map_data(|bytes| Piece {

@@ -76,6 +76,7 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("POST /v1/auth/token", SIGN_IN),
     ("GET /v1/challenges", Holder(&[Right::ChallengesRead])),
     ("GET /v1/challenges/pending", Scanner),
+    ("GET /v1/challenges/stream", Scanner),
     ("GET /v1/challenges/{challenge_id}", Holder(&[Right::ChallengesRead])),
     ("POST /v1/challenges/{challenge_id}/cancel", Holder(&[Right::ChallengesWrite])),
     ("POST /v1/challenges/{challenge_id}/claim", Scanner),

@@ -1,5 +1,7 @@
 use std::net::SocketAddr;
 
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ pub struct Api {
     root: Option<String>,
 }
 
-/// An answer that was read to its end.
+/// An answer that was read to its end; one that lasts, up to its second piece.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -218,10 +220,17 @@ async fn send(request: RequestBuilder) -> Reply {
 }
 
 async fn try_send(request: RequestBuilder) -> reqwest::Result<Reply> {
-    let response = request.send().await?;
+    let mut response = request.send().await?;
     let status = response.status().as_u16();
     let (headers, url) = (response.headers().clone(), response.url().clone());
-    let text = response.text().await.map_err(|error| error.with_url(url))?;
+    let lasts = headers.get(CONTENT_TYPE) == Some(&HeaderValue::from_static("text/event-stream"));
+    let text = if lasts {
+        let first = response.chunk().await.map(Option::unwrap_or_default);
+        first.map(|first| String::from_utf8_lossy(&first).into_owned())
+    } else {
+        response.text().await
+    };
+    let text = text.map_err(|error| error.with_url(url))?;
     let json = serde_json::from_str(&text).unwrap_or_default();
     Ok(Reply {
         status,

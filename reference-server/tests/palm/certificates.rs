@@ -24,7 +24,7 @@ impl World {
     }
 }
 
-fn renewal() -> serde_json::Value {
+pub(crate) fn renewal() -> serde_json::Value {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();

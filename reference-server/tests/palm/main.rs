@@ -13,4 +13,5 @@ mod people;
 mod polls;
 mod races;
 mod story;
+mod streams;
 mod world;

@@ -11,7 +11,7 @@ use crate::world::{World, world, world_with_rate_limits};
 
 impl World {
     /// A poll that ends before one that waits reads again by itself, after ten seconds.
-    async fn poll_that_nothing_wakes(&self) -> JoinHandle<Answer> {
+    pub(crate) async fn poll_that_nothing_wakes(&self) -> JoinHandle<Answer> {
         let idle = self.scanner("dev_idle").await.caller;
         tokio::spawn(async move { idle.get("/v1/challenges/pending?wait=9").await })
     }
@@ -29,7 +29,7 @@ impl World {
 }
 
 /// What `waiting` ends with, before `other` does.
-async fn first<T>(waiting: JoinHandle<T>, other: JoinHandle<Answer>) -> T {
+pub(crate) async fn first<T>(waiting: JoinHandle<T>, other: JoinHandle<Answer>) -> T {
     tokio::select! {
         first = waiting => first.unwrap(),
         _ = other => panic!("it read again, and was not woken"),

@@ -13,6 +13,8 @@ mod own;
 mod pace;
 mod pending;
 mod read;
+mod stream;
+mod stream_places;
 mod verify;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use utoipa_axum::routes;
 pub use self::capture_slots::CaptureSlots;
 pub use self::own::own_challenge;
 pub use self::pace::PollPace;
+pub use self::stream_places::StreamPlaces;
 
 use super::Problem;
 use crate::App;
@@ -37,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(enroll::create))
         .routes(routes!(list::list))
         .routes(routes!(pending::pending))
+        .routes(routes!(stream::stream))
         .routes(routes!(read::read))
         .routes(routes!(read::cancel))
         .routes(routes!(device_side::claim))

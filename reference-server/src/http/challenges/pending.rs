@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::Wait;
@@ -16,7 +17,7 @@ use crate::http::{
 use crate::waiters::Topic;
 
 /// How long a device that does not wait should wait before it asks again.
-const NEXT_POLL_MS: u32 = 2000;
+pub(super) const NEXT_POLL_MS: u32 = 2000;
 
 /// The work of a device.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,6 +26,16 @@ pub(super) struct Pending {
     challenges: Vec<DeviceChallenge>,
     next_poll_ms: u32,
     server_time: Timestamp,
+}
+
+impl Pending {
+    pub(super) fn of(challenges: Vec<DeviceChallenge>, now: OffsetDateTime) -> Self {
+        Self {
+            challenges,
+            next_poll_ms: NEXT_POLL_MS,
+            server_time: Timestamp(now),
+        }
+    }
 }
 
 /// The open challenges of the calling device, oldest first; with `wait`, as soon as there are any,
@@ -54,14 +65,11 @@ pub(super) async fn pending(
     while challenges.is_empty() && waiter.again().await {
         (_, challenges) = device.work(&app, &context).await?;
     }
-    Ok(Json(Pending {
-        challenges: challenges.into_iter().map(DeviceChallenge::from).collect(),
-        next_poll_ms: NEXT_POLL_MS,
-        server_time: Timestamp(app.clock.now()),
-    }))
+    let challenges = challenges.into_iter().map(DeviceChallenge::from).collect();
+    Ok(Json(Pending::of(challenges, app.clock.now())))
 }
 
-fn too_early(early: Duration) -> Problem {
+pub(super) fn too_early(early: Duration) -> Problem {
     Problem::new(
         ErrorCode::RateLimited,
         "Poll at most every 500 ms, and one at a time.",

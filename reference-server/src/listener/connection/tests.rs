@@ -6,11 +6,12 @@ mod frames;
 
 use axum::routing::{get, post};
 use bytes::Bytes;
-use frames::{ACK, Frame, GOAWAY, HEADERS, PING, frame, hello};
+use frames::{ACK, DATA, END_STREAM, Frame, GOAWAY, HEADERS, PING, frame, hello};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::http::EventStream;
 
 /// More than a connection takes up underway.
 const LENGTH: usize = 1_000_000;
@@ -21,14 +22,19 @@ const MANY: usize = 1000;
 
 /// A client of a server that has a long answer and a slow one.
 fn connect(protocol: Protocol) -> DuplexStream {
+    connect_until(protocol, CancellationToken::new())
+}
+
+/// A client of one that stops with `shutdown`.
+fn connect_until(protocol: Protocol, shutdown: CancellationToken) -> DuplexStream {
     let (client, server) = duplex(16 * 1024);
     let slow = async || sleep(HOUR).await;
     let routes = Router::new()
         .route("/", get(async || "x".repeat(LENGTH)))
         .route("/slow", get(slow))
+        .route("/events", get(async || ticks()))
         .route("/body", post(async |_: Bytes| ()));
     tokio::spawn(async move {
-        let shutdown = CancellationToken::new();
         let ending = Ending {
             progress: Arc::default(),
             shutdown: &shutdown,
@@ -38,6 +44,14 @@ fn connect(protocol: Protocol) -> DuplexStream {
         drive(server, protocol, routes, peer, ending).await;
     });
     client
+}
+
+/// A piece every ten seconds.
+fn ticks() -> EventStream {
+    EventStream::new(async {
+        sleep(Duration::from_secs(10)).await;
+        Some((Bytes::from_static(b":\n\n"), ticks()))
+    })
 }
 
 /// A client that answers PING as it must.
@@ -177,5 +191,44 @@ async fn who_asks_no_more_is_told_to_go_and_who_waits_is_not() {
     client.send(frames::get(1, "/slow")).await;
     let first = client.next(|it| [HEADERS, GOAWAY].contains(&it.kind)).await;
     assert_eq!(first.map(|it| it.kind), Some(HEADERS));
+    client.is_told_to_go().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lasts_is_read_for_as_long_as_it_lasts() {
+    let shutdown = CancellationToken::new();
+    let mut client = connect_until(Protocol::Http1, shutdown.clone());
+    let request = b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request).await.expect("the server reads");
+    let (mut pieces, mut piece) = (0, [0; 1024]);
+    while pieces < MANY {
+        let length = client.read(&mut piece).await.expect("it lasts");
+        assert_ne!(length, 0, "it ended after {pieces} pieces");
+        pieces += 1;
+    }
+    shutdown.cancel();
+    let last = rest(&mut client).await;
+    assert!(last.ends_with(b"0\r\n\r\n"), "it was cut: {last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lasts_over_http_2_ends_before_its_connection() {
+    let shutdown = CancellationToken::new();
+    let client = connect_until(Protocol::Http2, shutdown.clone());
+    let mut client = Polite(client);
+    client.send(hello(65_535)).await;
+    client.send(frames::get(1, "/events")).await;
+    for _ in 0..20 {
+        assert!(client.next(|it| it.kind == DATA).await.is_some());
+    }
+    shutdown.cancel();
+    let ended = client.next(|it| it.kind == DATA && it.flags & END_STREAM != 0);
+    assert!(ended.await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_of_an_answer_that_lasts_is_given_up() {
+    let mut client = Polite::connect(0).await;
+    client.send(frames::get(1, "/events")).await;
     client.is_told_to_go().await;
 }
