@@ -7,6 +7,7 @@ pyca/cryptography for keys, CSRs and certificates.
 import base64
 import contextlib
 import datetime
+import hashlib
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ import urllib.parse
 import uuid
 import zlib
 
+import rfc8785
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -147,6 +149,18 @@ class Server:
         connection = http.client.HTTPConnection("localhost", self.port)
         connection.sock = context.wrap_socket(raw, server_hostname="localhost", session=session)
         return connection
+
+    def read(self, path, token):
+        """An answer that is no JSON document."""
+        connection = self.connect()
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+            response = connection.getresponse()
+            raw = response.read()
+        finally:
+            connection.close()
+        assert response.status == 200, f"GET {path}: {response.status} {raw[:2000]!r}"
+        return raw
 
     def call(self, method, path, body=None, token=None, context=None, headers=None, expect=200):
         headers = dict(headers or {})
@@ -302,6 +316,18 @@ def check_receipt(server, token, device):
     return said
 
 
+def check_chain(export):
+    """Each row's hash, and that it goes on from the row before, by another's RFC 8785. The chain's head."""
+    head = bytes(32)
+    for line in export.splitlines():
+        row = json.loads(line)
+        assert bytes.fromhex(row.pop("prev_hash")) == head, line
+        told = bytes.fromhex(row.pop("hash"))
+        head = hashlib.sha256(head + rfc8785.dumps(row)).digest()
+        assert head == told, line
+    return head
+
+
 def scan(device, palm, kind=None, challenge_id=None):
     """Polls for the challenge and answers it with a palm."""
     pending = device.call("GET", "/v1/challenges/pending?wait=5")["challenges"]
@@ -441,6 +467,18 @@ def tell(server, palms, folder):
     for version in versions:
         assert is_refused(server, scanner.context(version)), f"a new {version.name} connection"
     step("the device is revoked and out: kept-alive, resumed and new connections, TLS 1.2 and 1.3")
+
+    for who in (tina, root):
+        while True:
+            verified = server.call("GET", "/v1/audit/verify", token=who)
+            if verified["unsealed"] == 0:
+                break
+        export = server.read("/v1/audit/export?format=ndjson", who)
+        assert len(export.splitlines()) >= verified["checked"] > 5
+        rows = b"".join(export.splitlines(keepends=True)[: verified["checked"]])
+        assert check_chain(rows).hex() == verified["head"] and verified["ok"]
+        check_chain(export)
+    step("the audit trails of tenant and platform are exported, and whole by a foreign RFC 8785")
     assert server.stop() == 0
 
 

@@ -16,7 +16,9 @@ use crate::audit::heads::HeadSigner;
 use crate::authority::IssuingCa;
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::http::{CaptureSlots, DatabaseHealth, PollPace, RateLimits, StreamPlaces};
+use crate::http::{
+    CaptureSlots, DatabaseHealth, PollPace, RateLimits, StreamPlaces, Verifications,
+};
 use crate::mail::Mailer;
 use crate::notices::Notices;
 use crate::palm::Palm;
@@ -79,6 +81,8 @@ pub struct App {
     pub(crate) head_signer: Mutex<HeadSigner>,
     /// Whether it raised an alert of the archives, and nothing was well again since: the same.
     pub(crate) audit_alert_stands: AtomicBool,
+    /// How many audit trails are verified at once.
+    pub verifications: Verifications,
     /// How often a source may ask.
     pub rate_limits: RateLimits,
     /// Shows the metrics, where they are recorded.
@@ -150,6 +154,7 @@ impl App {
             offered,
             head_signer: Mutex::default(),
             audit_alert_stands: AtomicBool::default(),
+            verifications: Verifications::default(),
             taken_up: Mutex::new(stored),
             shutdown: CancellationToken::new(),
             drained: CancellationToken::new(),

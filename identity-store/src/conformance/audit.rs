@@ -205,7 +205,7 @@ pub async fn rows_are_sealed_a_few_at_a_time_in_the_order_of_commits(world: Worl
     // The first row is that of the tenant's creation.
     for (sealed, platform, tenant) in [(2, 1, 1), (1, 2, 1), (1, 2, 2), (0, 2, 2)] {
         let limit = u32::try_from(sealed).unwrap().max(1);
-        let unsealed = world.store.unsealed_audit().await.unwrap();
+        let unsealed = world.store.unsealed_audit(None).await.unwrap();
         let turn = world.store.seal_audit(limit).await.unwrap();
         assert_eq!(
             turn,
@@ -214,7 +214,7 @@ pub async fn rows_are_sealed_a_few_at_a_time_in_the_order_of_commits(world: Worl
                 events: 0
             }
         );
-        let left = world.store.unsealed_audit().await.unwrap();
+        let left = world.store.unsealed_audit(None).await.unwrap();
         assert_eq!(left, unsealed - sealed);
         assert_eq!(length(&Chain::Platform).await, platform);
         assert_eq!(length(&acme).await, tenant);
@@ -272,7 +272,11 @@ pub async fn the_chains_are_listed_with_their_heads(world: World) {
         if page.is_empty() {
             break;
         }
-        assert!(page.iter().all(|state| state.signed.is_none()));
+        for state in &page {
+            assert_eq!(state.signed, None);
+            let alone = world.store.chain_state(&state.chain).await.unwrap();
+            assert_eq!(alone, *state);
+        }
         listed.extend(page.into_iter().map(|state| (state.chain, state.head)));
     }
     let mut expected = Vec::new();
@@ -319,6 +323,7 @@ pub async fn a_head_is_signed_once_and_again_when_its_chain_grew(world: World) {
         head: second,
         signed: signed().await,
     };
+    assert_eq!(world.store.chain_state(&acme).await.unwrap(), grown);
     assert_eq!(unsigned(9).await, [grown]);
     for head in [second, first] {
         // The earlier head comes late: it does not replace the later one.

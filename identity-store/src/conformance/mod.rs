@@ -26,6 +26,8 @@ pub mod audit;
 #[doc(hidden)]
 pub mod audit_archive;
 #[doc(hidden)]
+pub mod audit_lists;
+#[doc(hidden)]
 pub mod cas;
 #[doc(hidden)]
 pub mod challenges;
@@ -379,6 +381,12 @@ macro_rules! conformance_tests {
                 an_event_is_delivered_once_it_has_its_place,
                 what_follows_one_another_stays_in_order,
                 a_user_is_named_by_the_internal_id_in_the_audit_trail,
+            ];
+            audit_lists: [
+                rows_are_found_by_who_did_what_to_whom_and_when,
+                rows_without_a_place_are_counted_and_not_found,
+                a_page_of_another_list_is_no_page_of_the_trail,
+                the_ledger_is_read_newest_first_whole_or_of_a_device,
             ];
             audit_archive: [
                 a_piece_is_kept_behind_the_pieces_before_it,

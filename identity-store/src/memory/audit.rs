@@ -1,12 +1,27 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::listing::page;
 use super::state::{ChainRow, State};
 use super::transaction::{as_u64, as_usize};
 use crate::{
-    AuditStore, Chain, ChainHead, ChainState, Change, Event, Month, OutboxEvent, Result, Sealed,
-    SealedRow, SignedHead, audit_chain,
+    AuditFilter, AuditRow, AuditStore, Chain, ChainHead, ChainState, Change, Event, Month,
+    OutboxEvent, Page, PageRequest, Result, Sealed, SealedRow, SignedHead, audit_chain,
 };
+
+fn takes(filter: &AuditFilter, row: &AuditRow) -> bool {
+    let is = |wanted: &Option<String>, found: &str| {
+        wanted.as_deref().is_none_or(|wanted| wanted == found)
+    };
+    is(&filter.actor, &row.actor.id)
+        && is(&filter.action, &row.action)
+        && is(&filter.subject, &row.subject)
+        && filter
+            .severity
+            .is_none_or(|severity| severity == row.severity)
+        && filter.from.is_none_or(|from| row.at >= from)
+        && filter.to.is_none_or(|to| row.at < to)
+}
 
 #[async_trait]
 impl AuditStore for MemoryStore {
@@ -33,8 +48,24 @@ impl AuditStore for MemoryStore {
         })
     }
 
-    async fn unsealed_audit(&self) -> Result<u64> {
-        Ok(as_u64(self.state().unsealed.len()))
+    async fn unsealed_audit(&self, chain: Option<&Chain>) -> Result<u64> {
+        let state = self.state();
+        let wanted = |row: &&AuditRow| chain.is_none_or(|chain| row.chain() == *chain);
+        Ok(as_u64(state.unsealed.iter().filter(wanted).count()))
+    }
+
+    async fn audit_rows(
+        &self,
+        chain: &Chain,
+        filter: AuditFilter,
+        request: PageRequest,
+    ) -> Result<Page<SealedRow>> {
+        let state = self.state();
+        let live = state.chains.get(chain).map_or(&[][..], |chain| &chain.live);
+        let rows = live.iter().filter(|sealed| takes(&filter, &sealed.row));
+        page(rows.cloned().collect(), &request, |sealed: &SealedRow| {
+            (sealed.row.at, sealed.row.id.as_str())
+        })
     }
 
     async fn sealed_audit(&self, chain: &Chain, after: u64, limit: u32) -> Result<Vec<SealedRow>> {
@@ -56,19 +87,16 @@ impl AuditStore for MemoryStore {
         Ok(self.state().head(chain))
     }
 
+    async fn chain_state(&self, chain: &Chain) -> Result<ChainState> {
+        Ok(self.state().chain_state(chain.clone()))
+    }
+
     async fn chains(&self, after: Option<&Chain>, limit: u32) -> Result<Vec<ChainState>> {
         let state = self.state();
         let tenants = state.tenants.keys().cloned().map(Chain::Tenant);
         let all = [Chain::Platform].into_iter().chain(tenants);
         let beyond = all.filter(|chain| after.is_none_or(|after| chain > after));
-        let stand = beyond.map(|chain| ChainState {
-            head: state.head(&chain),
-            signed: state
-                .chains
-                .get(&chain)
-                .and_then(|chain| chain.signed.clone()),
-            chain,
-        });
+        let stand = beyond.map(|chain| state.chain_state(chain));
         Ok(stand.take(as_usize(limit)).collect())
     }
 
@@ -112,6 +140,15 @@ impl State {
         self.chains
             .get(chain)
             .map_or(ChainHead::EMPTY, |chain| chain.head)
+    }
+
+    fn chain_state(&self, chain: Chain) -> ChainState {
+        let signed = self.chains.get(&chain).map(|chain| chain.signed.clone());
+        ChainState {
+            head: self.head(&chain),
+            signed: signed.flatten(),
+            chain,
+        }
     }
 
     /// Seals the first `count` rows that have no place.

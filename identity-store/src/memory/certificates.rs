@@ -1,14 +1,18 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
+use identity_pki::{DeviceId, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
+use super::listing::page;
 use super::state::State;
 use super::transaction::{as_u64, as_usize};
 use crate::model::DenialPurge;
-use crate::{CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
+use crate::{
+    CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Page, PageRequest,
+    Result,
+};
 
 #[async_trait]
 impl CertificateStore for MemoryStore {
@@ -19,6 +23,32 @@ impl CertificateStore for MemoryStore {
             .iter()
             .find(|issuance| issuance.certificate.serial == *serial);
         Ok(issuance.cloned())
+    }
+
+    async fn issuances(
+        &self,
+        device_id: Option<&DeviceId>,
+        request: PageRequest,
+    ) -> Result<Page<Issuance>> {
+        let state = self.state();
+        let of_the_device = |issuance: &&Issuance| {
+            let found = issuance.certificate.identity.device_id();
+            device_id.is_none_or(|device_id| device_id == found)
+        };
+        let rows: Vec<_> = state.ledger.iter().filter(of_the_device).collect();
+        let serials: Vec<_> = rows
+            .iter()
+            .map(|row| row.certificate.serial.to_string())
+            .collect();
+        let rows = rows.into_iter().zip(&serials).collect();
+        let page = page(rows, &request, |(issuance, serial)| {
+            (issuance.issued_at, serial.as_str())
+        })?;
+        let data = page.data.into_iter().map(|(issuance, _)| issuance.clone());
+        Ok(Page {
+            data: data.collect(),
+            next: page.next,
+        })
     }
 
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {

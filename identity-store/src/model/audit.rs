@@ -87,6 +87,23 @@ impl AuditRow {
     }
 }
 
+/// Which rows of a chain to read. What is `None` leaves nothing out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Done by the actor of this id.
+    pub actor: Option<String>,
+    /// Of this action: an [`Event`](super::Event)'s name.
+    pub action: Option<String>,
+    /// About this subject.
+    pub subject: Option<String>,
+    /// That matter this much.
+    pub severity: Option<Severity>,
+    /// That happened at this moment or later.
+    pub from: Option<OffsetDateTime>,
+    /// That happened before this moment.
+    pub to: Option<OffsetDateTime>,
+}
+
 /// An audit row in its place in its chain.
 ///
 /// `hash = SHA-256(prev_hash ‖ RFC 8785 form of the row without prev_hash and hash)`, the first

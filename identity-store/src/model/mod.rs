@@ -28,7 +28,8 @@ mod user;
 pub use actor::Actor;
 pub use archive::{ArchiveManifest, Retired};
 pub use audit::{
-    AuditActor, AuditRow, Chain, ChainHead, ChainState, OutboxEvent, Sealed, SealedRow, SignedHead,
+    AuditActor, AuditFilter, AuditRow, Chain, ChainHead, ChainState, OutboxEvent, Sealed,
+    SealedRow, SignedHead,
 };
 pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,

@@ -2,33 +2,58 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-use super::SqlStore;
 use super::column::{Columns, ms};
 use super::post::chain_column;
 use super::query::{Sql, query};
 use super::row::Row;
 use super::seal::seal;
 use super::tx::Isolation;
+use super::{SqlStore, audit_list};
 use crate::{
-    AuditActor, AuditRow, AuditStore, Chain, ChainHead, ChainState, Change, Event, Month,
-    OutboxEvent, Result, Sealed, SealedRow, SignedHead,
+    AuditActor, AuditFilter, AuditRow, AuditStore, Chain, ChainHead, ChainState, Change, Event,
+    Month, OutboxEvent, Page, PageRequest, Result, Sealed, SealedRow, SignedHead,
 };
 
+/// Sealed rows.
+macro_rules! select {
+    ($rest:expr) => {
+        concat!(
+            "SELECT chain_position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id,
+                    action, outcome, severity, subject, request_id, ip, metadata, prev_hash, hash
+             FROM audit_rows ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
 /// The rows up to the n-th place beyond `$2`, and all that claim one of these places.
-const SEALED: &str = "
-    SELECT chain_position, id, nullif(tenant_id, '') AS tenant_id, at, actor_type, actor_id, action,
-           outcome, severity, subject, request_id, ip, metadata, prev_hash, hash
-    FROM audit_rows
-    WHERE tenant_id = $1 AND chain_position > $2 AND chain_position <= coalesce(
+const SEALED: &str = select!(
+    "WHERE tenant_id = $1 AND chain_position > $2 AND chain_position <= coalesce(
         (SELECT last.chain_position FROM audit_rows last
          WHERE last.tenant_id = $1 AND last.chain_position > $2
          ORDER BY last.chain_position LIMIT 1 OFFSET $3), 9223372036854775807)
-    ORDER BY chain_position, id";
+     ORDER BY chain_position, id"
+);
 const UNSEALED: &str = "SELECT count(*) AS rows FROM audit_intake";
-const LAST_PLACE: &str = "
-    SELECT chain_position FROM audit_rows
-    WHERE tenant_id = $1 AND at < $2 AND chain_position IS NOT NULL
-    ORDER BY chain_position DESC LIMIT 1";
+const UNSEALED_OF: &str = "SELECT count(*) AS rows FROM audit_intake WHERE tenant_id = $1";
+macro_rules! last_place {
+    ($at:literal) => {
+        concat!(
+            "SELECT chain_position FROM audit_rows
+             WHERE tenant_id = $1 AND ",
+            $at,
+            " < $2 AND chain_position IS NOT NULL
+             ORDER BY chain_position DESC LIMIT 1"
+        )
+    };
+}
+
+/// Found from the end of the chain. By an index of the moments SQLite would sort all rows before one.
+const LAST_PLACE: Sql = Sql {
+    sqlite: last_place!("+at"),
+    postgres: last_place!("at"),
+};
 const HEAD: &str = "SELECT length, hash FROM audit_chains WHERE tenant_id = $1";
 const CHAINS: &str = "
     SELECT nullif(known.tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash,
@@ -37,6 +62,9 @@ const CHAINS: &str = "
          LEFT JOIN audit_chains chain ON chain.tenant_id = known.tenant_id
     WHERE $1 IS NULL OR known.tenant_id > $1
     ORDER BY known.tenant_id LIMIT $2";
+const STATE: &str = "
+    SELECT nullif(tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash, signed_head
+    FROM audit_chains WHERE tenant_id = $1";
 const UNSIGNED: &str = "
     SELECT nullif(tenant_id, '') AS tenant_id, length, hash, signed_length, signed_hash, signed_head
     FROM audit_chains WHERE signed_length < length ORDER BY tenant_id LIMIT $1";
@@ -81,7 +109,7 @@ pub(super) fn read(columns: Columns<'_>) -> Result<AuditRow> {
     })
 }
 
-fn read_sealed(row: &Row) -> Result<SealedRow> {
+pub(super) fn read_sealed(row: &Row) -> Result<SealedRow> {
     let columns = Columns::of(row, "audit_rows");
     Ok(SealedRow {
         position: columns.number("chain_position")?,
@@ -172,12 +200,25 @@ impl AuditStore for SqlStore {
         .await
     }
 
-    async fn unsealed_audit(&self) -> Result<u64> {
-        self.read("unsealed_audit", async |conn| {
-            let row = query(UNSEALED).fetch_one(conn).await?;
+    async fn unsealed_audit(&self, chain: Option<&Chain>) -> Result<u64> {
+        self.read("unsealed_audit", async move |conn| {
+            let count = match chain {
+                None => query(UNSEALED),
+                Some(chain) => query(UNSEALED_OF).bind(chain_column(chain)),
+            };
+            let row = count.fetch_one(conn).await?;
             Ok(Columns::of(&row, "audit_intake").number("rows")?)
         })
         .await
+    }
+
+    async fn audit_rows(
+        &self,
+        chain: &Chain,
+        filter: AuditFilter,
+        page: PageRequest,
+    ) -> Result<Page<SealedRow>> {
+        audit_list::page(self, chain, &filter, &page).await
     }
 
     async fn sealed_audit(&self, chain: &Chain, after: u64, limit: u32) -> Result<Vec<SealedRow>> {
@@ -217,6 +258,22 @@ impl AuditStore for SqlStore {
             };
             let columns = Columns::of(&row, "audit_chains");
             Ok(read_head(columns, "length", "hash")?)
+        })
+        .await
+    }
+
+    async fn chain_state(&self, chain: &Chain) -> Result<ChainState> {
+        self.read("chain_state", async |conn| {
+            let row = query(STATE)
+                .bind(chain_column(chain))
+                .fetch_optional(conn)
+                .await?;
+            let state = row.as_ref().map(read_state).transpose()?;
+            Ok(state.unwrap_or_else(|| ChainState {
+                chain: chain.clone(),
+                head: ChainHead::EMPTY,
+                signed: None,
+            }))
         })
         .await
     }

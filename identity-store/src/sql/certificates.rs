@@ -3,24 +3,34 @@ use std::collections::BTreeMap;
 use super::connection::Connection;
 use super::row::Row;
 use async_trait::async_trait;
-use identity_pki::{DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
+use identity_pki::{DeviceId, DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::column::{Columns, ms, word};
 use super::fault::{Fault, Step, taken};
 use super::query::{Sql, query};
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, denied, renewal_graces, secrets};
+use super::{SqlStore, denied, ledger, renewal_graces, secrets};
 use crate::model::DenialPurge;
 use crate::{
     CertificateRecord, CertificateStore, Conflict, DenialCursor, DenialReason, DeniedCertificate,
-    DeniedPage, Issuance, IssuancePurpose, Notice, Result,
+    DeniedPage, Issuance, IssuancePurpose, Notice, Page, PageRequest, Result,
 };
 
-const ISSUANCE: &str = "
-    SELECT tenant_id, device_id, serial, fingerprint, tbs_sha256, spki_sha256, ca_fingerprint,
-           profile, purpose, not_before, not_after, pem, request_id, issued_at
-    FROM issued_certificates WHERE serial = $1";
+/// Rows of the ledger.
+macro_rules! select_issuances {
+    ($rest:expr) => {
+        concat!(
+            "SELECT tenant_id, device_id, serial, fingerprint, tbs_sha256, spki_sha256, ca_fingerprint,
+                    profile, purpose, not_before, not_after, pem, request_id, issued_at
+             FROM issued_certificates ",
+            $rest
+        )
+    };
+}
+pub(super) use select_issuances;
+
+const ISSUANCE: &str = select_issuances!("WHERE serial = $1");
 const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
 /// The devices behind one, each with the CA that it counts for.
 const ACTIVE_DEVICES: &str = "
@@ -111,7 +121,7 @@ pub(super) fn read_joined(
         .transpose()
 }
 
-fn read_issuance(row: &Row) -> Result<Issuance> {
+pub(super) fn read_issuance(row: &Row) -> Result<Issuance> {
     let columns = Columns::of(row, "issued_certificates");
     Ok(Issuance {
         certificate: read_certificate(columns, columns.identity()?)?,
@@ -271,6 +281,14 @@ impl CertificateStore for SqlStore {
             Ok(row.as_ref().map(read_issuance).transpose()?)
         })
         .await
+    }
+
+    async fn issuances(
+        &self,
+        device_id: Option<&DeviceId>,
+        page: PageRequest,
+    ) -> Result<Page<Issuance>> {
+        ledger::page(self, device_id, &page).await
     }
 
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool> {

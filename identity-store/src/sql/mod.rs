@@ -7,6 +7,7 @@
 mod attempts;
 mod audit;
 mod audit_archive;
+mod audit_list;
 mod cancel;
 mod candidates;
 mod certificates;
@@ -32,6 +33,7 @@ mod group;
 mod idempotency;
 mod jobs;
 mod leases;
+mod ledger;
 mod lock;
 mod lost_secrets;
 mod named_secrets;

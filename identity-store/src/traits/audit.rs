@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 
-use crate::{Chain, ChainHead, Change, Event, OutboxEvent, Result, Sealed, SealedRow, SignedHead};
-use crate::{ChainState, Month};
+use crate::{
+    AuditFilter, Chain, ChainHead, ChainState, Change, Event, Month, OutboxEvent, Page,
+    PageRequest, Result, Sealed, SealedRow, SignedHead,
+};
 
 /// The audit trail and the outbox.
 ///
@@ -24,8 +26,17 @@ pub trait AuditStore: Send + Sync {
     /// for no turn where the database lets several write.
     async fn seal_audit(&self, limit: u32) -> Result<Sealed>;
 
-    /// How many audit rows have no place yet.
-    async fn unsealed_audit(&self) -> Result<u64>;
+    /// How many audit rows have no place yet: of `chain`, or of all.
+    async fn unsealed_audit(&self, chain: Option<&Chain>) -> Result<u64>;
+
+    /// The live rows of a chain that `filter` takes, those that happened last first. Rows without a
+    /// place are not among them.
+    async fn audit_rows(
+        &self,
+        chain: &Chain,
+        filter: AuditFilter,
+        page: PageRequest,
+    ) -> Result<Page<SealedRow>>;
 
     /// The live rows of a chain beyond the place `after`, in order. At most `limit`, but for rows
     /// that claim one place, which come together.
@@ -36,6 +47,9 @@ pub trait AuditStore: Send + Sync {
 
     /// Where a chain ends.
     async fn chain_head(&self, chain: &Chain) -> Result<ChainHead>;
+
+    /// A chain as it stands.
+    async fn chain_state(&self, chain: &Chain) -> Result<ChainState>;
 
     /// The platform's chain and every tenant's beyond `after`, in the order of [`Chain`], at most
     /// `limit`; those without rows too.

@@ -1,16 +1,23 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use identity_pki::{Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
+use identity_pki::{DeviceId, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
-use crate::{DenialCursor, DeniedCertificate, DeniedPage, Issuance, Result};
+use crate::{DenialCursor, DeniedCertificate, DeniedPage, Issuance, Page, PageRequest, Result};
 
 /// The issuance ledger and the denylist. Rows are written by [`DeviceStore`](crate::DeviceStore).
 #[async_trait]
 pub trait CertificateStore: Send + Sync {
     /// The ledger's row of a certificate. A global look-up: serial numbers are unique.
     async fn issuance(&self, serial: &SerialNumber) -> Result<Option<Issuance>>;
+
+    /// The ledger's rows, newest first: those of the devices of an id, of whatever tenant, or all.
+    async fn issuances(
+        &self,
+        device_id: Option<&DeviceId>,
+        page: PageRequest,
+    ) -> Result<Page<Issuance>>;
 
     /// Whether a key has had a certificate, of any device of any tenant.
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool>;

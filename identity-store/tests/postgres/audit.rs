@@ -69,7 +69,7 @@ pub(crate) async fn writers_never_wait_for_a_sealer_in_the_middle_of_its_turn(da
     }
     // It is killed: its connection ends, and nothing of its turn is there.
     sealer.close_hard().await.unwrap();
-    assert_eq!(stores[0].unsealed_audit().await.unwrap(), 12);
+    assert_eq!(stores[0].unsealed_audit(None).await.unwrap(), 12);
     let expected = Sealed {
         rows: 12,
         events: 12,

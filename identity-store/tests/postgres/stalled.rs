@@ -48,7 +48,7 @@ fn seal(store: &Arc<SqlStore>) -> JoinHandle<identity_store::Result<Sealed>> {
 }
 
 async fn has_places(store: &SqlStore, rows: u64) {
-    assert_eq!(store.unsealed_audit().await.unwrap(), 0);
+    assert_eq!(store.unsealed_audit(None).await.unwrap(), 0);
     assert_eq!(verify(store).await, Ok(rows));
     let outbox = store.outbox(0, 100).await.unwrap();
     let places = outbox.iter().map(|event| event.position);

@@ -50,7 +50,7 @@ async fn verify_store(
         lines.push(line(outcome));
     })
     .await?;
-    let unsealed = store.unsealed_audit().await?;
+    let unsealed = store.unsealed_audit(None).await?;
     lines.push(format!("unsealed rows: {unsealed}"));
     print(&lines.join("\n"))?;
     match (broken, tokens) {

@@ -11,7 +11,9 @@ pub mod verify;
 
 use std::collections::VecDeque;
 
-use identity_store::{Chain, ChainState, Result, Store};
+use identity_store::{Chain, ChainState, Result, SealedRow, Store};
+
+use live::LiveRows;
 
 /// How many rows or chains are read at once.
 const PAGE: u32 = 1000;
@@ -45,9 +47,28 @@ impl<'a> Chains<'a> {
 }
 
 /// A chain's name in file names: `platform`, or `tenant-` and the tenant's id.
-fn file_stem(chain: &Chain) -> String {
+pub(crate) fn file_stem(chain: &Chain) -> String {
     match chain.tenant_id() {
         None => "platform".to_owned(),
         Some(tenant_id) => format!("tenant-{}", tenant_id.as_str()),
+    }
+}
+
+/// The live rows of a chain whose place is not beyond `end`, read a page at a time.
+pub(crate) struct RowsUpTo<'a> {
+    rows: LiveRows<'a>,
+    end: u64,
+}
+
+pub(crate) fn rows_up_to<'a>(store: &'a dyn Store, chain: &'a Chain, end: u64) -> RowsUpTo<'a> {
+    RowsUpTo {
+        rows: LiveRows::beyond(store, chain, 0),
+        end,
+    }
+}
+
+impl RowsUpTo<'_> {
+    pub(crate) async fn next(&mut self) -> Result<Option<SealedRow>> {
+        self.rows.next_up_to(self.end).await
     }
 }

@@ -206,7 +206,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
                 .set(not_after.unix_timestamp() as f64);
         }
     }
-    if let Ok(Ok(rows)) = tokio::time::timeout(COUNT, app.store.unsealed_audit()).await {
+    if let Ok(Ok(rows)) = tokio::time::timeout(COUNT, app.store.unsealed_audit(None)).await {
         metrics::gauge!("audit_rows_unsealed").set(rows as f64);
     }
     let text = app

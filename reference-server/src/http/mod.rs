@@ -1,20 +1,24 @@
 //! The HTTP interface: what every route shares, and one module for each group of routes.
 
+mod audit;
 mod auth;
 mod body;
 mod caller;
 mod challenges;
 mod cookie;
 mod csrf;
+mod csv;
 mod database_health;
 mod device_caller;
 mod devices;
+mod download;
 mod email;
 mod error_code;
 mod event_stream;
 mod expiry;
 mod health;
 pub mod idempotency;
+mod issuance;
 mod jobs;
 mod oauth;
 mod operators;
@@ -46,6 +50,7 @@ use utoipa::openapi::security::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use audit::Verifications;
 pub use body::{JsonBody, MAX_JSON, Query, read};
 pub(crate) use body::{from_json, is_json};
 pub use caller::{Caller, Carrier, ConsoleSession, SESSION_IDLE, session_token_hash};
@@ -82,6 +87,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(operators::routes())
         .merge(ssl::routes())
         .merge(jobs::routes())
+        .merge(audit::routes())
+        .merge(issuance::routes())
         .merge(expiry::routes())
         .routes(routes!(openapi_json))
 }

@@ -32,6 +32,14 @@ pub enum Right {
     ClientsRead,
     /// Make and delete the tenant's OAuth clients.
     ClientsWrite,
+    /// Read the tenant's audit trail, and whether it is whole.
+    AuditRead,
+    /// Export the tenant's audit trail.
+    AuditExport,
+    /// Read and export the platform's audit trail, and any tenant's, which is audited.
+    AnyAudit,
+    /// Read the issuance ledger.
+    Issuance,
     /// Read and change tenants and their settings.
     Tenants,
     /// Read and change TLS certificate and platform CA.
@@ -68,6 +76,10 @@ impl Right {
         Self::ChallengesWrite,
         Self::ClientsRead,
         Self::ClientsWrite,
+        Self::AuditRead,
+        Self::AuditExport,
+        Self::AnyAudit,
+        Self::Issuance,
         Self::Tenants,
         Self::Tls,
         Self::DevicePolicy,
@@ -94,7 +106,11 @@ impl Right {
             Self::ChallengesWrite => (Some(Scope::ChallengesWrite), ADMIN),
             Self::ClientsRead => (None, STAFF),
             Self::ClientsWrite => (None, ADMIN),
+            Self::AuditRead => (Some(Scope::AuditRead), ADMIN),
+            Self::AuditExport => (Some(Scope::AuditExport), ADMIN),
             Self::AnyDevicesRead
+            | Self::AnyAudit
+            | Self::Issuance
             | Self::Tenants
             | Self::Tls
             | Self::DevicePolicy
@@ -189,6 +205,10 @@ mod tests {
             (Right::UsersWrite, false, true, false),
             (Right::ConsentRead, false, true, true),
             (Right::ConsentWrite, false, true, false),
+            (Right::AuditRead, false, true, false),
+            (Right::AuditExport, false, true, false),
+            (Right::AnyAudit, true, false, false),
+            (Right::Issuance, true, false, false),
             (Right::ChallengesRead, false, true, true),
             (Right::ChallengesWrite, false, true, false),
         ] {

@@ -1,4 +1,5 @@
-//! The audit trail's archives: what they hold is found again, and what they do not hold never goes.
+//! The audit trail: what is read of it by HTTP, and its archives: what they hold is found again, and what
+//! they do not hold never goes.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -10,5 +11,6 @@ mod binary;
 mod months;
 mod place;
 mod retention;
+mod routes;
 mod unsigned;
 mod world;

@@ -13,6 +13,7 @@ mod flood;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod http2;
+mod issuance;
 mod pairing;
 mod platform;
 mod policy;

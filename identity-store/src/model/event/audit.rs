@@ -64,7 +64,9 @@ impl Event {
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }
             | Self::TenantActivated { tenant_id }
-            | Self::DevicesRead { tenant_id, .. } => tenant_id.to_string(),
+            | Self::DevicesRead { tenant_id, .. }
+            | Self::AuditRead { tenant_id } => tenant_id.to_string(),
+            Self::AuditExported { .. } => "audit".to_owned(),
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
             | Self::OauthClientDeleted { client_id }
@@ -148,6 +150,10 @@ impl Event {
             } => json!({
                 "tenant_id": tenant_id.as_str(),
                 "device_id": device_id.as_ref().map(DeviceId::as_str),
+            }),
+            Self::AuditExported { tenant_id, format } => json!({
+                "tenant_id": tenant_id.as_ref().map(TenantId::as_str),
+                "format": format,
             }),
             Self::ChallengeCreated(facts)
             | Self::ChallengeExpired(facts)
@@ -284,7 +290,8 @@ impl Event {
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }
-            | Self::TenantActivated { tenant_id } => json!({"tenant_id": tenant_id.as_str()}),
+            | Self::TenantActivated { tenant_id }
+            | Self::AuditRead { tenant_id } => json!({"tenant_id": tenant_id.as_str()}),
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
             | Self::OauthClientDeleted { client_id } => json!({"client_id": client_id}),

@@ -110,6 +110,8 @@ impl Event {
             }
             Self::DeviceRevoked { .. } => audited("device_revoked").webhook("device.revoked"),
             Self::DevicesRead { .. } => audited("devices_read"),
+            Self::AuditRead { .. } => audited("audit_read"),
+            Self::AuditExported { .. } => audited("data_export"),
             Self::ChallengeCreated(_) => audited("challenge_created").webhook("challenge.created"),
             Self::ChallengeExpired(_) => audited("challenge_expired").webhook("challenge.expired"),
             Self::ChallengeCanceled(_) => {

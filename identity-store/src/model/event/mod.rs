@@ -113,6 +113,15 @@ pub enum Event {
         tenant_id: TenantId,
         device_id: Option<DeviceId>,
     },
+    /// The platform's administrator read a tenant's audit trail: a page of it, or whether it is whole.
+    AuditRead {
+        tenant_id: TenantId,
+    },
+    /// An audit trail was exported: the tenant's, or the platform's.
+    AuditExported {
+        tenant_id: Option<TenantId>,
+        format: Reason,
+    },
     ChallengeCreated(ChallengeFacts),
     ChallengeExpired(ChallengeFacts),
     ChallengeCanceled(ChallengeFacts),

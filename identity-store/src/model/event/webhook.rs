@@ -79,6 +79,8 @@ impl Event {
             | Self::SupersededCertificateUsed { .. }
             | Self::DeviceRevoked { .. }
             | Self::DevicesRead { .. }
+            | Self::AuditRead { .. }
+            | Self::AuditExported { .. }
             | Self::PalmVendorUnauthorized { .. }
             | Self::ServerCertUploaded { .. }
             | Self::PlatformCaGenerated { .. }

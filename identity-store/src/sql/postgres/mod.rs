@@ -47,6 +47,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "renewal graces",
         include_str!("../../../migrations/postgres/0005_renewal_graces.sql"),
     ),
+    (
+        "audit queries",
+        include_str!("../../../migrations/postgres/0006_audit_queries.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

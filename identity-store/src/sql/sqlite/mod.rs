@@ -66,6 +66,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "renewal graces",
         include_str!("../../../migrations/sqlite/0010_renewal_graces.sql"),
     ),
+    (
+        "audit queries",
+        include_str!("../../../migrations/sqlite/0011_audit_queries.sql"),
+    ),
 ];
 
 /// The connections to one file.

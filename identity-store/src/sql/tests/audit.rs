@@ -16,7 +16,7 @@ async fn a_turn_that_ends_half_way_leaves_nothing_half_done() {
     let store = file.open().await;
     super::waiting_device(&store).await.unwrap();
     let mut raw = file.raw().await;
-    let unsealed = store.unsealed_audit().await.unwrap();
+    let unsealed = store.unsealed_audit(None).await.unwrap();
     // Each statement of the turn in its turn is the one that it does not survive.
     for (table, operation) in [
         ("audit_rows", "INSERT"),
@@ -32,7 +32,11 @@ async fn a_turn_that_ends_half_way_leaves_nothing_half_done() {
         let set = sqlx::query(AssertSqlSafe(trap));
         set.execute(&mut raw).await.unwrap();
         store.seal_audit(100).await.unwrap_err();
-        assert_eq!(store.unsealed_audit().await.unwrap(), unsealed, "{table}");
+        assert_eq!(
+            store.unsealed_audit(None).await.unwrap(),
+            unsealed,
+            "{table}"
+        );
         assert_eq!(store.outbox(0, 9).await.unwrap(), [], "{table}");
         let head = store.chain_head(&Chain::Platform).await.unwrap();
         assert_eq!(head, ChainHead::EMPTY, "{table}");

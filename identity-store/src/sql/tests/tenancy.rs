@@ -50,6 +50,9 @@ const PLATFORM_WIDE: &[&str] = &[
     "tbs_sha256 FROM revoked_cert_fingerprints WHERE $1 = 0 AND sequence > $2",
     "tbs_sha256 FROM revoked_cert_fingerprints WHERE (xact, sequence) > ($1, $2)",
     "DELETE FROM revoked_cert_fingerprints WHERE not_after < $1",
+    // The platform's administrator reads the ledger.
+    "FROM issued_certificates WHERE (issued_at, serial) < ($1, $2)",
+    "FROM issued_certificates WHERE device_id = $4 AND (issued_at, serial) < ($1, $2)",
     // A CA is the platform's, and has devices of all tenants.
     "AND d.active_serial = c.serial WHERE c.ca_fingerprint = $1",
     "FROM devices WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3",

@@ -183,6 +183,11 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ),
         ("expiry_alerts", expiry.clone(), "announced: Some(Days30)"),
         ("expiry_mails", expiry, ": Days30}"),
+        (
+            "renewal_graces",
+            told(store.overdue_renewal_graces(NOW, 9).await),
+            "dev_1",
+        ),
         ("leases", told(lease.await), "fence: 42"),
         ("jobs", told(store.next_job().await), "they left us"),
         (

@@ -112,3 +112,6 @@ INSERT INTO jobs VALUES ('', 'job_[id]', 'revoke_tenant', 'acme', 'they left us'
 -- versions 9 to 99
 INSERT INTO expiry_alerts VALUES ([4], 30, NULL, NULL);
 INSERT INTO expiry_mails VALUES ([4], 'adm_[id]', 30);
+
+-- versions 10 to 99
+INSERT INTO renewal_graces VALUES ('acme', 'dev_1', x'0000000000000000000000000000000000000007', [3], 0);
