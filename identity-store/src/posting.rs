@@ -76,7 +76,7 @@ pub(crate) fn posting(change: &Change, chain: &Chain, event: &Event, entropy: &E
         subject: event.subject(),
         request_id: change.request_id.clone(),
         ip: change.source,
-        metadata: event.audit_metadata(),
+        metadata: event.audit_metadata_of(&change.actor),
     };
     Posting { row, webhook }
 }

@@ -38,11 +38,11 @@ pub enum MailError {
     /// The recipient's address is none that mail is sent to.
     #[error("the recipient's address is unusable")]
     Address,
-    /// The mail server will not take it, whenever it is asked. What it said may name the recipient, and is
-    /// not repeated.
+    /// The mail server will take no letter to this recipient, whenever it is asked. What it said may name
+    /// the recipient, and is not repeated.
     #[error("the mail server refused it with {0}")]
-    Refused(String),
-    /// The mail server did not take it now.
+    Refused(u16),
+    /// The mail server did not take it now, or refused it for a reason that is not the recipient's.
     #[error("the mail server did not take it{}", status(.0))]
     NotNow(Box<lettre::transport::smtp::Error>),
     /// The mail server did not answer in time.
@@ -77,15 +77,52 @@ impl MailError {
             Self::NotNow(_) | Self::TimedOut | Self::Tls(_) => false,
         }
     }
+
+    /// Whether nobody else can be written to now either: the mail server is not there, or takes no letter
+    /// from us.
+    #[must_use]
+    pub fn is_the_servers(&self) -> bool {
+        match self {
+            Self::Address | Self::Refused(_) | Self::Letter(_) => false,
+            Self::NotNow(error) => error.status().is_none_or(|code| {
+                // Closing (RFC 5321 §4.2.2), no mail here at all (RFC 7504), or about our login (RFC 4954 §6).
+                matches!(
+                    u16::from(code),
+                    421 | 432 | 454 | 521 | 530 | 534 | 535 | 538
+                )
+            }),
+            Self::TimedOut | Self::Tls(_) => true,
+        }
+    }
 }
 
 impl From<lettre::transport::smtp::Error> for MailError {
     fn from(error: lettre::transport::smtp::Error) -> Self {
-        match error.status() {
-            Some(code) if error.is_permanent() => Self::Refused(code.to_string()),
+        use std::error::Error as _;
+        let said = error.source().map(ToString::to_string).unwrap_or_default();
+        match error.status().map(u16::from) {
+            Some(code) if is_of_recipient(code, &said) => Self::Refused(code),
             _ => Self::NotNow(Box::new(error)),
         }
     }
+}
+
+/// Whether a reply says that there will never be mail for its recipient. Others with 5 speak of the mail
+/// server, of our login, of what it thinks of us or of the letter: those may be mended.
+fn is_of_recipient(code: u16, said: &str) -> bool {
+    // RFC 5321 §4.2.3 and RFC 7504; 554 says anything.
+    if !matches!(code, 550 | 551 | 552 | 553 | 556) {
+        return false;
+    }
+    let enhanced = said.split_whitespace().next().unwrap_or_default();
+    let mut parts = enhanced.split('.').map(str::parse::<u16>);
+    let (Some(Ok(_)), Some(Ok(subject)), Some(Ok(detail)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return true;
+    };
+    // RFC 3463 §3: addresses and mailboxes. 5.1.7 and 5.1.8 are of the sender's.
+    matches!((subject, detail), (1, _) | (2, _)) && !matches!((subject, detail), (1, 7 | 8))
 }
 
 /// Sends letters.
@@ -236,6 +273,33 @@ mod tests {
         let now = datetime!(2026-11-23 12:00 UTC);
         let error = mailer().message(&letter(false), "no address", now);
         assert!(matches!(error, Err(MailError::Address)), "{error:?}");
+    }
+
+    #[test]
+    fn a_refusal_for_good_is_one_of_the_recipient() {
+        for (code, said, expected) in [
+            (550, "no such user", true),
+            (550, "5.1.1 no such user", true),
+            (551, "not here", true),
+            (552, "5.2.2 mailbox full", true),
+            (553, "mailbox name not allowed", true),
+            (556, "5.1.10 null MX", true),
+            (550, "5.7.1 relaying denied", false),
+            (550, "5.1.7 bad sender", false),
+            (550, "5.1.8 bad sender's domain", false),
+            (552, "5.3.4 too big", false),
+            (500, "what", false),
+            (521, "no mail here", false),
+            (530, "5.7.0 authentication required", false),
+            (535, "5.7.8 bad credentials", false),
+            (554, "no", false),
+            (554, "5.7.1 spam", false),
+            (450, "4.2.1 not now", false),
+            (550, "10.0.0.1 is on a list", true),
+            (550, "", true),
+        ] {
+            assert_eq!(is_of_recipient(code, said), expected, "{code} {said}");
+        }
     }
 
     #[test]

@@ -20,8 +20,6 @@ use zeroize::Zeroizing;
 
 use crate::clock;
 
-/// Who issues the codes, as authenticators show it.
-const ISSUER: &str = "Link Identity";
 /// How long a code is good, in seconds.
 const PERIOD: i64 = 30;
 /// How many digits a code has.
@@ -43,20 +41,36 @@ pub fn base32(secret: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(secret))
 }
 
-/// What an authenticator reads from a QR code.
+/// What an authenticator reads from a QR code: codes of `issuer` for the console user at `email`.
 ///
 /// # Errors
 ///
 /// [`url::ParseError`], never.
-pub fn otpauth_uri(secret: &[u8], email: &str) -> Result<Zeroizing<String>, url::ParseError> {
+pub fn otpauth_uri(
+    issuer: &str,
+    secret: &[u8],
+    email: &str,
+) -> Result<Zeroizing<String>, url::ParseError> {
     let mut uri = Url::parse("otpauth://totp")?;
-    uri.set_path(&format!("{ISSUER}:{}", email.replace('%', "%25")));
+    // Neither is a path, and only the colon between them is one that parts them.
+    let (issuer, email) = (percent_encoded(issuer), percent_encoded(email));
+    uri.set_path(&format!("{issuer}:{email}"));
     let secret = base32(secret);
     uri.set_query(Some(&format!(
-        "secret={}&issuer={ISSUER}&algorithm=SHA1&digits={DIGITS}&period={PERIOD}",
+        "secret={}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={PERIOD}",
         *secret
     )));
     Ok(Zeroizing::new(uri.into()))
+}
+
+/// As RFC 3986 §2.1 writes a part of a URI, but for the @ and the + of addresses.
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte);
+    let encode = |byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// What somebody typed where a code is asked for. Spaces and hyphens do not matter, nor does case.
@@ -226,9 +240,18 @@ mod tests {
 
     #[test]
     fn an_authenticator_reads_issuer_address_and_secret() {
-        let uri = otpauth_uri(SECRET, "a+b%c@example.com").expect("a URI");
+        let uri = otpauth_uri("Link Identity", SECRET, "a+b%c@example.com").expect("a URI");
         let expected = "otpauth://totp/Link%20Identity:a+b%25c@example.com?secret=\
             GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Link%20Identity&algorithm=SHA1&digits=6&period=30";
         assert_eq!(*uri, expected);
+        // Nothing of a name passes for another part.
+        let uri = otpauth_uri("A&B: 1/2?#%é", SECRET, "a@b.c").expect("a URI");
+        let issuer = "A%26B%3A%201%2F2%3F%23%25%C3%A9";
+        assert!(uri.starts_with(&format!("otpauth://totp/{issuer}:a@b.c?secret=")));
+        assert!(
+            uri.contains(&format!("&issuer={issuer}&algorithm")),
+            "{}",
+            *uri
+        );
     }
 }

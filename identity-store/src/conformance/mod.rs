@@ -75,6 +75,8 @@ pub mod sessions;
 pub mod tenants;
 #[doc(hidden)]
 pub mod users;
+#[doc(hidden)]
+pub mod wrong_answers;
 
 pub use fixtures::World;
 
@@ -237,6 +239,12 @@ macro_rules! conformance_tests {
                 codes_and_sign_ins_go_with_their_user,
                 no_session_is_opened_without_a_code_once_they_are_confirmed,
                 an_unknown_operator_has_no_second_factor,
+            ];
+            wrong_answers: [
+                a_session_ends_with_the_last_wrong_answer_and_no_other_with_it,
+                failed_sign_ins_and_wrong_answers_of_a_session_count_apart,
+                after_too_many_wrong_codes_in_a_row_none_is_good_but_a_recovery_code,
+                no_wrong_code_counts_before_codes_are_in_use_and_new_ones_begin_anew,
             ];
             secrets: [
                 the_server_certificate_is_replaced,
@@ -468,10 +476,12 @@ mod tests {
             include_str!("rate_limits.rs"),
             include_str!("renewal.rs"),
             include_str!("renewal_graces.rs"),
+            include_str!("second_factor.rs"),
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),
             include_str!("tenants.rs"),
             include_str!("users.rs"),
+            include_str!("wrong_answers.rs"),
         ];
         for line in topics.iter().flat_map(|topic| topic.lines()) {
             if let Some(story) = line.strip_prefix("pub async fn ") {

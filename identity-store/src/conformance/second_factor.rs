@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The step of the code that confirmed a fixture's secret.
-const STEP: i64 = 59_000_000;
+pub(super) const STEP: i64 = 59_000_000;
 
 impl World {
     fn new_totp(&self, operator: &Operator) -> NewTotp {
@@ -20,14 +20,14 @@ impl World {
         }
     }
 
-    async fn issue(&self, operator: &Operator) -> TotpId {
+    pub(super) async fn issue(&self, operator: &Operator) -> TotpId {
         let new = self.new_totp(operator);
         let totp_id = new.totp_id.clone();
         self.store.issue_totp(self.change(), new).await.unwrap();
         totp_id
     }
 
-    fn confirmation(&self, keep: &Session, totp_id: &TotpId) -> ConfirmTotp {
+    pub(super) fn confirmation(&self, keep: &Session, totp_id: &TotpId) -> ConfirmTotp {
         ConfirmTotp {
             operator_id: keep.operator.operator_id.clone(),
             totp_id: totp_id.clone(),
@@ -41,7 +41,7 @@ impl World {
     }
 
     /// A console user whose sign-ins ask for a code.
-    async fn guarded(&self, email: &str) -> (Operator, TotpId) {
+    pub(super) async fn guarded(&self, email: &str) -> (Operator, TotpId) {
         let operator = self.admin(email).await;
         let (session, _) = self.session(&operator, 0).await;
         let totp_id = self.issue(&operator).await;
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// A sign-in that waits for a code.
-    async fn waiting(&self, operator: &Operator) -> SignInTokenHash {
+    pub(super) async fn waiting(&self, operator: &Operator) -> SignInTokenHash {
         let new = self.new_sign_in(operator);
         let token = new.token_hash;
         self.store.begin_sign_in(self.change(), new).await.unwrap();
@@ -72,7 +72,7 @@ impl World {
         self.store.sign_in(token, at(1)).await.unwrap().is_some()
     }
 
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         token: &SignInTokenHash,
         shown: SecondFactor,
@@ -89,18 +89,18 @@ impl World {
     }
 }
 
-fn code(totp_id: &TotpId, step: i64) -> SecondFactor {
+pub(super) fn code(totp_id: &TotpId, step: i64) -> SecondFactor {
     SecondFactor::Totp {
         totp_id: totp_id.clone(),
         step,
     }
 }
 
-fn recovery_code(number: u8) -> SecondFactor {
+pub(super) fn recovery_code(number: u8) -> SecondFactor {
     SecondFactor::RecoveryCode(RecoveryCodeHash([number; 32]))
 }
 
-fn removal(operator: &Operator, shown: Option<SecondFactor>) -> RemoveTotp {
+pub(super) fn removal(operator: &Operator, shown: Option<SecondFactor>) -> RemoveTotp {
     RemoveTotp {
         operator_id: operator.operator_id.clone(),
         shown,

@@ -6,9 +6,10 @@ use super::listing::page;
 use super::state::{SessionRow, State};
 use super::transaction::{Transaction, as_u64};
 use crate::{
-    Change, Conflict, Entity, Error, Event, KeptSession, LoginFailures, LoginRefusal, NewOperator,
-    NewPassword, NewSession, Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest,
-    PasswordHash, Result, Role, SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
+    Change, Conflict, Entity, Error, Event, KeptSession, LoginFailures, LoginRefusal,
+    MAX_REAUTHENTICATION_FAILURES, NewOperator, NewPassword, NewSession, Operator, OperatorEdit,
+    OperatorId, OperatorStore, Page, PageRequest, PasswordHash, Result, Role,
+    SESSION_USE_RESOLUTION, Session, SessionId, SessionTokenHash,
 };
 
 #[async_trait]
@@ -104,10 +105,41 @@ impl OperatorStore for MemoryStore {
             let at = tx.at();
             tx.state.login_failures.push((email.to_owned(), at));
             tx.tell_platform(&Event::LoginAttempt {
-                operator_id,
+                operator_id: operator_id.clone(),
                 reason: Some(refusal.as_str()),
             });
+            if let (LoginRefusal::Code, Some(operator_id)) = (refusal, &operator_id) {
+                tx.note_wrong_code(operator_id);
+            }
             Ok(())
+        })
+    }
+
+    async fn record_reauthentication_failure(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        session_id: &SessionId,
+        refusal: LoginRefusal,
+    ) -> Result<()> {
+        self.commit(change, |tx| {
+            if refusal == LoginRefusal::Code {
+                tx.note_wrong_code(operator_id);
+            }
+            let row = tx.state.sessions.get_mut(session_id);
+            let row = row.filter(|row| row.operator_id == *operator_id);
+            let row = row.ok_or(Error::NotFound(Entity::Session))?;
+            row.failures += 1;
+            let ends = row.failures >= MAX_REAUTHENTICATION_FAILURES;
+            tx.tell_platform(&Event::ConsoleUserReauthenticationFailed {
+                operator_id: operator_id.clone(),
+                session_id: session_id.clone(),
+                reason: refusal.as_str(),
+            });
+            match ends {
+                true => tx.end_session(operator_id, session_id),
+                false => Ok(()),
+            }
         })
     }
 
@@ -173,18 +205,7 @@ impl OperatorStore for MemoryStore {
         operator_id: &OperatorId,
         session_id: &SessionId,
     ) -> Result<()> {
-        self.commit(change, |tx| {
-            let row = tx.state.sessions.get(session_id);
-            if row.is_none_or(|row| row.operator_id != *operator_id) {
-                return Err(Error::NotFound(Entity::Session));
-            }
-            tx.state.sessions.remove(session_id);
-            tx.tell_platform(&Event::ConsoleUserSessionEnded {
-                operator_id: operator_id.clone(),
-                session_id: session_id.clone(),
-            });
-            Ok(())
-        })
+        self.commit(change, |tx| tx.end_session(operator_id, session_id))
     }
 
     async fn purge_sign_ins(
@@ -338,6 +359,19 @@ impl Transaction<'_> {
         Ok(operator)
     }
 
+    fn end_session(&mut self, operator_id: &OperatorId, session_id: &SessionId) -> Result<()> {
+        let row = self.state.sessions.get(session_id);
+        if row.is_none_or(|row| row.operator_id != *operator_id) {
+            return Err(Error::NotFound(Entity::Session));
+        }
+        self.state.sessions.remove(session_id);
+        self.tell_platform(&Event::ConsoleUserSessionEnded {
+            operator_id: operator_id.clone(),
+            session_id: session_id.clone(),
+        });
+        Ok(())
+    }
+
     fn create_session(&mut self, new: NewSession) -> Result<Session> {
         self.still_has(&new.operator_id, &new.password)?;
         if self.asks_for_codes(&new.operator_id) {
@@ -366,6 +400,7 @@ impl Transaction<'_> {
                 created_at: at,
                 last_used_at: at,
                 expires_at: new.expires_at,
+                failures: 0,
             },
         );
         self.tell_platform(&Event::LoginAttempt {

@@ -5,9 +5,9 @@ use super::MemoryStore;
 use super::state::SignInRow;
 use super::transaction::Transaction;
 use crate::{
-    Change, ConfirmTotp, Conflict, Entity, Error, Event, NewSession, NewSignIn, NewTotp, Operator,
-    OperatorId, RemoveTotp, Result, SecondFactor, SecondFactorStore, SecretBytes, Session,
-    SignInTokenHash, Totp, TotpId,
+    Change, ConfirmTotp, Conflict, Entity, Error, Event, MAX_WRONG_CODES, NewSession, NewSignIn,
+    NewTotp, Operator, OperatorId, RemoveTotp, Result, SecondFactor, SecondFactorStore,
+    SecretBytes, Session, SignInTokenHash, Totp, TotpId,
 };
 
 /// A console user's one-time codes.
@@ -17,6 +17,8 @@ pub(super) struct TotpRow {
     secret: SecretBytes,
     confirmed: bool,
     last_step: i64,
+    /// Wrong codes since the last good one.
+    wrong_codes: u32,
 }
 
 #[async_trait]
@@ -32,6 +34,7 @@ impl SecondFactorStore for MemoryStore {
                 secret: new.secret,
                 confirmed: false,
                 last_step: 0,
+                wrong_codes: 0,
             };
             tx.state.totp.insert(new.operator_id.clone(), row);
             let operator_id = new.operator_id;
@@ -46,6 +49,7 @@ impl SecondFactorStore for MemoryStore {
             totp_id: row.totp_id.clone(),
             secret: Some(row.secret.clone()),
             confirmed: row.confirmed,
+            locked: row.wrong_codes >= MAX_WRONG_CODES,
         }))
     }
 
@@ -146,14 +150,36 @@ impl Transaction<'_> {
         row.is_some_and(|row| row.confirmed)
     }
 
+    /// Counts a wrong code among those in a row.
+    pub(super) fn note_wrong_code(&mut self, operator_id: &OperatorId) {
+        let row = self.state.totp.get_mut(operator_id);
+        let counted = row.filter(|row| row.confirmed && row.wrong_codes < MAX_WRONG_CODES);
+        let in_a_row = counted.map(|row| {
+            row.wrong_codes += 1;
+            row.wrong_codes
+        });
+        if in_a_row == Some(MAX_WRONG_CODES) {
+            let operator_id = operator_id.clone();
+            self.tell_platform(&Event::ConsoleUserTotpLocked { operator_id });
+        }
+    }
+
     /// Refuses what was used before, or is no code of the user's.
     fn use_up(&mut self, operator_id: &OperatorId, shown: &SecondFactor) -> Result<()> {
         let used = match shown {
             SecondFactor::Totp { totp_id, step } => {
                 let row = self.state.totp.get_mut(operator_id);
-                row.filter(|row| row.totp_id == *totp_id && row.confirmed && row.last_step < *step)
-                    .map(|row| row.last_step = *step)
-                    .is_some()
+                let good = row.filter(|row| {
+                    row.totp_id == *totp_id
+                        && row.confirmed
+                        && row.last_step < *step
+                        && row.wrong_codes < MAX_WRONG_CODES
+                });
+                good.map(|row| {
+                    row.last_step = *step;
+                    row.wrong_codes = 0;
+                })
+                .is_some()
             }
             SecondFactor::RecoveryCode(code) => {
                 let used = self
@@ -161,6 +187,9 @@ impl Transaction<'_> {
                     .recovery_codes
                     .remove(&(operator_id.clone(), *code));
                 if used {
+                    if let Some(row) = self.state.totp.get_mut(operator_id) {
+                        row.wrong_codes = 0;
+                    }
                     let operator_id = operator_id.clone();
                     self.tell_platform(&Event::ConsoleUserRecoveryCodeUsed { operator_id });
                 }

@@ -170,6 +170,8 @@ pub(super) struct SessionRow {
     pub(super) created_at: OffsetDateTime,
     pub(super) last_used_at: OffsetDateTime,
     pub(super) expires_at: OffsetDateTime,
+    /// What it showed wrongly where it was asked again.
+    pub(super) failures: u32,
 }
 
 /// A sign-in that waits for a code.

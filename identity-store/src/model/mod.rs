@@ -57,14 +57,15 @@ pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};
 pub use lease::{Lease, LeaseName};
 pub use month::Month;
 pub use operator::{
-    KeptSession, LoginFailures, LoginRefusal, NewOperator, NewPassword, NewSession, Operator,
-    OperatorEdit, PasswordHash, Role, SESSION_USE_RESOLUTION, Session, SessionTokenHash,
+    KeptSession, LoginFailures, LoginRefusal, MAX_REAUTHENTICATION_FAILURES, NewOperator,
+    NewPassword, NewSession, Operator, OperatorEdit, PasswordHash, Role, SESSION_USE_RESOLUTION,
+    Session, SessionTokenHash,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use rate_limit::{BucketKey, RateDecision, RateLimit};
 pub use second_factor::{
-    ConfirmTotp, NewSignIn, NewTotp, RecoveryCodeHash, RemoveTotp, SecondFactor, SignInTokenHash,
-    Totp,
+    ConfirmTotp, MAX_WRONG_CODES, NewSignIn, NewTotp, RecoveryCodeHash, RemoveTotp, SecondFactor,
+    SignInTokenHash, Totp,
 };
 pub use secret::{CaOrigin, CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};

@@ -85,6 +85,11 @@ pub const SESSION_USE_RESOLUTION: Duration = Duration::MINUTE;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionTokenHash(pub [u8; 32]);
 
+/// How often a session may show a wrong password or code where it is asked for one again: with the last
+/// of them it ends. Whoever holds a stolen session guesses no further, and nobody's failures outside of it
+/// keep its user from the account.
+pub const MAX_REAUTHENTICATION_FAILURES: u32 = 10;
+
 /// A session to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSession {
@@ -122,7 +127,7 @@ pub struct KeptSession {
     pub token_hash: Option<SessionTokenHash>,
 }
 
-/// Why a sign-in failed that is counted.
+/// Why a sign-in, or what a session showed of it again, failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginRefusal {
     /// The address is unknown, or the password was wrong.

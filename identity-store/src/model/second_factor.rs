@@ -2,6 +2,10 @@ use time::OffsetDateTime;
 
 use crate::{KeptSession, OperatorId, PasswordHash, SecretBytes, TotpId};
 
+/// How many one-time codes may be wrong in a row (NIST SP 800-63B-4 §3.2.2). After so many no code of the
+/// authenticator is good until the user shows a recovery code, or an administrator takes the codes away.
+pub const MAX_WRONG_CODES: u32 = 100;
+
 /// A secret of one-time codes to be shared with a console user's authenticator (RFC 6238).
 #[derive(Debug, Clone)]
 pub struct NewTotp {
@@ -22,6 +26,8 @@ pub struct Totp {
     pub secret: Option<SecretBytes>,
     /// Whether the user has shown a code of it. Only then sign-ins ask for one.
     pub confirmed: bool,
+    /// Whether its codes are refused: [`MAX_WRONG_CODES`] in a row were wrong.
+    pub locked: bool,
 }
 
 /// A code of a new secret was shown.

@@ -376,6 +376,33 @@ impl OperatorStore for SqlStore {
         .await
     }
 
+    async fn record_reauthentication_failure(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        session_id: &SessionId,
+        refusal: LoginRefusal,
+    ) -> Result<()> {
+        let (operator_id, session_id) = (operator_id.clone(), session_id.clone());
+        self.run_change(
+            "record_reauthentication_failure",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(async move {
+                    sessions::record_reauthentication_failure(
+                        tx,
+                        &operator_id,
+                        &session_id,
+                        refusal,
+                    )
+                    .await
+                })
+            },
+        )
+        .await
+    }
+
     async fn create_session(&self, change: Change, session: NewSession) -> Result<Session> {
         self.run_change(
             "create_session",

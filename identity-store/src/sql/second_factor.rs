@@ -10,13 +10,13 @@ use super::row::Row;
 use super::tx::{ChangeTx, Isolation, Tx};
 use super::{Shared, SqlStore, operators, sessions};
 use crate::{
-    Chain, Change, ConfirmTotp, Conflict, Entity, Event, NewSession, NewSignIn, NewTotp, Operator,
-    OperatorId, RemoveTotp, Result, SecondFactor, SecondFactorStore, Session, SignInTokenHash,
-    Totp,
+    Chain, Change, ConfirmTotp, Conflict, Entity, Event, MAX_WRONG_CODES, NewSession, NewSignIn,
+    NewTotp, Operator, OperatorId, RemoveTotp, Result, SecondFactor, SecondFactorStore, Session,
+    SignInTokenHash, Totp,
 };
 
 const ONE: &str = "
-    SELECT operator_id, totp_id, secret, confirmed FROM console_totp WHERE operator_id = $1";
+    SELECT operator_id, totp_id, secret, confirmed, wrong_codes FROM console_totp WHERE operator_id = $1";
 const ISSUE: &str = "
     INSERT INTO console_totp (operator_id, totp_id, secret, confirmed, last_step)
     VALUES ($1, $2, $3, false, 0)
@@ -26,8 +26,13 @@ const CONFIRM: &str = "
     UPDATE console_totp SET confirmed = true, last_step = $2 WHERE operator_id = $1";
 const REMOVE: &str = "DELETE FROM console_totp WHERE operator_id = $1";
 const USE_STEP: &str = "
-    UPDATE console_totp SET last_step = $3
-    WHERE operator_id = $1 AND totp_id = $2 AND confirmed AND last_step < $3";
+    UPDATE console_totp SET last_step = $3, wrong_codes = 0
+    WHERE operator_id = $1 AND totp_id = $2 AND confirmed AND last_step < $3 AND wrong_codes < $4";
+const NOTE_WRONG_CODE: &str = "
+    UPDATE console_totp SET wrong_codes = wrong_codes + 1
+    WHERE operator_id = $1 AND confirmed AND wrong_codes < $2
+    RETURNING wrong_codes";
+const FORGET_WRONG_CODES: &str = "UPDATE console_totp SET wrong_codes = 0 WHERE operator_id = $1";
 const ADD_RECOVERY_CODE: &str = "
     INSERT INTO console_recovery_codes (operator_id, code_hash) VALUES ($1, $2)
     ON CONFLICT DO NOTHING";
@@ -43,6 +48,7 @@ fn read(row: &Row, shared: &Shared) -> Result<Totp> {
         totp_id: columns.parse("totp_id")?,
         secret: shared.secret(&encrypted::TOTP_SECRET, &key(&operator_id), secret),
         confirmed: columns.get("confirmed")?,
+        locked: columns.number::<u32>("wrong_codes")? >= MAX_WRONG_CODES,
     })
 }
 
@@ -149,7 +155,8 @@ async fn use_up(tx: &mut ChangeTx<'_>, operator_id: &OperatorId, shown: &SecondF
         SecondFactor::Totp { totp_id, step } => query(USE_STEP)
             .bind(operator_id.as_str())
             .bind(totp_id.as_str())
-            .bind(*step),
+            .bind(*step)
+            .bind(i64::from(MAX_WRONG_CODES)),
         SecondFactor::RecoveryCode(code) => query(USE_RECOVERY_CODE)
             .bind(operator_id.as_str())
             .bind(&code.0[..]),
@@ -160,12 +167,34 @@ async fn use_up(tx: &mut ChangeTx<'_>, operator_id: &OperatorId, shown: &SecondF
     match shown {
         SecondFactor::Totp { .. } => Ok(()),
         SecondFactor::RecoveryCode(_) => {
+            query(FORGET_WRONG_CODES)
+                .bind(operator_id.as_str())
+                .execute(tx.conn())
+                .await?;
             let event = Event::ConsoleUserRecoveryCodeUsed {
                 operator_id: operator_id.clone(),
             };
             tx.post(&Chain::Platform, &event).await
         }
     }
+}
+
+/// Counts a wrong code among those in a row.
+pub(super) async fn note_wrong_code(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
+    let limit = i64::from(MAX_WRONG_CODES);
+    let counted = query(NOTE_WRONG_CODE)
+        .bind(operator_id.as_str())
+        .bind(limit)
+        .fetch_optional(tx.conn())
+        .await?;
+    let in_a_row: Option<i64> = counted.map(|row| row.get("wrong_codes")).transpose()?;
+    if in_a_row != Some(limit) {
+        return Ok(());
+    }
+    let event = Event::ConsoleUserTotpLocked {
+        operator_id: operator_id.clone(),
+    };
+    tx.post(&Chain::Platform, &event).await
 }
 
 async fn complete(

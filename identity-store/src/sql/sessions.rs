@@ -12,8 +12,9 @@ use super::query::{Sql, query};
 use super::second_factor;
 use super::tx::{ChangeTx, Tx};
 use crate::{
-    Chain, Conflict, Entity, Event, KeptSession, LoginFailures, LoginRefusal, NewSession,
-    NewSignIn, Operator, OperatorId, Result, Session, SessionId, SessionTokenHash, SignInTokenHash,
+    Chain, Conflict, Entity, Event, KeptSession, LoginFailures, LoginRefusal,
+    MAX_REAUTHENTICATION_FAILURES, NewSession, NewSignIn, Operator, OperatorId, Result, Session,
+    SessionId, SessionTokenHash, SignInTokenHash,
 };
 
 /// A session with its console user, whose columns keep their names.
@@ -45,6 +46,9 @@ const NOTE_USE: &str = "
     WHERE token_hash = $1 AND expires_at > $2 AND last_used_at >= $3
     RETURNING session_id";
 const END: &str = "DELETE FROM console_sessions WHERE operator_id = $1 AND session_id = $2";
+const NOTE_REAUTHENTICATION_FAILURE: &str = "
+    UPDATE console_sessions SET failures = failures + 1 WHERE operator_id = $1 AND session_id = $2
+    RETURNING failures";
 const END_ALL_BUT: &str = "
     DELETE FROM console_sessions WHERE operator_id = $1 AND session_id IS DISTINCT FROM $2";
 /// Under another token it is not found by the one before.
@@ -302,10 +306,42 @@ pub(super) async fn record_failure(
         .execute(tx.conn())
         .await?;
     let event = Event::LoginAttempt {
-        operator_id,
+        operator_id: operator_id.clone(),
         reason: Some(refusal.as_str()),
     };
-    tx.post(&Chain::Platform, &event).await
+    tx.post(&Chain::Platform, &event).await?;
+    match (refusal, &operator_id) {
+        (LoginRefusal::Code, Some(id)) => second_factor::note_wrong_code(tx, id).await,
+        (LoginRefusal::Code | LoginRefusal::Credentials, _) => Ok(()),
+    }
+}
+
+pub(super) async fn record_reauthentication_failure(
+    tx: &mut ChangeTx<'_>,
+    operator_id: &OperatorId,
+    session_id: &SessionId,
+    refusal: LoginRefusal,
+) -> Step<()> {
+    // Before the session, as whatever writes both does.
+    if refusal == LoginRefusal::Code {
+        second_factor::note_wrong_code(tx, operator_id).await?;
+    }
+    let counted = query(NOTE_REAUTHENTICATION_FAILURE)
+        .bind(operator_id.as_str())
+        .bind(session_id.as_str())
+        .fetch_optional(tx.conn())
+        .await?;
+    let failures: i64 = counted.ok_or(Entity::Session)?.get("failures")?;
+    let event = Event::ConsoleUserReauthenticationFailed {
+        operator_id: operator_id.clone(),
+        session_id: session_id.clone(),
+        reason: refusal.as_str(),
+    };
+    tx.post(&Chain::Platform, &event).await?;
+    match failures < i64::from(MAX_REAUTHENTICATION_FAILURES) {
+        true => Ok(()),
+        false => end(tx, operator_id, session_id).await,
+    }
 }
 
 /// The failed sign-ins under an address at or after `since`.

@@ -76,8 +76,11 @@ pub trait OperatorStore: Send + Sync {
     /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged).
     async fn set_password(&self, change: Change, new: NewPassword) -> Result<()>;
 
-    /// Notes a failed sign-in under an address in canonical form, known or not.
-    /// Event: `login_attempt` with the reason, and `operator_id` when the address is known.
+    /// Notes a failed sign-in under an address in canonical form, known or not. A wrong code counts among
+    /// the wrong ones in a row of the one-time codes that are in use, too.
+    /// Events: `login_attempt` with the reason, and `operator_id` when the address is known;
+    /// `console_user_totp_locked` with the last wrong code of
+    /// [`MAX_WRONG_CODES`](crate::MAX_WRONG_CODES).
     async fn record_login_failure(
         &self,
         change: Change,
@@ -88,6 +91,24 @@ pub trait OperatorStore: Send + Sync {
 
     /// The failed sign-ins under an address at or after `since`, that no success followed.
     async fn login_failures(&self, email: &str, since: OffsetDateTime) -> Result<LoginFailures>;
+
+    /// Notes that a session showed something wrong where it was asked for its user's password or code
+    /// again; with the last of [`MAX_REAUTHENTICATION_FAILURES`](crate::MAX_REAUTHENTICATION_FAILURES) it
+    /// ends. A wrong code counts among the wrong ones in a row, too. Failed sign-ins do not count here, nor
+    /// do these there.
+    /// Events: `console_user_reauthentication_failed`; `console_user_session_ended` when it ends;
+    /// `console_user_totp_locked` as at a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Session`](crate::Entity::Session) is not found, or another's.
+    async fn record_reauthentication_failure(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        session_id: &SessionId,
+        refusal: LoginRefusal,
+    ) -> Result<()>;
 
     /// Opens a session after a sign-in, and forgets the failed ones before it. A sign-in with a password
     /// that is changed meanwhile opens none.

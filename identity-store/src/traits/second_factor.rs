@@ -62,7 +62,8 @@ pub trait SecondFactorStore: Send + Sync {
 
     /// Completes a sign-in that waits at the time of the change: opens its user's session, and forgets
     /// the failed ones before it. What was shown is used up: of any number of sign-ins at once with one
-    /// code, one opens a session. A refused one waits on.
+    /// code, one opens a session. A refused one waits on. What is good ends the count of wrong codes in a
+    /// row; after [`MAX_WRONG_CODES`](crate::MAX_WRONG_CODES) of them a recovery code alone is.
     /// Events: `console_user_recovery_code_used` if it was one, `login_attempt`.
     ///
     /// # Errors

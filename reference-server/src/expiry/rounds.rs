@@ -142,6 +142,8 @@ struct Sent {
     failed: Vec<String>,
     /// Whether some of these may get it at another time.
     is_left: bool,
+    /// Whether nobody else is to be written to now.
+    is_over: bool,
 }
 
 impl Sent {
@@ -155,12 +157,13 @@ impl Sent {
         metrics::counter!("expiry_mail_failures_total").increment(1);
         tracing::warn!(%to, %error, "an administrator was not written to");
         self.is_left |= !error.is_final();
+        self.is_over |= error.is_the_servers();
         self.failed.push(error.to_string());
     }
 }
 
 /// Writes to the administrators who did not have the letter yet, one by one, so that nobody sees another's
-/// address. A mail server that does not answer one is not asked on.
+/// address. A mail server that is not there for one is not asked on.
 async fn send(app: &App, mailer: &Mailer, certificate: &Watched, expiry: &Expiry) -> Result<Sent> {
     let alerts = app.store.expiry_alerts(&expiry.fingerprint).await?;
     let admins = app.store.platform_admins().await?;
@@ -188,7 +191,7 @@ async fn send(app: &App, mailer: &Mailer, certificate: &Watched, expiry: &Expiry
             Ok(()) => sent.to.push(admin.operator_id.clone()),
             Err(error) => sent.failed(&admin.operator_id, &error),
         }
-        if sent.is_left {
+        if sent.is_over {
             break;
         }
     }

@@ -25,7 +25,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// A JSON body of at most [`MAX_JSON`] bytes, decoded into `T`.
 ///
 /// `T` refuses members it does not know (`#[serde(deny_unknown_fields)]`). A request without a body
-/// and without a content type reads as `{}`.
+/// reads as `{}`.
 ///
 /// Refusals: 415 `unsupported_media_type`, 413 `payload_too_large`, 400 `invalid_request` for what
 /// is no JSON, and 422 `validation_failed` with the path for what is not a `T`.
@@ -52,7 +52,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
         let is_json = is_json(request.headers());
         let bytes = read(request, MAX_JSON).await?;
         let sha256 = Sha256::digest(&bytes).into();
-        if bytes.is_empty() && content_type.is_none() {
+        if bytes.is_empty() && (content_type.is_none() || is_json) {
             return Ok(Self {
                 value: from_json(b"{}")?,
                 sha256,

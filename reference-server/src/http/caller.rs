@@ -275,7 +275,8 @@ fn unauthorized() -> Problem {
     .challenge(HeaderValue::from_static("Bearer"))
 }
 
-fn invalid_token() -> Problem {
+/// 401 `unauthorized` with `invalid_token` (RFC 6750 §3.1).
+pub(super) fn invalid_token() -> Problem {
     Problem::new(
         ErrorCode::Unauthorized,
         "The token is unknown, expired or ended.",

@@ -76,8 +76,11 @@ error_codes! {
     AccountLocked, "account_locked", LOCKED, "Too many failed sign-ins";
     PasswordChangeRequired, "password_change_required", FORBIDDEN,
         "The password has to be changed first";
+    ReauthenticationRequired, "reauthentication_required", FORBIDDEN,
+        "The password has to be shown again";
     MfaTokenInvalid, "mfa_token_invalid", UNAUTHORIZED, "No sign-in waits for a code";
     MfaCodeInvalid, "mfa_code_invalid", UNAUTHORIZED, "The code is not valid";
+    MfaLocked, "mfa_locked", LOCKED, "Too many wrong codes in a row";
     CsrfTokenInvalid, "csrf_token_invalid", FORBIDDEN,
         "A write with the session's cookie needs its CSRF token";
     CrossSiteRequest, "cross_site_request", FORBIDDEN, "A page of another site asks for this";

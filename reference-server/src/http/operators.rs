@@ -163,7 +163,7 @@ async fn create(
     idempotency::run(app, request, actor, sha256, |keep| async move {
         let email = address(&new.email)?;
         check_scope(new.role, new.tenant_id.as_ref())?;
-        let (password, shown) = first_password(new.password, &email)?;
+        let (password, shown) = first_password(new.password, &email, &app.config.product_name)?;
         let operator = NewOperator {
             operator_id: OperatorId::generate(request.now, &mut clock::entropy()),
             email,
@@ -338,13 +338,14 @@ fn check_scope(role: Role, tenant_id: Option<&TenantId>) -> Result<(), Problem> 
     }
 }
 
-/// The given password for the user at `email`, or a made one and its text to show.
+/// The given password for the user of `product` at `email`, or a made one and its text to show.
 fn first_password(
     given: Option<Password>,
     email: &str,
+    product: &str,
 ) -> Result<(Password, Option<String>), Problem> {
     if let Some(password) = given {
-        return match password.may_be_chosen_by(email) {
+        return match password.may_be_chosen_by(email, product) {
             Ok(()) => Ok((password, None)),
             Err(rule) => Err(Problem::invalid("password", rule.to_string())),
         };
@@ -378,10 +379,10 @@ mod tests {
 
     #[test]
     fn a_made_password_is_shown_and_good() {
-        let email = "root@example.com";
-        let (password, shown) = first_password(None, email).expect("made");
+        let (email, product) = ("root@example.com", "Link Identity");
+        let (password, shown) = first_password(None, email, product).expect("made");
         assert_eq!(Some(password.expose()), shown.as_deref());
-        assert_eq!(password.may_be_chosen_by(email), Ok(()));
-        assert!(first_password(Some("short".to_owned().into()), email).is_err());
+        assert_eq!(password.may_be_chosen_by(email, product), Ok(()));
+        assert!(first_password(Some("short".to_owned().into()), email, product).is_err());
     }
 }

@@ -8,11 +8,9 @@ pub const MIN_LENGTH: usize = 12;
 /// The longest password, in bytes: enough for any passphrase.
 pub const MAX_LENGTH: usize = 1024;
 
-/// The product's names, without spaces.
-const PRODUCT: [&str; 2] = ["linkidentity", "identityplatform"];
-/// The part of an address before its @ counts from so many characters on: shorter ones are in every
-/// other word.
-const MIN_LOCAL_PART: usize = 4;
+/// The part of an address before its @, and the product's name, count from so many characters on:
+/// shorter ones are in every other word.
+const MIN_NAME: usize = 4;
 
 /// The passwords of at least [`MIN_LENGTH`] printable ASCII characters among the 500,000 commonest of
 /// Mark Burnett's ten million, which he collected from leaks and gave to the public domain in 2015 (in
@@ -41,8 +39,8 @@ pub enum PoorPassword {
     Product,
 }
 
-/// Whether the console user at `email` may choose `password`.
-pub(super) fn check(password: &str, email: &str) -> Result<(), PoorPassword> {
+/// Whether the console user at `email` may choose `password` for `product`.
+pub(super) fn check(password: &str, email: &str, product: &str) -> Result<(), PoorPassword> {
     if password.chars().count() < MIN_LENGTH {
         return Err(PoorPassword::Short);
     }
@@ -54,14 +52,20 @@ pub(super) fn check(password: &str, email: &str) -> Result<(), PoorPassword> {
         return Err(PoorPassword::Leaked);
     }
     let local_part = email.split('@').next().unwrap_or_default().to_lowercase();
-    if local_part.chars().count() >= MIN_LOCAL_PART && lower.contains(&local_part) {
+    if local_part.chars().count() >= MIN_NAME && lower.contains(&local_part) {
         return Err(PoorPassword::Address);
     }
-    let letters: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
-    if PRODUCT.iter().any(|name| letters.contains(name)) {
+    let product = letters(product);
+    if product.chars().count() >= MIN_NAME && letters(password).contains(&product) {
         return Err(PoorPassword::Product);
     }
     Ok(())
+}
+
+/// `text` in lower case, without spaces and signs.
+fn letters(text: &str) -> String {
+    let lower = text.chars().flat_map(char::to_lowercase);
+    lower.filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// Whether `word` is one of the lines, which are sorted by their bytes: a binary search over the text as
@@ -107,20 +111,27 @@ mod tests {
             ("i am Ada.Byron!", Err(PoorPassword::Address)),
             ("ada byron's own", Ok(())),
             ("Link-Identity 1", Err(PoorPassword::Product)),
-            ("identity platform", Err(PoorPassword::Product)),
+            ("l i n k - IDENTITY", Err(PoorPassword::Product)),
+            ("acme palms are ours", Ok(())),
             ("my own identity", Ok(())),
         ] {
             assert_eq!(
-                check(password, "ada.byron@example.com"),
+                check(password, "ada.byron@example.com", "Link Identity"),
                 expected,
                 "{password}"
             );
         }
-        assert_eq!(check("abracadabra!", "abr@example.com"), Ok(()));
-        assert_eq!(
-            check("abracadabra!", "abra@example.com"),
-            Err(PoorPassword::Address)
-        );
+        let of = |email, product| check("abracadabra!", email, product);
+        assert_eq!(of("abr@example.com", "Link Identity"), Ok(()));
+        let address = of("abra@example.com", "Link Identity");
+        assert_eq!(address, Err(PoorPassword::Address));
+        for (product, expected) in [
+            ("Cada, Bra", Err(PoorPassword::Product)),
+            ("Abr", Ok(())),
+            ("...", Ok(())),
+        ] {
+            assert_eq!(of("eve@example.com", product), expected, "{product}");
+        }
     }
 
     #[test]

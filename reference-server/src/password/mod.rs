@@ -50,13 +50,13 @@ impl Password {
         &self.0
     }
 
-    /// Whether the console user at `email` may choose it as a new password.
+    /// Whether the console user at `email` may choose it as a new password of `product`.
     ///
     /// # Errors
     ///
     /// [`PoorPassword`], the rule that it breaks.
-    pub fn may_be_chosen_by(&self, email: &str) -> Result<(), PoorPassword> {
-        choice::check(&self.0, email)
+    pub fn may_be_chosen_by(&self, email: &str, product: &str) -> Result<(), PoorPassword> {
+        choice::check(&self.0, email, product)
     }
 }
 

@@ -37,6 +37,7 @@ mod retry;
 mod rotation;
 mod samples;
 mod sealer;
+mod sessions;
 mod stage;
 mod strace;
 mod suspension;
@@ -82,7 +83,12 @@ fn main() {
         disk::what_is_answered_has_been_synced,
     ];
     let in_namespaces = stories![disk::a_full_disk_is_answered_503_until_there_is_space_again];
-    let by_faketime = stories![clock::a_clock_that_steps_back_brings_nobody_back];
+    let by_faketime = stories![
+        clock::a_clock_that_steps_back_brings_nobody_back,
+        sessions::a_session_ends_after_half_an_hour_without_use,
+        sessions::a_session_ends_after_twelve_hours_however_much_it_is_used,
+        sessions::a_stolen_session_sets_up_no_authenticator,
+    ];
     let by_faketime_on_postgresql = stories![
         clock::a_clock_before_postgresql_that_steps_back_brings_nobody_back,
         clock::a_replica_whose_clock_is_more_than_a_year_ahead_breaks_nothing,

@@ -5,6 +5,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod reauthentication;
 mod second_factor;
 
 use harness::{ADMIN, Api, PASSWORD, Platform, Reply};

@@ -1,9 +1,13 @@
 use aws_lc_rs::hmac;
+use identity_store::{OperatorStore as _, Store as _};
 use reference_server::clock::{Clock as _, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::Duration;
 
-use crate::harness::{ADMIN, Api, Fresh, PASSWORD, Reply, sign_in_for_the_first_time};
+use crate::harness::{
+    ADMIN, Api, Fresh, PASSWORD, Reply, embedded_store, key_beside, sign_in_for_the_first_time,
+};
 use crate::{Browser, cookie};
 
 /// An authenticator, by another implementation of SHA-1 than the server's.
@@ -44,6 +48,12 @@ impl Authenticator {
         let word = mac[offset..offset + 4].try_into().expect("four bytes");
         let code = (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000;
         format!("{code:06}")
+    }
+
+    /// The code that it shows now.
+    fn code_now(&self) -> String {
+        let now = SystemClock.now().unix_timestamp() / 30;
+        self.code(u64::try_from(now).expect("after 1970") - self.step)
     }
 
     /// A code of a step that is long over.
@@ -203,23 +213,78 @@ async fn wrong_codes_lock_the_address_as_wrong_passwords_do() {
     let (authenticator, recovery_codes) = set_up(&admin).await;
     let token = mfa_token(&api, ADMIN).await;
     let wrong = authenticator.old_code();
-    for turn in 0..10 {
-        // Neither another sign-in nor another way to show codes starts the count again.
-        let refused = if turn % 2 == 0 {
-            complete(&api, &mfa_token(&api, ADMIN).await, &wrong).await
-        } else {
-            admin
-                .post("/v1/auth/mfa/totp/remove", json!({"code": wrong}))
-                .await
-        };
-        assert_refused(&refused, 401, "mfa_code_invalid");
+    for _ in 0..10 {
+        // Another sign-in does not start the count again.
+        let token = mfa_token(&api, ADMIN).await;
+        assert_refused(
+            &complete(&api, &token, &wrong).await,
+            401,
+            "mfa_code_invalid",
+        );
     }
     let good = &recovery_codes[0];
     assert_refused(&complete(&api, &token, good).await, 423, "account_locked");
     assert_refused(&login(&api, ADMIN).await, 423, "account_locked");
+    // Who is signed in is not whom that keeps out.
     let removal = json!({"code": good});
+    let removed = admin.post("/v1/auth/mfa/totp/remove", removal).await;
+    assert_eq!(removed.status, 204, "{}", removed.text);
+}
+
+#[tokio::test]
+async fn a_stolen_session_guesses_codes_ten_times_and_ends() {
+    let fresh = Fresh::start(&[]);
+    let api = fresh.api();
+    let admin = sign_in_for_the_first_time(&api).await;
+    let (authenticator, recovery_codes) = set_up(&admin).await;
+    for _ in 0..10 {
+        let wrong = json!({"code": authenticator.old_code()});
+        let refused = admin.post("/v1/auth/mfa/totp/remove", wrong).await;
+        assert_refused(&refused, 401, "mfa_code_invalid");
+    }
+    let good = json!({"code": recovery_codes[0]});
+    let refused = admin.post("/v1/auth/mfa/totp/remove", good).await;
+    assert_refused(&refused, 401, "unauthorized");
+    let token = mfa_token(&api, ADMIN).await;
+    let opened = complete(&api, &token, &recovery_codes[0]).await;
+    assert_eq!(opened.status, 200, "{}", opened.text);
+}
+
+/// Ten failures lock the address for a quarter of an hour, so that this takes days: here its rows go at
+/// once.
+#[tokio::test]
+async fn after_a_hundred_wrong_codes_in_a_row_a_recovery_code_alone_is_good() {
+    let fresh = Fresh::start(&[("IDENTITY_RATE_LIMITS", "off")]);
+    let api = fresh.api();
+    let admin = sign_in_for_the_first_time(&api).await;
+    let (authenticator, recovery_codes) = set_up(&admin).await;
+    let database = fresh.directory.path().join("identity.db");
+    let store = embedded_store(&database, key_beside(&database)).await;
+    let (long_ago, later) = (
+        SystemClock.now() - Duration::DAY,
+        SystemClock.now() + Duration::DAY,
+    );
+    for _ in 0..10 {
+        let token = mfa_token(&api, ADMIN).await;
+        for _ in 0..10 {
+            let refused = complete(&api, &token, &authenticator.old_code()).await;
+            assert_refused(&refused, 401, "mfa_code_invalid");
+        }
+        let purged = store.purge_sign_ins(long_ago, later).await;
+        purged.expect("the store");
+    }
+    let token = mfa_token(&api, ADMIN).await;
+    let right = authenticator.code_now();
+    assert_refused(&complete(&api, &token, &right).await, 423, "mfa_locked");
+    let removal = json!({"code": right});
     let refused = admin.post("/v1/auth/mfa/totp/remove", removal).await;
-    assert_refused(&refused, 423, "account_locked");
+    assert_refused(&refused, 423, "mfa_locked");
+    let opened = complete(&api, &token, &recovery_codes[0]).await;
+    assert_eq!(opened.status, 200, "{}", opened.text);
+    let token = mfa_token(&api, ADMIN).await;
+    let opened = complete(&api, &token, &authenticator.code_now()).await;
+    assert_eq!(opened.status, 200, "{}", opened.text);
+    store.close().await;
 }
 
 #[tokio::test]

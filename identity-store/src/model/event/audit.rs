@@ -4,6 +4,7 @@ use identity_pki::{DeviceId, TenantId};
 use serde_json::{Value, json};
 
 use super::{ChallengeFacts, Event, Expiry, Subject};
+use crate::Actor;
 use crate::time_format::rfc3339;
 
 impl Event {
@@ -88,10 +89,42 @@ impl Event {
             | Self::ConsoleUserTotpConfirmed { operator_id }
             | Self::ConsoleUserTotpRemoved { operator_id }
             | Self::ConsoleUserRecoveryCodeUsed { operator_id }
+            | Self::ConsoleUserTotpLocked { operator_id }
+            | Self::ConsoleUserReauthenticationFailed { operator_id, .. }
             | Self::ConsoleUserSessionEnded { operator_id, .. } => operator_id.to_string(),
             Self::PalmVendorUnauthorized { .. } => "palm_server".to_owned(),
             Self::OpsAlert { kind } => (*kind).to_owned(),
         }
+    }
+
+    /// The event's fields in the row of what `actor` did: its own, and the platform's administrator where
+    /// the contract's table lists one.
+    #[must_use]
+    pub(crate) fn audit_metadata_of(&self, actor: &Actor) -> Value {
+        let own = self.audit_metadata();
+        match actor {
+            Actor::Operator(id) if self.is_tls_administration() => {
+                with(own, json!({"platform_admin_id": id}))
+            }
+            Actor::Operator(_)
+            | Actor::Client(_)
+            | Actor::Device(_)
+            | Actor::System(_)
+            | Actor::Anonymous => own,
+        }
+    }
+
+    fn is_tls_administration(&self) -> bool {
+        matches!(
+            self,
+            Self::ServerCertUploaded { .. }
+                | Self::PlatformCaGenerated { .. }
+                | Self::PlatformCaUploaded { .. }
+                | Self::PlatformCaActivated { .. }
+                | Self::PlatformCaRegenerated { .. }
+                | Self::PlatformCaRetired { .. }
+                | Self::DevicePolicyChanged { .. }
+        )
     }
 
     /// The event's own fields in the audit trail: ids, never names, contact data or biometrics.
@@ -316,9 +349,19 @@ impl Event {
             | Self::ConsoleUserTotpIssued { operator_id }
             | Self::ConsoleUserTotpConfirmed { operator_id }
             | Self::ConsoleUserTotpRemoved { operator_id }
-            | Self::ConsoleUserRecoveryCodeUsed { operator_id } => {
+            | Self::ConsoleUserRecoveryCodeUsed { operator_id }
+            | Self::ConsoleUserTotpLocked { operator_id } => {
                 json!({"operator_id": operator_id})
             }
+            Self::ConsoleUserReauthenticationFailed {
+                operator_id,
+                session_id,
+                reason,
+            } => json!({
+                "operator_id": operator_id,
+                "session_id": session_id,
+                "reason": reason,
+            }),
             Self::ConsoleUserSessionEnded {
                 operator_id,
                 session_id,
@@ -356,4 +399,60 @@ pub(super) fn with(mut object: Value, more: Value) -> Value {
         members.extend(more);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use identity_pki::Fingerprint;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::DevicePolicy;
+
+    #[test]
+    fn what_an_administrator_does_to_tls_names_them_and_what_a_job_does_nobody() {
+        let (fingerprint, at) = (
+            Fingerprint::from_bytes([1; 32]),
+            datetime!(2027-01-01 0:00 UTC),
+        );
+        let policy = DevicePolicy::default();
+        let id = "adm_01j00000000000000000000001";
+        let admin = Actor::Operator(id.parse().unwrap());
+        let (expires_at, old_fingerprint) = (at, fingerprint);
+        for event in [
+            Event::ServerCertUploaded {
+                fingerprint,
+                expires_at,
+            },
+            Event::PlatformCaGenerated {
+                fingerprint,
+                expires_at,
+            },
+            Event::PlatformCaUploaded {
+                fingerprint,
+                expires_at,
+            },
+            Event::PlatformCaActivated {
+                fingerprint,
+                expires_at,
+            },
+            Event::PlatformCaRegenerated {
+                fingerprint,
+                expires_at,
+                old_fingerprint,
+            },
+            Event::PlatformCaRetired {
+                fingerprint,
+                expires_at,
+            },
+            Event::DevicePolicyChanged { policy },
+        ] {
+            let told = event.audit_metadata_of(&admin);
+            assert_eq!(told["platform_admin_id"], id, "{event:?}");
+            let told = event.audit_metadata_of(&Actor::System("job"));
+            assert_eq!(told, event.audit_metadata(), "{event:?}");
+        }
+        let other = Event::OpsAlert { kind: "test" };
+        assert_eq!(other.audit_metadata_of(&admin), other.audit_metadata());
+    }
 }

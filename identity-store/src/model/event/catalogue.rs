@@ -182,6 +182,12 @@ impl Event {
             Self::ConsoleUserTotpConfirmed { .. } => audited("console_user_totp_confirmed"),
             Self::ConsoleUserTotpRemoved { .. } => audited("console_user_totp_removed"),
             Self::ConsoleUserRecoveryCodeUsed { .. } => audited("console_user_recovery_code_used"),
+            Self::ConsoleUserTotpLocked { .. } => {
+                audited("console_user_totp_locked").failed().high()
+            }
+            Self::ConsoleUserReauthenticationFailed { .. } => {
+                audited("console_user_reauthentication_failed").failed()
+            }
             Self::ConsoleUserSessionEnded { .. } => audited("console_user_session_ended"),
             Self::OpsAlert { .. } => audited("ops_alert")
                 .failed()

@@ -304,6 +304,15 @@ pub enum Event {
     ConsoleUserRecoveryCodeUsed {
         operator_id: OperatorId,
     },
+    /// No code of the authenticator is good any more: too many were wrong in a row.
+    ConsoleUserTotpLocked {
+        operator_id: OperatorId,
+    },
+    ConsoleUserReauthenticationFailed {
+        operator_id: OperatorId,
+        session_id: SessionId,
+        reason: Reason,
+    },
     ConsoleUserSessionEnded {
         operator_id: OperatorId,
         session_id: SessionId,

@@ -112,6 +112,8 @@ impl Event {
             | Self::ConsoleUserTotpConfirmed { .. }
             | Self::ConsoleUserTotpRemoved { .. }
             | Self::ConsoleUserRecoveryCodeUsed { .. }
+            | Self::ConsoleUserTotpLocked { .. }
+            | Self::ConsoleUserReauthenticationFailed { .. }
             | Self::ConsoleUserSessionEnded { .. }
             | Self::OpsAlert { .. } => self.audit_metadata(),
         }

@@ -51,6 +51,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "audit queries",
         include_str!("../../../migrations/postgres/0006_audit_queries.sql"),
     ),
+    (
+        "wrong answers",
+        include_str!("../../../migrations/postgres/0007_wrong_answers.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

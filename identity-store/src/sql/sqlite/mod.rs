@@ -70,6 +70,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "audit queries",
         include_str!("../../../migrations/sqlite/0011_audit_queries.sql"),
     ),
+    (
+        "wrong answers",
+        include_str!("../../../migrations/sqlite/0012_wrong_answers.sql"),
+    ),
 ];
 
 /// The connections to one file.

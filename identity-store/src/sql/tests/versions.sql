@@ -73,13 +73,13 @@ INSERT INTO login_failures
 VALUES (x'52598cd37e35f93dc2559d93860abfdf363088e3f83372a0f158f4f142a7e773', 4000000000000);
 
 -- versions 8 to 99
-INSERT INTO console_totp
+INSERT INTO console_totp (operator_id, totp_id, secret, confirmed, last_step)
 VALUES ('adm_[id]', 'otp_[id]', <console_totp.secret of adm_[id]: the shared secret>, 1, 0);
 INSERT INTO console_recovery_codes VALUES ('adm_[id]', [6]);
 INSERT INTO console_sign_ins VALUES ([7], 'adm_[id]', 4000000000000);
 
 -- versions 1 to 99
-INSERT INTO console_sessions
+INSERT INTO console_sessions (session_id, operator_id, token_hash, created_at, last_used_at, expires_at)
 VALUES ('ses_[id]', 'adm_[id]', [7], 0, 4000000000000, 4000000000001);
 INSERT INTO palms VALUES ('acme', 'ada', 'left', 77, 'dev_1', 0);
 INSERT INTO palm_erasures (tenant_id, user_id, palm_type, requested_at)

@@ -15,7 +15,7 @@ use serde_json::Value;
 use time::Duration;
 use time::macros::datetime;
 
-use self::sink::{Manner, Sink, Taken};
+use self::sink::{Manner, Place, Sink, Taken};
 use super::*;
 use crate::App;
 use crate::clock::{Clock, entropy};
@@ -62,7 +62,12 @@ fn change(app: &App) -> Change {
 
 impl World {
     async fn new() -> Self {
-        let (sink, clock) = (Sink::start().await, Arc::new(Hand::default()));
+        Self::before(Sink::start()).await
+    }
+
+    /// A server whose mail goes to this one.
+    async fn before(sink: Sink) -> Self {
+        let clock = Arc::new(Hand::default());
         let url = format!("smtp://{}", sink.address);
         let variables = |name: &str| match name {
             "SMTP_URL" => Some(url.clone().into()),
@@ -261,16 +266,17 @@ async fn the_same_certificate_again_tells_nothing_and_another_begins_anew() {
 
 #[tokio::test]
 async fn a_mail_server_that_fails_gets_the_letters_later_and_nothing_else_is_told_again() {
-    for manner in [Manner::Busy, Manner::HangsUp] {
+    // Who answers at all may take the letter to another; who does not is not asked on.
+    for (manner, asked) in [(Manner::Busy, 2), (Manner::HangsUp, 1)] {
         let mut world = World::new().await;
         world.server_cert(1, 14 * DAY).await;
         world.sink.is(manner);
         let told = world.at(0).await;
         assert_eq!(told.events, ["platform.server_cert.expiring"]);
         assert_eq!(told.letters, []);
-        assert_eq!(world.sink.asked(), 1, "who does not answer is not asked on");
+        assert_eq!(world.sink.asked(), asked, "{manner:?}");
         let failed = world.round().await.failed;
-        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(failed.len(), asked, "{failed:?}");
         assert!(!failed[0].reason.contains("id.example"), "{failed:?}");
         assert!(world.audited("cert_expiry_alert_sent").await.is_empty());
         world.sink.is(Manner::Takes);
@@ -324,6 +330,120 @@ async fn a_mail_server_that_refuses_everybody_is_asked_again() {
     assert_eq!(world.at(0).await.letters, []);
     world.sink.is(Manner::Takes);
     assert_eq!(world.at(HOUR).await.letters.len(), 2);
+}
+
+#[tokio::test]
+async fn who_is_not_taken_now_keeps_nobody_else_from_the_letter() {
+    let mut world = World::new().await;
+    world.server_cert(1, 14 * DAY).await;
+    for manner in [
+        Manner::Busy,
+        Manner::Says("554 no"),
+        Manner::Says("550 5.7.1 no"),
+    ] {
+        world.sink.is_to("ada@id.example", manner);
+        world.round().await;
+    }
+    let to: Vec<_> = world
+        .told()
+        .await
+        .letters
+        .into_iter()
+        .map(|(to, _)| to)
+        .collect();
+    assert_eq!(to, ["bob@id.example"]);
+    world.sink.is_to("ada@id.example", Manner::Takes);
+    let to: Vec<_> = world
+        .at(HOUR)
+        .await
+        .letters
+        .into_iter()
+        .map(|(to, _)| to)
+        .collect();
+    assert_eq!(to, ["ada@id.example"]);
+    assert_eq!(world.at(2 * HOUR).await, Told::default());
+}
+
+#[tokio::test]
+async fn a_refusal_of_ours_is_no_refusal_of_the_recipients() {
+    for (place, reply, asked) in [
+        (Place::Greeting, "554 no mail here", 2),
+        (Place::Greeting, "521 no mail here", 1),
+        (Place::Greeting, "421 closing", 1),
+        (Place::Sender, "530 5.7.0 who are you", 1),
+        (Place::Sender, "535 5.7.8 wrong password", 1),
+        (Place::Sender, "550 5.7.1 you may not", 2),
+        (Place::Letter, "554 5.6.0 not such a letter", 2),
+    ] {
+        let mut world = World::new().await;
+        world.server_cert(1, 14 * DAY).await;
+        world.sink.is_at(place, Manner::Says(reply));
+        let failed = world.round().await.failed;
+        assert_eq!(failed.len(), asked, "{reply}: {failed:?}");
+        assert_eq!(world.sink.asked(), asked, "{reply}");
+        assert!(world.audited("cert_expiry_alert_sent").await.is_empty());
+        world.sink.taken();
+        world.sink.is(Manner::Takes);
+        let told = world.at(HOUR).await;
+        let expected = to_both("Server TLS cert expires in 13 days");
+        assert_eq!(told.letters, expected, "{reply}");
+        assert_eq!(world.at(2 * HOUR).await, Told::default());
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_not_there_gets_the_letters_once_it_is() {
+    let mut world = World::before(Sink::down()).await;
+    world.server_cert(1, 14 * DAY).await;
+    let told = world.at(0).await;
+    assert_eq!(told.events, ["platform.server_cert.expiring"]);
+    let failed = world.round().await.failed;
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    world.sink.listen();
+    let told = world.at(HOUR).await;
+    assert!(told.events.is_empty());
+    assert_eq!(told.letters, to_both("Server TLS cert expires in 13 days"));
+    assert_eq!(world.at(2 * HOUR).await, Told::default());
+}
+
+#[tokio::test]
+async fn a_slow_mail_server_is_waited_for() {
+    let mut world = World::new().await;
+    world.server_cert(1, 14 * DAY).await;
+    world.sink.is_slow();
+    let told = world.at(0).await;
+    assert_eq!(told.letters, to_both("Server TLS cert expires in 14 days"));
+    assert_eq!(world.at(HOUR).await, Told::default());
+}
+
+/// Whether it took the letter nobody knows: it gets it again, as the same one.
+#[tokio::test]
+async fn a_mail_server_that_stops_talking_anywhere_gets_the_same_letters_later() {
+    for place in [Place::Greeting, Place::Sender, Place::Letter] {
+        let world = World::new().await;
+        world.server_cert(1, 14 * DAY).await;
+        world.sink.is_at(place, Manner::Silent);
+        let (app, change) = (Arc::clone(&world.app), change(&world.app));
+        let silent = tokio::spawn(async move { round(&app, &change).await });
+        while world.sink.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // From here on nothing happens but that time goes by.
+        tokio::time::pause();
+        let silent = silent.await.expect("no panic").expect("a round");
+        tokio::time::resume();
+        assert_eq!(silent.announced.len(), 1);
+        assert_eq!(silent.failed.len(), 1, "{:?}", silent.failed);
+        assert!(world.audited("cert_expiry_alert_sent").await.is_empty());
+        let first: Vec<_> = world.sink.taken().into_iter().map(|it| it.id).collect();
+        assert_eq!(first.len(), usize::from(place == Place::Letter));
+        world.sink.is(Manner::Takes);
+        world.round().await;
+        let later = world.sink.taken();
+        let to: Vec<_> = later.iter().map(|it| it.to.as_str()).collect();
+        assert_eq!(to, ["ada@id.example", "bob@id.example"], "{place:?}");
+        assert!(first.iter().all(|id| *id == later[0].id), "{first:?}");
+    }
 }
 
 /// Its time runs as soon as nothing else does.

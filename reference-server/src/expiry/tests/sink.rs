@@ -3,11 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
-/// What it says to a recipient.
+/// Where in a letter's way it is as it is told to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Before anything is said.
+    Greeting,
+    /// When it hears of the sender.
+    Sender,
+    #[default]
+    Recipient,
+    /// When it has the letter, before it says so.
+    Letter,
+}
+
+/// What it says there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
     /// It takes the letter.
@@ -16,6 +30,8 @@ pub(super) enum Manner {
     Busy,
     /// Never.
     Refuses,
+    /// This.
+    Says(&'static str),
     /// Nothing.
     Silent,
     /// It hangs up.
@@ -35,6 +51,9 @@ struct Books {
     manners: BTreeMap<String, Manner>,
     /// What anybody else is told.
     manner: Option<Manner>,
+    place: Place,
+    /// Whether each byte of an answer takes its time.
+    is_slow: bool,
     taken: Vec<Taken>,
     asked: usize,
 }
@@ -43,23 +62,39 @@ struct Books {
 pub(super) struct Sink {
     pub(super) address: SocketAddr,
     books: Arc<Mutex<Books>>,
+    /// The address before anybody listens there, who connects to it is refused.
+    held: Arc<Mutex<Option<TcpSocket>>>,
 }
 
 impl Sink {
-    pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let sink = Self {
-            address: listener.local_addr().expect("an address"),
+    pub(super) fn start() -> Self {
+        let sink = Self::down();
+        sink.listen();
+        sink
+    }
+
+    /// One that is not there yet.
+    pub(super) fn down() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(any).expect("a port");
+        Self {
+            address: socket.local_addr().expect("an address"),
             books: Arc::default(),
-        };
-        let accepting = sink.clone();
+            held: Arc::new(Mutex::new(Some(socket))),
+        }
+    }
+
+    pub(super) fn listen(&self) {
+        let held = self.held.lock().expect("nobody panics with it").take();
+        let listener = held.expect("it is down").listen(64).expect("a listener");
+        let accepting = self.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let sink = accepting.clone();
                 tokio::spawn(async move { sink.serve(stream).await });
             }
         });
-        sink
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -69,6 +104,16 @@ impl Sink {
     /// How it is to everybody who is not named.
     pub(super) fn is(&self, manner: Manner) {
         self.books().manner = Some(manner);
+    }
+
+    /// How it is to everybody, there.
+    pub(super) fn is_at(&self, place: Place, manner: Manner) {
+        self.is(manner);
+        self.books().place = place;
+    }
+
+    pub(super) fn is_slow(&self) {
+        self.books().is_slow = true;
     }
 
     pub(super) fn is_to(&self, recipient: &str, manner: Manner) {
@@ -85,50 +130,74 @@ impl Sink {
         std::mem::take(&mut self.books().asked)
     }
 
-    fn manner_to(&self, recipient: &str) -> Manner {
+    /// How it is at a place, to a recipient once it knows one.
+    fn manner_at(&self, place: Place, recipient: &str) -> Manner {
         let mut books = self.books();
+        if books.place != place {
+            return Manner::Takes;
+        }
         books.asked += 1;
         let named = books.manners.get(recipient).copied();
         named.or(books.manner).unwrap_or(Manner::Takes)
     }
 
+    /// What it says there; `None` when it hangs up.
+    async fn answer(
+        &self,
+        place: Place,
+        recipient: &str,
+        good: &'static str,
+    ) -> Option<&'static str> {
+        match self.manner_at(place, recipient) {
+            Manner::Takes => Some(good),
+            Manner::Busy => Some("451 not now"),
+            Manner::Refuses => Some("550 no such user"),
+            Manner::Says(reply) => Some(reply),
+            Manner::Silent => std::future::pending().await,
+            Manner::HangsUp => None,
+        }
+    }
+
     /// One connection (RFC 5321), as far as it is sound.
     async fn serve(&self, stream: TcpStream) -> Option<()> {
         let mut stream = BufReader::new(stream);
-        say(&mut stream, "220 sink").await?;
+        let greeting = self.answer(Place::Greeting, "", "220 sink").await?;
+        self.say(&mut stream, greeting).await?;
         let mut to = String::new();
         loop {
             let line = hear(&mut stream).await?;
             let answer = match line.split([' ', ':']).next()? {
-                "EHLO" | "MAIL" => "250 yes",
+                "EHLO" => "250 yes",
+                "MAIL" => self.answer(Place::Sender, "", "250 yes").await?,
                 "RCPT" => {
                     let (_, address) = line.split_once('<')?;
                     let (address, _) = address.split_once('>')?;
                     to = address.to_owned();
-                    match self.manner_to(&to) {
-                        Manner::Takes => "250 yes",
-                        Manner::Busy => "451 not now",
-                        Manner::Refuses => "550 no such user",
-                        Manner::Silent => std::future::pending().await,
-                        Manner::HangsUp => return None,
-                    }
+                    self.answer(Place::Recipient, &to, "250 yes").await?
                 }
                 "DATA" => {
-                    say(&mut stream, "354 go on").await?;
+                    self.say(&mut stream, "354 go on").await?;
                     let taken = letter(&mut stream, &to).await?;
                     self.books().taken.push(taken);
-                    "250 taken"
+                    self.answer(Place::Letter, &to, "250 taken").await?
                 }
                 _ => "221 bye",
             };
-            say(&mut stream, answer).await?;
+            self.say(&mut stream, answer).await?;
         }
     }
-}
 
-async fn say(stream: &mut BufReader<TcpStream>, line: &str) -> Option<()> {
-    let line = format!("{line}\r\n");
-    stream.get_mut().write_all(line.as_bytes()).await.ok()
+    async fn say(&self, stream: &mut BufReader<TcpStream>, line: &str) -> Option<()> {
+        let line = format!("{line}\r\n");
+        if !self.books().is_slow {
+            return stream.get_mut().write_all(line.as_bytes()).await.ok();
+        }
+        for byte in line.bytes() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            stream.get_mut().write_all(&[byte]).await.ok()?;
+        }
+        Some(())
+    }
 }
 
 async fn hear(stream: &mut BufReader<TcpStream>) -> Option<String> {

@@ -12,7 +12,7 @@ use time::Duration;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::lock_out::{count, refuse_locked};
+use super::lock_out::Claimant;
 use super::{UserBody, mfa, session_token};
 use crate::http::caller::require_active;
 use crate::http::{
@@ -93,15 +93,11 @@ pub(super) async fn login(
     // The count is read, and a failure noted, within the turn: guesses cannot all run at once.
     let turn = app.passwords.turn().await;
     let operator = app.store.operator_by_email(email.as_str()).await?;
-    check_password(
-        &app,
-        &request,
-        &turn,
-        &email,
-        operator.as_ref(),
-        body.value.password,
-    )
-    .await?;
+    let claimant = Claimant::Address {
+        email: &email,
+        operator: operator.as_ref(),
+    };
+    check_password(&app, &request, &turn, claimant, body.value.password).await?;
     drop(turn);
     let operator = operator.ok_or_else(invalid_credentials)?;
     if let Some(tenant_id) = &operator.tenant_id {
@@ -160,21 +156,20 @@ pub(super) async fn take_turn(app: &App, request: &RequestContext) -> Result<(),
     })
 }
 
-/// Whether `password` is the operator's, unless too many tries failed.
+/// Whether `password` is the claimant's, unless too many tries failed.
 ///
 /// # Errors
 ///
-/// 423 `account_locked`; 401 `invalid_credentials`, which counts as a failure.
+/// Those of [`Claimant::refuse_locked`]; 401 `invalid_credentials`, which counts as a failure.
 pub(super) async fn check_password(
     app: &App,
     request: &RequestContext,
     turn: &Turn<'_>,
-    email: &Email,
-    operator: Option<&Operator>,
+    claimant: Claimant<'_>,
     password: Password,
 ) -> Result<(), Problem> {
-    refuse_locked(app, request, email).await?;
-    let stored = operator.map(|operator| &operator.password);
+    claimant.refuse_locked(app, request).await?;
+    let stored = claimant.operator().map(|operator| &operator.password);
     if turn
         .verify(password, stored)
         .await
@@ -182,7 +177,9 @@ pub(super) async fn check_password(
     {
         return Ok(());
     }
-    count(app, request, email, operator, LoginRefusal::Credentials).await?;
+    claimant
+        .count(app, request, LoginRefusal::Credentials)
+        .await?;
     Err(invalid_credentials())
 }
 

@@ -15,7 +15,7 @@ use time::Duration;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::lock_out::{address, count, refuse_locked};
+use super::lock_out::{Claimant, address};
 use super::login::{LoginAnswer, new_session, opened, take_turn};
 use crate::http::caller::require_active;
 use crate::http::{ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext, csrf};
@@ -76,7 +76,7 @@ pub(super) struct MfaRequest {
 /// Completes a sign-in with a one-time code or a recovery code.
 ///
 /// Each code is good once. A wrong one counts as a failed sign-in of the address; the `mfa_token` goes on
-/// waiting, five minutes in all.
+/// waiting, five minutes in all. After 100 wrong ones in a row a recovery code alone is good.
 #[utoipa::path(
     post, path = "/v1/auth/mfa", tag = "sign-in",
     request_body = MfaRequest,
@@ -84,7 +84,7 @@ pub(super) struct MfaRequest {
         (status = 200, description = "The session, also set as a cookie.", body = LoginAnswer),
         (status = 401, description = "`mfa_token_invalid`, `mfa_code_invalid`", body = ProblemDocument),
         (status = 403, description = "`cross_site_request`, `tenant_suspended`", body = ProblemDocument),
-        (status = 423, description = "`account_locked`", body = ProblemDocument),
+        (status = 423, description = "`account_locked`, `mfa_locked`", body = ProblemDocument),
         (status = 429, description = "`rate_limited`", body = ProblemDocument),
     ),
 )]
@@ -108,7 +108,12 @@ pub(super) async fn complete(
         let store = &app.store;
         store.complete_sign_in(change, &token, shown, session).await
     };
-    let session = with_code(&app, &request, &operator, &body.value.code, complete).await?;
+    let email = address(&operator)?;
+    let claimant = Claimant::Address {
+        email: &email,
+        operator: Some(&operator),
+    };
+    let session = with_code(&app, &request, claimant, &body.value.code, complete).await?;
     let session = session.ok_or_else(token_invalid)?;
     opened(&app, &session, &session_token)
 }
@@ -131,23 +136,22 @@ pub(super) async fn begin(
     Ok(token)
 }
 
-/// Makes the change that rests on `operator`'s code; `None` if what it is about is gone meanwhile.
+/// Makes the change that rests on a code of the claimant's; `None` if what it is about is gone meanwhile.
 ///
 /// # Errors
 ///
-/// 423 `account_locked`; 401 `mfa_code_invalid`, which counts as a failed sign-in.
+/// Those of [`Claimant::refuse_locked`]; 423 `mfa_locked`; 401 `mfa_code_invalid`, which counts as a failure.
 pub(super) async fn with_code<T>(
     app: &App,
     request: &RequestContext,
-    operator: &Operator,
+    claimant: Claimant<'_>,
     code: &Code,
     change: impl AsyncFnOnce(SecondFactor) -> Stored<T>,
 ) -> Result<Option<T>, Problem> {
-    let email = address(operator)?;
     // As with passwords: guesses cannot all run at once.
     let turn = app.passwords.turn().await;
-    refuse_locked(app, request, &email).await?;
-    let done = match shown(app, request, operator, code).await? {
+    claimant.refuse_locked(app, request).await?;
+    let done = match shown(app, request, claimant, code).await? {
         Some(shown) => change(shown).await,
         None => Err(Error::Conflict(Conflict::CodeRefused)),
     };
@@ -155,7 +159,7 @@ pub(super) async fn with_code<T>(
         Ok(done) => Ok(Some(done)),
         Err(Error::NotFound(_)) => Ok(None),
         Err(Error::Conflict(Conflict::CodeRefused)) => {
-            count(app, request, &email, Some(operator), LoginRefusal::Code).await?;
+            claimant.count(app, request, LoginRefusal::Code).await?;
             Err(code_invalid())
         }
         Err(error) => Err(error.into()),
@@ -168,15 +172,21 @@ pub(super) async fn with_code<T>(
 async fn shown(
     app: &App,
     request: &RequestContext,
-    operator: &Operator,
+    claimant: Claimant<'_>,
     code: &Code,
 ) -> Result<Option<SecondFactor>, Problem> {
     if let TypedCode::Recovery(hash) = &code.0 {
         return Ok(Some(SecondFactor::RecoveryCode(*hash)));
     }
+    let Some(operator) = claimant.operator() else {
+        return Ok(None);
+    };
     let Some(totp) = app.store.totp(&operator.operator_id).await? else {
         return Ok(None);
     };
+    if totp.locked {
+        return Err(locked());
+    }
     let secret = totp.secret.as_ref().ok_or_else(unreadable_secret)?;
     let step = code.step(secret, request)?;
     let totp_id = totp.totp_id;
@@ -200,6 +210,12 @@ pub(super) fn code_invalid() -> Problem {
         ErrorCode::MfaCodeInvalid,
         "The code is wrong, expired or used: wait for the next one, or use a recovery code.",
     )
+}
+
+fn locked() -> Problem {
+    let detail = "Too many codes in a row were wrong: use a recovery code, or ask an administrator \
+                  to take the one-time codes away.";
+    Problem::new(ErrorCode::MfaLocked, detail)
 }
 
 pub(super) fn unreadable_secret() -> Problem {

@@ -7,7 +7,7 @@ use identity_store::NewPassword;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::lock_out::address;
+use super::lock_out::{Claimant, address};
 use super::login::check_password;
 use super::session_token::Kept;
 use crate::App;
@@ -23,16 +23,17 @@ pub(super) struct PasswordChange {
     new_password: Password,
 }
 
-/// Changes the password and ends the user's other sessions. A wrong current one counts as a failed
-/// sign-in. The answer to a session that came by its cookie sets it anew.
+/// Changes the password and ends the user's other sessions. The answer to a session that came by its cookie
+/// sets it anew.
+///
+/// With the tenth wrong password or code that a session shows it ends. Failed sign-ins do not count here.
 #[utoipa::path(
     post, path = "/v1/auth/password", tag = "sign-in", security(("bearer" = [])),
     request_body = PasswordChange,
     responses(
         (status = 204, description = "Changed."),
-        (status = 401, description = "`invalid_credentials`", body = ProblemDocument),
+        (status = 401, description = "`invalid_credentials`; `unauthorized` once the session has ended.", body = ProblemDocument),
         (status = 422, description = "`validation_failed`: the rule that the new password breaks.", body = ProblemDocument),
-        (status = 423, description = "`account_locked`", body = ProblemDocument),
     ),
 )]
 pub(super) async fn change_password(
@@ -54,18 +55,11 @@ pub(super) async fn change_password(
     let operator = &console.session.operator;
     let email = address(operator)?;
     new_password
-        .may_be_chosen_by(email.as_str())
+        .may_be_chosen_by(email.as_str(), &app.config.product_name)
         .map_err(|rule| Problem::invalid("new_password", rule.to_string()))?;
     let turn = app.passwords.turn().await;
-    check_password(
-        &app,
-        &request,
-        &turn,
-        &email,
-        Some(operator),
-        current_password,
-    )
-    .await?;
+    let claimant = Claimant::Session(&console);
+    check_password(&app, &request, &turn, claimant, current_password).await?;
     let hash = turn.hash(new_password).await.map_err(Problem::internal)?;
     drop(turn);
     let change = request.change(console.actor());

@@ -8,14 +8,30 @@ use identity_store::{
     ConfirmTotp, Conflict, Entity, Error, NewTotp, RemoveTotp, SecretBytes, TotpId,
 };
 use serde::{Deserialize, Serialize};
+use time::Duration;
 use utoipa::ToSchema;
 
-use super::lock_out::address;
+use super::lock_out::{Claimant, address};
+use super::login::check_password;
 use super::mfa::{Code, code_invalid, unreadable_secret, with_code};
 use super::session_token::Kept;
-use crate::http::{Caller, JsonBody, Problem, ProblemDocument, RequestContext};
+use crate::http::{
+    Caller, ConsoleSession, ErrorCode, JsonBody, Problem, ProblemDocument, RequestContext,
+};
 use crate::one_time_code::{base32, new_secret, otpauth_uri, recovery_codes};
+use crate::password::Password;
 use crate::{App, clock};
+
+/// So long after a session was opened its user need not show the password again.
+const RECENT: Duration = Duration::minutes(10);
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TotpRequest {
+    /// Asked for when the session was opened more than ten minutes ago.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<Password>,
+}
 
 #[derive(Serialize, ToSchema)]
 struct TotpSecret {
@@ -48,10 +64,16 @@ struct RecoveryCodes {
 }
 
 /// Gives the user who asks a secret for an authenticator. Sign-ins ask for its codes once it is confirmed.
+///
+/// A stolen session alone gets none: more than ten minutes after the sign-in the password is asked for
+/// again. With the tenth wrong password or code that a session shows it ends.
 #[utoipa::path(
     post, path = "/v1/auth/mfa/totp", tag = "sign-in", security(("bearer" = [])),
+    request_body = Option<TotpRequest>,
     responses(
         (status = 200, description = "The secret, shown this once.", body = TotpSecret),
+        (status = 401, description = "`invalid_credentials`; `unauthorized` once the session has ended.", body = ProblemDocument),
+        (status = 403, description = "`reauthentication_required`", body = ProblemDocument),
         (status = 409, description = "`conflict`: codes are in use already.", body = ProblemDocument),
     ),
 )]
@@ -59,10 +81,14 @@ pub(super) async fn issue(
     State(app): State<Arc<App>>,
     caller: Caller,
     request: RequestContext,
+    body: JsonBody<TotpRequest>,
 ) -> Result<Response, Problem> {
-    let operator = &caller.console()?.session.operator;
-    let secret = new_secret();
-    let uri = otpauth_uri(&*secret, address(operator)?.as_str()).map_err(Problem::internal)?;
+    let console = caller.console()?;
+    show_password(&app, &request, console, body.value.current_password).await?;
+    let operator = &console.session.operator;
+    let (secret, issuer) = (new_secret(), &app.config.product_name);
+    let uri = otpauth_uri(issuer, &*secret, address(operator)?.as_str());
+    let uri = uri.map_err(Problem::internal)?;
     let new = NewTotp {
         totp_id: TotpId::generate(request.now, &mut clock::entropy()),
         operator_id: operator.operator_id.clone(),
@@ -75,6 +101,29 @@ pub(super) async fn issue(
         otpauth_uri: uri.to_string(),
     };
     Ok(Json(answer).into_response())
+}
+
+/// Asks whoever has the session for its user's password, unless the sign-in was just now.
+///
+/// # Errors
+///
+/// 403 `reauthentication_required` without the password; those of [`check_password`].
+async fn show_password(
+    app: &App,
+    request: &RequestContext,
+    console: &ConsoleSession,
+    password: Option<Password>,
+) -> Result<(), Problem> {
+    let Some(password) = password else {
+        let is_recent = request.now - console.session.created_at <= RECENT;
+        let detail = "The sign-in was more than ten minutes ago: send your current_password, or \
+                      sign in again.";
+        let required = || Problem::new(ErrorCode::ReauthenticationRequired, detail);
+        return is_recent.then_some(()).ok_or_else(required);
+    };
+    let turn = app.passwords.turn().await;
+    let claimant = Claimant::Session(console);
+    check_password(app, request, &turn, claimant, password).await
 }
 
 /// Has the sign-ins of the user who asks ask for a code, now that the authenticator shows them.
@@ -126,16 +175,16 @@ pub(super) async fn confirm(
 /// Takes one-time codes and recovery codes from the user who asks and shows one: sign-ins ask for the
 /// password alone from then on.
 ///
-/// The user's other sessions end. The answer to one that came by its cookie sets it anew. A wrong code
-/// counts as a failed sign-in.
+/// The user's other sessions end. The answer to one that came by its cookie sets it anew. With the tenth
+/// wrong password or code that a session shows it ends.
 #[utoipa::path(
     post, path = "/v1/auth/mfa/totp/remove", tag = "sign-in", security(("bearer" = [])),
     request_body = TotpRemoval,
     responses(
         (status = 204, description = "Removed."),
-        (status = 401, description = "`mfa_code_invalid`", body = ProblemDocument),
+        (status = 401, description = "`mfa_code_invalid`; `unauthorized` once the session has ended.", body = ProblemDocument),
         (status = 404, description = "`not_found`: there are none.", body = ProblemDocument),
-        (status = 423, description = "`account_locked`", body = ProblemDocument),
+        (status = 423, description = "`mfa_locked`", body = ProblemDocument),
     ),
 )]
 pub(super) async fn remove(
@@ -160,7 +209,8 @@ pub(super) async fn remove(
         };
         app.store.remove_totp(change, remove).await
     };
-    let removed = with_code(&app, &request, operator, &body.value.code, remove).await?;
+    let claimant = Claimant::Session(console);
+    let removed = with_code(&app, &request, claimant, &body.value.code, remove).await?;
     removed.ok_or_else(none)?;
     kept.set_in(&app, StatusCode::NO_CONTENT.into_response())
 }

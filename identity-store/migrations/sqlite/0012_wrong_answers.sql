@@ -1,0 +1,5 @@
+-- What a session showed wrongly where it was asked for the password or a code again.
+ALTER TABLE console_sessions ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+
+-- Wrong codes since the last good one.
+ALTER TABLE console_totp ADD COLUMN wrong_codes INTEGER NOT NULL DEFAULT 0;
