@@ -50,10 +50,10 @@ impl Authenticator {
         format!("{code:06}")
     }
 
-    /// The code that it shows now.
-    fn code_now(&self) -> String {
+    /// The code that it shows next: it is good already, and was not used.
+    fn next_code(&self) -> String {
         let now = SystemClock.now().unix_timestamp() / 30;
-        self.code(u64::try_from(now).expect("after 1970") - self.step)
+        self.code(u64::try_from(now).expect("after 1970") - self.step + 1)
     }
 
     /// A code of a step that is long over.
@@ -274,7 +274,7 @@ async fn after_a_hundred_wrong_codes_in_a_row_a_recovery_code_alone_is_good() {
         purged.expect("the store");
     }
     let token = mfa_token(&api, ADMIN).await;
-    let right = authenticator.code_now();
+    let right = authenticator.next_code();
     assert_refused(&complete(&api, &token, &right).await, 423, "mfa_locked");
     let removal = json!({"code": right});
     let refused = admin.post("/v1/auth/mfa/totp/remove", removal).await;
@@ -282,7 +282,7 @@ async fn after_a_hundred_wrong_codes_in_a_row_a_recovery_code_alone_is_good() {
     let opened = complete(&api, &token, &recovery_codes[0]).await;
     assert_eq!(opened.status, 200, "{}", opened.text);
     let token = mfa_token(&api, ADMIN).await;
-    let opened = complete(&api, &token, &authenticator.code_now()).await;
+    let opened = complete(&api, &token, &authenticator.next_code()).await;
     assert_eq!(opened.status, 200, "{}", opened.text);
     store.close().await;
 }

@@ -69,7 +69,7 @@ struct RecoveryCodes {
 /// again. With the tenth wrong password or code that a session shows it ends.
 #[utoipa::path(
     post, path = "/v1/auth/mfa/totp", tag = "sign-in", security(("bearer" = [])),
-    request_body = Option<TotpRequest>,
+    request_body = TotpRequest,
     responses(
         (status = 200, description = "The secret, shown this once.", body = TotpSecret),
         (status = 401, description = "`invalid_credentials`; `unauthorized` once the session has ended.", body = ProblemDocument),
