@@ -277,6 +277,11 @@ pub enum Conflict {
     /// The CA of the new certificate was tainted or retired since it was signed.
     #[error("the CA that signed the certificate issues no more")]
     CaWithdrawn,
+    /// The platform has a certificate that the uploaded key was not compared with: compare it again.
+    #[error(
+        "the platform has another certificate since the key was compared with those that it has"
+    )]
+    KeyNotCompared,
     /// The platform's CAs are not in states that allow it, such as one that is stored already.
     #[error(transparent)]
     CaRotation(#[from] RotationRule),

@@ -100,7 +100,14 @@ async fn record(app: &App, denied: DeniedCertificate, now: OffsetDateTime) -> Re
         device_id: denied.identity.device_id().clone(),
         old_fingerprint: denied.fingerprint,
     };
-    app.store.record(change, chain, vec![event]).await
+    app.store.record(change, chain, vec![event]).await?;
+    count_use();
+    Ok(())
+}
+
+/// Counts an alarm that was audited.
+pub(crate) fn count_use() {
+    metrics::counter!("superseded_certificates_used_total").increment(1);
 }
 
 #[cfg(test)]

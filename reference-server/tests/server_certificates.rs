@@ -7,7 +7,7 @@ mod harness;
 
 use std::sync::Arc;
 
-use harness::{Api, DeviceKey, Exit, Fresh, Platform, Process, Reply, ServerKey};
+use harness::{Api, CaKey, DeviceKey, Exit, Fresh, Platform, Process, Reply, ServerKey};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
     PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm,
@@ -211,6 +211,8 @@ async fn each_slip_has_an_answer_of_its_own_and_changes_nothing() {
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let headers = "PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00";
     let encrypted_before = key.replacen("PRIVATE KEY-----", headers, 1);
+    let expired = ServerKey::expired();
+    let (expired, expired_key) = (expired.chain_pem(), expired.key_pem());
     let (twice, large) = (format!("{key}{key}"), "x".repeat(10 * 1024 * 1024));
     // Of RFC 7748, for key agreement: it signs nothing.
     let x25519 = "-----BEGIN PRIVATE KEY-----\n\
@@ -280,6 +282,7 @@ async fn each_slip_has_an_answer_of_its_own_and_changes_nothing() {
             "cert_key_mismatch",
             "does not belong",
         ),
+        ([&expired, &expired_key, ""], 422, "cert_expired", "expired"),
         ([&large, key, ""], 413, "payload_too_large", "at most"),
         ([cert, &large, ""], 413, "payload_too_large", "at most"),
     ] {
@@ -292,17 +295,83 @@ async fn each_slip_has_an_answer_of_its_own_and_changes_nothing() {
             said,
         );
     }
-    let form = reqwest::multipart::Form::new()
-        .part("cert", reqwest::multipart::Part::bytes(der(cert).to_vec()))
-        .text("key", leaf.key.clone());
-    let request = platform
-        .admin
-        .request(Method::PUT, "/v1/admin/ssl/server-cert");
-    let reply = platform.admin.send(request.multipart(form)).await;
-    refused(reply, 400, "pem_invalid", "cert is binary");
+    for (binary, text, other) in [("cert", "key", key), ("key", "cert", cert)] {
+        let form = reqwest::multipart::Form::new()
+            .part(binary, reqwest::multipart::Part::bytes(der(cert).to_vec()))
+            .text(text, other.to_owned());
+        let request = platform
+            .admin
+            .request(Method::PUT, "/v1/admin/ssl/server-cert");
+        let reply = platform.admin.send(request.multipart(form)).await;
+        refused(reply, 400, "pem_invalid", &format!("{binary} is binary"));
+    }
     let after = platform.admin.get("/v1/admin/ssl/server-cert").await.json;
     assert_eq!(after, before);
     assert_eq!(platform.api().get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_of_a_ca_or_a_device_is_not_the_servers() {
+    let platform = Platform::first_run().await;
+    let acme = platform.tenant("acme").await;
+    let authority = Authority::new();
+    let ca = CaKey::generate();
+    let (cert, key) = (ca.certificate_pem(), ca.key_pem());
+    let parts = [("cert", &*cert), ("key", &*key)];
+    let added = platform
+        .admin
+        .put_parts("/v1/admin/ssl/ca-cert", &parts)
+        .await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    let (device, _) = pair(&platform, &acme).await;
+    let of_device = authority.leaf(KeyPair::from_pem(&device.pem()).expect("a key"));
+    let of_ca = authority.leaf(KeyPair::from_pem(&key).expect("a key"));
+
+    let before = platform.admin.get("/v1/admin/ssl/server-cert").await.json;
+    let is_refused = async |cert: &str, key: &str, whose: &str| {
+        let reply = platform
+            .admin
+            .upload_parts(&[("cert", cert), ("key", key)])
+            .await;
+        assert_eq!(reply.json["reason"], "key_in_use", "{}", reply.text);
+        refused(reply, 422, "validation_failed", whose);
+        let after = platform.admin.get("/v1/admin/ssl/server-cert").await.json;
+        assert_eq!(after, before);
+    };
+    is_refused(&cert, &key, "which is active").await;
+    is_refused(&of_ca.certificate, &of_ca.key, "which is active").await;
+    is_refused(&of_device.certificate, &of_device.key, "is a device's").await;
+
+    let confirm = json!({"confirm": added.json["fingerprint"]});
+    let regenerate = "/v1/admin/ssl/ca-cert/regenerate";
+    let regenerated = platform.admin.post(regenerate, confirm).await;
+    assert_eq!(regenerated.status, 201, "{}", regenerated.text);
+    is_refused(&of_ca.certificate, &of_ca.key, "which is tainted").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_another_process_stored_is_served_from_a_hangup_on() {
+    let platform = Platform::first_run().await;
+    let acme = platform.tenant("acme").await;
+    let (key, certificate) = pair(&platform, &acme).await;
+    let kept = platform.device(&key, &certificate);
+    assert_eq!(kept.get("/v1/devices/self").await.status, 200);
+    let other = Process::start(platform.directory.path(), "127.0.0.1:0", &[]);
+
+    let server_key = ServerKey::generate();
+    let admin = platform.admin.at(other.address);
+    let uploaded = admin.upload(&server_key).await;
+    assert_eq!(uploaded.status, 200, "{}", uploaded.text);
+    let (earlier, later) = (platform.server_key.root_pem(), server_key.root_pem());
+    // Processes that share a file do not hear of one another.
+    let before = presented(&platform.process, &earlier).swap_remove(0);
+    assert_eq!(before, der(&platform.server_key.chain_pem()));
+    platform.process.signal("HUP");
+    platform.process.log_line("certificates were reloaded");
+    let after = presented(&platform.process, &later).swap_remove(0);
+    assert_eq!(after, der(&server_key.chain_pem()));
+    // It trusts the first certificate alone: it could not come again.
+    assert_eq!(kept.get("/v1/devices/self").await.status, 200);
 }
 
 fn refused(reply: Reply, status: u16, code: &str, said: &str) {

@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::server_chain::arrange;
-use crate::{Error, Fingerprint, PemRule, pem as textual};
+use crate::{Error, Fingerprint, PemRule, SpkiSha256, pem as textual};
 
 /// The longest upload of certificates, in bytes of PEM (a certificate upload of the HTTP contract).
 const MAX_PEM_LEN: usize = 256 * 1024;
@@ -126,6 +126,7 @@ pub struct ServerCertificate {
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     fingerprint: Fingerprint,
+    spki_sha256: SpkiSha256,
     key_algorithm: String,
     warnings: Vec<ServerCertificateWarning>,
 }
@@ -205,6 +206,7 @@ impl ServerCertificate {
             not_before: leaf.validity().not_before.to_datetime(),
             not_after: leaf.validity().not_after.to_datetime(),
             fingerprint: Fingerprint::of_certificate(leaf.as_raw()),
+            spki_sha256: SpkiSha256::of_spki(leaf.public_key().raw),
             key_algorithm: key_algorithm(leaf)?,
             warnings: warnings(&san, leaf),
             san,
@@ -259,6 +261,12 @@ impl ServerCertificate {
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// The name of its key.
+    #[must_use]
+    pub const fn spki_sha256(&self) -> SpkiSha256 {
+        self.spki_sha256
     }
 
     /// The kind of key, such as `ECDSA P-256` or `RSA 2048`.

@@ -250,6 +250,9 @@ macro_rules! conformance_tests {
                 the_server_certificate_is_replaced,
                 a_new_active_ca_makes_the_one_before_retire,
                 a_ca_is_stored_once,
+                a_key_that_was_not_compared_with_every_certificate_is_refused,
+                a_devices_key_is_no_cas_and_not_the_servers,
+                of_uploads_at_once_each_has_seen_the_others_or_is_refused,
                 of_two_active_cas_at_once_one_stays_active,
                 a_named_secret_is_made_once_whoever_asks,
             ];

@@ -63,7 +63,12 @@ pub async fn who_observes_is_told_of_what_was_committed(world: World) {
     };
     world
         .store
-        .put_server_cert(world.change(), cert, PrivateKeyPem::new("key"))
+        .put_server_cert(
+            world.change(),
+            cert,
+            world.compared_key([]),
+            PrivateKeyPem::new("key"),
+        )
         .await
         .unwrap();
     assert_eq!(notebook.take(), [Notice::Certificates]);

@@ -6,8 +6,8 @@ use super::transaction::Transaction;
 use crate::Notice;
 use crate::ca_rotation::rotation;
 use crate::{
-    CaOrigin, CaRecord, CaState, Change, Event, NamedSecret, PrivateKeyPem, Result, SecretBytes,
-    SecretStore, ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Change, ComparedKey, Conflict, Error, Event, NamedSecret,
+    PrivateKeyPem, Result, SecretBytes, SecretStore, ServerCertRecord,
 };
 
 #[async_trait]
@@ -20,9 +20,11 @@ impl SecretStore for MemoryStore {
         &self,
         change: Change,
         cert: ServerCertRecord,
+        compared: ComparedKey,
         key: PrivateKeyPem,
     ) -> Result<bool> {
         self.commit(change, |tx| {
+            tx.must_be_new(&compared, false)?;
             if let Some(before) = &tx.state.server_cert {
                 tx.state.private_keys.remove(&before.fingerprint);
             }
@@ -54,8 +56,11 @@ impl SecretStore for MemoryStore {
     ) -> Result<CaState> {
         self.commit(change, |tx| {
             tx.rotate(|cas| cas.add(ca.fingerprint, ca.state))?;
+            if let CaOrigin::Uploaded(compared) = &origin {
+                tx.must_be_new(compared, true)?;
+            }
             let state = ca.state;
-            tx.tell_platform(&ca.added(origin));
+            tx.tell_platform(&ca.added(&origin));
             tx.state.private_keys.insert(ca.fingerprint, key);
             tx.state.cas.push(ca);
             Ok(state)
@@ -113,6 +118,20 @@ impl SecretStore for MemoryStore {
 }
 
 impl Transaction<'_> {
+    /// Refuses a key that may be a CA's, that is a device's, or, where a CA is to have it, that may be the
+    /// server's.
+    fn must_be_new(&self, key: &ComparedKey, is_cas: bool) -> Result<()> {
+        let state = &self.state;
+        let server_cert = state.server_cert.iter().filter(|_| is_cas);
+        let server_cert = server_cert.map(|cert| cert.fingerprint);
+        let cas = state.cas.iter().map(|ca| ca.fingerprint);
+        key.check(cas.chain(server_cert)).map_err(Error::Conflict)?;
+        if state.key_was_certified(&key.spki_sha256) {
+            return Err(Error::Conflict(Conflict::KeyReused));
+        }
+        Ok(())
+    }
+
     /// Changes the states of CAs, and deletes the keys of those that issue nothing any more.
     fn rotate(
         &mut self,

@@ -67,7 +67,9 @@ pub use second_factor::{
     ConfirmTotp, MAX_WRONG_CODES, NewSignIn, NewTotp, RecoveryCodeHash, RemoveTotp, SecondFactor,
     SignInTokenHash, Totp,
 };
-pub use secret::{CaOrigin, CaRecord, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord};
+pub use secret::{
+    CaOrigin, CaRecord, ComparedKey, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord,
+};
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,

@@ -1,8 +1,11 @@
-use identity_pki::{CaState, Fingerprint};
+use std::collections::BTreeSet;
+
+use identity_pki::{CaState, Fingerprint, SpkiSha256};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::Event;
+use crate::Conflict;
 
 /// A private key, PEM. Back ends that write to disk encrypt it.
 #[derive(Clone)]
@@ -98,13 +101,39 @@ pub struct ServerCertRecord {
     pub not_after: OffsetDateTime,
 }
 
+/// A key that was made elsewhere, and the certificates of the platform whose keys are others. Stores read
+/// no certificates, so that whoever uploads one compares its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedKey {
+    /// Its name.
+    pub spki_sha256: SpkiSha256,
+    /// The certificates that it was compared with: the CAs', in whatever state, and for a CA's key the
+    /// server's.
+    pub with: BTreeSet<Fingerprint>,
+}
+
+impl ComparedKey {
+    /// Refuses a key that was not compared with every certificate of `known`.
+    pub(crate) fn check(
+        &self,
+        known: impl IntoIterator<Item = Fingerprint>,
+    ) -> Result<(), Conflict> {
+        let mut known = known.into_iter();
+        if known.all(|certificate| self.with.contains(&certificate)) {
+            Ok(())
+        } else {
+            Err(Conflict::KeyNotCompared)
+        }
+    }
+}
+
 /// Where a platform CA comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CaOrigin {
     /// It was made here.
     Generated,
     /// It was made elsewhere, and uploaded.
-    Uploaded,
+    Uploaded(ComparedKey),
 }
 
 /// A platform CA, without its key.
@@ -123,14 +152,14 @@ pub struct CaRecord {
 }
 
 impl CaRecord {
-    pub(crate) fn added(&self, origin: CaOrigin) -> Event {
+    pub(crate) fn added(&self, origin: &CaOrigin) -> Event {
         let (fingerprint, expires_at) = (self.fingerprint, self.not_after);
         match origin {
             CaOrigin::Generated => Event::PlatformCaGenerated {
                 fingerprint,
                 expires_at,
             },
-            CaOrigin::Uploaded => Event::PlatformCaUploaded {
+            CaOrigin::Uploaded(_) => Event::PlatformCaUploaded {
                 fingerprint,
                 expires_at,
             },

@@ -13,8 +13,8 @@ use super::tx::{ChangeTx, Isolation, Tx};
 use super::{SqlStore, certificates, named_secrets};
 use crate::ca_rotation::rotation;
 use crate::{
-    CaOrigin, CaRecord, CaState, Chain, Change, Conflict, Crypter, Error, Event, NamedSecret,
-    Notice, PrivateKeyPem, Result, SecretBytes, SecretStore, ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Chain, Change, ComparedKey, Conflict, Crypter, Error, Event,
+    NamedSecret, Notice, PrivateKeyPem, Result, SecretBytes, SecretStore, ServerCertRecord,
 };
 
 const SERVER_CERT: &str = "server_cert";
@@ -128,8 +128,10 @@ pub(super) async fn of_kind(conn: &mut Connection, kind: &'static str) -> Step<V
 async fn put_server_cert(
     tx: &mut ChangeTx<'_>,
     cert: &ServerCertRecord,
+    compared: &ComparedKey,
     key: &PrivateKeyPem,
 ) -> Step<bool> {
+    must_be_new(tx, compared, &[PLATFORM_CA]).await?;
     let (at, by) = (tx.at(), tx.change.actor.id().to_owned());
     let is_first = delete(tx.conn(), SERVER_CERT).await? == 0;
     let row = NewRow {
@@ -150,6 +152,21 @@ async fn put_server_cert(
     tx.post(&Chain::Platform, &event).await?;
     tx.notify(Notice::Certificates);
     Ok(is_first)
+}
+
+/// Refuses a key that may be that of a certificate of these kinds, or is a device's.
+async fn must_be_new(tx: &mut ChangeTx<'_>, key: &ComparedKey, kinds: &[&'static str]) -> Step<()> {
+    for kind in kinds {
+        let rows = of_kind(tx.conn(), kind).await?;
+        let known = rows
+            .iter()
+            .map(|row| Columns::of(row, "platform_secrets").parse("fingerprint"));
+        key.check(known.collect::<Result<Vec<_>>>()?)?;
+    }
+    if certificates::key_was_certified(tx.conn(), &key.spki_sha256).await? {
+        return Err(Conflict::KeyReused.into());
+    }
+    Ok(())
 }
 
 async fn ca_states(tx: &mut ChangeTx<'_>) -> Step<CaRotation> {
@@ -240,9 +257,12 @@ async fn add_ca(
     tx: &mut ChangeTx<'_>,
     ca: &CaRecord,
     key: &PrivateKeyPem,
-    origin: CaOrigin,
+    origin: &CaOrigin,
 ) -> Step<CaState> {
     rotate(tx, |cas| cas.add(ca.fingerprint, ca.state)).await?;
+    if let CaOrigin::Uploaded(compared) = origin {
+        must_be_new(tx, compared, &[PLATFORM_CA, SERVER_CERT]).await?;
+    }
     insert_ca(tx, ca, key).await?;
     tx.post(&Chain::Platform, &ca.added(origin)).await?;
     Ok(ca.state)
@@ -317,13 +337,14 @@ impl SecretStore for SqlStore {
         &self,
         change: Change,
         cert: ServerCertRecord,
+        compared: ComparedKey,
         key: PrivateKeyPem,
     ) -> Result<bool> {
         self.run_change(
             "put_server_cert",
             Isolation::Serializable,
             change,
-            move |tx| Box::pin(async move { put_server_cert(tx, &cert, &key).await }),
+            move |tx| Box::pin(async move { put_server_cert(tx, &cert, &compared, &key).await }),
         )
         .await
     }
@@ -345,7 +366,7 @@ impl SecretStore for SqlStore {
         origin: CaOrigin,
     ) -> Result<CaState> {
         self.run_change("add_ca", Isolation::Serializable, change, move |tx| {
-            Box::pin(async move { add_ca(tx, &ca, &key, origin).await })
+            Box::pin(async move { add_ca(tx, &ca, &key, &origin).await })
         })
         .await
     }

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use identity_pki::Fingerprint;
 
 use crate::{
-    CaOrigin, CaRecord, CaState, Change, NamedSecret, PrivateKeyPem, Result, SecretBytes,
-    ServerCertRecord,
+    CaOrigin, CaRecord, CaState, Change, ComparedKey, NamedSecret, PrivateKeyPem, Result,
+    SecretBytes, ServerCertRecord,
 };
 
 /// The platform's keys and certificates. Back ends that write to disk encrypt private keys and
@@ -16,12 +16,19 @@ pub trait SecretStore: Send + Sync {
     /// The server's TLS certificate.
     async fn server_cert(&self) -> Result<Option<ServerCertRecord>>;
 
-    /// Replaces the server's TLS certificate and its key; returns whether it is the first.
-    /// Event: `server_cert_uploaded`.
+    /// Replaces the server's TLS certificate and its key, which is no CA's and no device's; returns
+    /// whether it is the first. Event: `server_cert_uploaded`.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::KeyNotCompared`](crate::Conflict::KeyNotCompared): there is a CA, in whatever state,
+    /// that `compared` does not have. [`Conflict::KeyReused`](crate::Conflict::KeyReused): a device has, or
+    /// had, the key.
     async fn put_server_cert(
         &self,
         change: Change,
         cert: ServerCertRecord,
+        compared: ComparedKey,
         key: PrivateKeyPem,
     ) -> Result<bool>;
 
@@ -34,7 +41,10 @@ pub trait SecretStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation).
+    /// [`Conflict::CaRotation`](crate::Conflict::CaRotation). For the key of one that was uploaded
+    /// [`Conflict::KeyNotCompared`](crate::Conflict::KeyNotCompared): there is a CA, in whatever state, or a
+    /// server certificate that it was not compared with; and
+    /// [`Conflict::KeyReused`](crate::Conflict::KeyReused): a device has, or had, it.
     async fn add_ca(
         &self,
         change: Change,

@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity_pki::Fingerprint;
+use identity_pki::{Fingerprint, SpkiSha256};
 use identity_store::{
-    Actor, Change, Notice, Origin, PrivateKeyPem, SecretStore as _, ServerCertRecord, Store as _,
-    StoreObserver, Transaction, UnreadableValue,
+    Actor, Change, ComparedKey, Notice, Origin, PrivateKeyPem, SecretStore as _, ServerCertRecord,
+    Store as _, StoreObserver, Transaction, UnreadableValue,
 };
 use postgres_cluster::Database;
 use time::OffsetDateTime;
@@ -45,7 +46,12 @@ pub(crate) async fn a_change_is_heard_in_another_process_and_in_its_own_once(dat
         };
         let change = Change::new(OffsetDateTime::UNIX_EPOCH, Actor::System("test"), "req");
         let key = PrivateKeyPem::new("key");
-        here.put_server_cert(change, cert, key).await.unwrap();
+        let compared = ComparedKey {
+            spki_sha256: SpkiSha256::from_bytes([changes; 32]),
+            with: BTreeSet::new(),
+        };
+        let put = here.put_server_cert(change, cert, compared, key);
+        put.await.unwrap();
         let soon = tokio::time::timeout(Duration::from_millis(200), heard.recv());
         if soon
             .await

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use biowave_client::simulator::PalmServer;
 use identity_pki::ServerCertificate;
 use identity_store::{
-    Actor, Change, PrivateKeyPem, SecretStore as _, ServerCertRecord, Store as _,
+    Actor, Change, ComparedKey, PrivateKeyPem, SecretStore as _, ServerCertRecord, Store as _,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -70,9 +70,10 @@ impl Stage {
         let ServerIdentity {
             ca_pem,
             record,
+            compared,
             key,
         } = identity;
-        store.put_server_cert(change, record, key).await?;
+        store.put_server_cert(change, record, compared, key).await?;
         store.close().await;
         let server = Server::start(config, None).await?;
         Ok(Self {
@@ -121,6 +122,7 @@ pub(super) fn password() -> String {
 struct ServerIdentity {
     ca_pem: String,
     record: ServerCertRecord,
+    compared: ComparedKey,
     key: PrivateKeyPem,
 }
 
@@ -149,6 +151,11 @@ impl ServerIdentity {
                 fingerprint: certificate.fingerprint(),
                 not_after: certificate.not_after(),
                 chain_pem,
+            },
+            // The database is new: there is no other.
+            compared: ComparedKey {
+                spki_sha256: certificate.spki_sha256(),
+                with: [].into(),
             },
             key: PrivateKeyPem::new(key.serialize_pem()),
         })

@@ -68,6 +68,11 @@ fn conflict(conflict: Conflict) -> Problem {
             return Problem::new(ErrorCode::Unavailable, detail)
                 .retry_after(Duration::from_secs(1));
         }
+        Conflict::KeyNotCompared => {
+            let detail = "The platform's certificates were changed at this moment: try again.";
+            return Problem::new(ErrorCode::Unavailable, detail)
+                .retry_after(Duration::from_secs(1));
+        }
         Conflict::TenantExists
         | Conflict::UserExists
         | Conflict::OperatorExists

@@ -16,6 +16,7 @@ mod calls;
 mod credentials;
 mod described;
 mod devices;
+mod first_run;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod objects;

@@ -345,6 +345,7 @@ async fn the_devices_of_a_tainted_ca_work_until_they_are_revoked_all_at_once() {
 #[tokio::test]
 async fn an_expired_ca_issues_nothing_and_is_not_activated() {
     let platform = Platform::start().await;
+    let scanner = platform.scanner().await;
     let (_, code) = platform.register().await;
     let ends = rcgen::date_time_ymd(2020, 1, 1);
     let expired = |state| {
@@ -367,7 +368,7 @@ async fn an_expired_ca_issues_nothing_and_is_not_activated() {
             prepared = record.fingerprint.to_string();
         }
         let change = Change::new(ends, Actor::System("test"), "req");
-        let added = store.add_ca(change, record, key, CaOrigin::Uploaded).await;
+        let added = store.add_ca(change, record, key, CaOrigin::Generated).await;
         added.unwrap();
     }
     store.close().await;
@@ -380,15 +381,27 @@ async fn an_expired_ca_issues_nothing_and_is_not_activated() {
         text(&refused["detail"]).contains("platform CA is not valid now"),
         "{refused}"
     );
+    let device = platform.connect(&scanner, None);
+    let renewal = json!({"csr": Key::new().csr()});
+    let refused = device.post("/v1/devices/renew", renewal).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    let refused = refused.refused(503, "unavailable");
+    assert!(
+        text(&refused["detail"]).contains("platform CA is not valid now"),
+        "{refused}"
+    );
+    // Its own certificate is of an earlier CA.
+    platform.serves(&device).await;
     let refused = platform.change_ca(&prepared, "activate", json!({})).await;
     refused.refused(422, "cert_expired");
-    // The code is still good, under a CA that is.
+    // The code is still good, under a CA that is; so is the certificate.
     platform
         .operator
         .post(GENERATE, json!({}))
         .await
         .expect(201);
     platform.pair(&code, &key.csr()).await.expect(200);
+    platform.renew(&scanner).await;
 }
 
 #[tokio::test]

@@ -104,6 +104,8 @@ async fn what_is_no_ca_of_ours_is_refused_and_changes_nothing() {
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     });
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let headers = "PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00";
+    let encrypted_before = key.replacen("PRIVATE KEY-----", headers, 1);
     let twice = |text: &str| format!("{text}{text}");
     let damaged = {
         let mut der = CaCertificate::from_pem(&cert).unwrap().der().to_vec();
@@ -111,7 +113,7 @@ async fn what_is_no_ca_of_ours_is_refused_and_changes_nothing() {
         *der.last_mut().unwrap() ^= 1;
         CaCertificate::from_der(&der).unwrap().pem()
     };
-    let large = "x".repeat(300 * 1024);
+    let large = "x".repeat(10 * 1024 * 1024);
     let other = CaKey::generate();
     let (c, k) = (&*cert, &*key);
     for (what, status, code, cert, key) in [
@@ -123,6 +125,14 @@ async fn what_is_no_ca_of_ours_is_refused_and_changes_nothing() {
         ("an empty key", 400, "pem_invalid", c, ""),
         ("two keys", 400, "pem_invalid", c, &*twice(k)),
         ("an encrypted key", 400, "pem_invalid", c, &*encrypted),
+        (
+            "a key encrypted the old way",
+            400,
+            "pem_invalid",
+            c,
+            &*encrypted_before,
+        ),
+        ("a large key", 413, "payload_too_large", c, &*large),
         (
             "another CA's key",
             422,
@@ -195,8 +205,12 @@ async fn what_is_no_ca_of_ours_is_refused_and_changes_nothing() {
             .await
             .refused(422, "validation_failed");
     }
-    let binary = vec![("cert", vec![0xff, 0xfe, 0]), key];
-    platform.upload(binary).await.refused(400, "pem_invalid");
+    for binary in [
+        vec![("cert", vec![0xff, 0xfe, 0]), key],
+        vec![cert, ("key", vec![0xff, 0xfe, 0])],
+    ] {
+        platform.upload(binary).await.refused(400, "pem_invalid");
+    }
     let json = platform.operator.put(CA, json!({"cert": c})).await;
     json.refused(415, "unsupported_media_type");
     assert_eq!(platform.ca().await, before);
@@ -218,6 +232,25 @@ async fn of_two_uploads_at_once_one_issues_and_both_are_trusted() {
         previous.iter().all(|ca| ca["state"] == "retiring"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn of_two_certificates_for_one_key_at_once_one_becomes_a_ca() {
+    let platform = Platform::start().await;
+    for _ in 0..5 {
+        let ca = CaKey::generate();
+        let again = ca.again();
+        let (one, other) = tokio::join!(platform.upload_ca(&ca), platform.upload_ca(&again));
+        let (taken, refused) = if one.status == 200 {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        let fingerprint = taken.expect(200)["fingerprint"].clone();
+        let refused = refused.refused(422, "validation_failed");
+        assert_eq!(refused["reason"], "key_in_use", "{refused}");
+        assert_eq!(platform.ca().await["fingerprint"], fingerprint);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use identity_store::Chain;
+use identity_store::{Chain, Severity};
 use reqwest::tls::Version;
 use serde_json::json;
 
@@ -76,6 +76,33 @@ async fn in_its_grace_a_superseded_certificate_repeats_its_renewal_and_does_noth
     for version in [Version::TLS_1_2, Version::TLS_1_3] {
         assert!(platform.is_out(&old, version).await, "the new one was used");
     }
+}
+
+#[tokio::test]
+async fn a_superseded_certificate_that_comes_behind_its_grace_is_an_alarm() {
+    let platform = with_grace(3600).await;
+    let old = platform.scanner().await;
+    let new = renewed(&platform, &old).await;
+    let alarms = async || {
+        let chain = Chain::Tenant("acme".parse().unwrap());
+        let mut rows = platform.audit_of(&chain).await;
+        rows.retain(|row| row.action == "superseded_certificate_used");
+        rows
+    };
+    let own = platform.connect(&new, None).get("/v1/devices/self").await;
+    own.expect(200);
+    assert_eq!(alarms().await.len(), 0, "nobody came with it yet");
+    assert!(platform.is_out(&old, Version::TLS_1_3).await);
+    let start = Instant::now();
+    let alarm = loop {
+        if let Some(alarm) = alarms().await.pop() {
+            break alarm;
+        }
+        assert!(start.elapsed() < PATIENCE, "it is silent");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(alarm.severity, Severity::High);
+    assert_eq!(alarm.metadata["device_id"], old.device_id.as_str());
 }
 
 #[tokio::test]

@@ -11,12 +11,12 @@ use biowave_client::simulator::PalmServer;
 use identity_challenge::{DeviceBinding, DeviceClass};
 use identity_pki::{
     CA_VALIDITY, CsrPolicy, DeviceId, DeviceIdentity, Fingerprint, PairingCode, PlatformCa,
-    SerialNumber, TenantId, Terms,
+    SerialNumber, ServerCertificate, TenantId, Terms,
 };
 use identity_store::{
-    Actor, CaOrigin, CaRecord, CaState, CertificateRecord, Change, ClientId, DeviceInfo,
-    MemoryStore, NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem, SecretHash,
-    ServerCertRecord, Store, TenantConfig,
+    Actor, CaOrigin, CaRecord, CaState, CertificateRecord, Change, ClientId, ComparedKey,
+    DeviceInfo, MemoryStore, NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem,
+    SecretHash, ServerCertRecord, Store, TenantConfig,
 };
 use rand_core::{CryptoRng, TryCryptoRng, TryRng, UnwrapErr};
 use reference_server::App;
@@ -359,7 +359,13 @@ async fn seed_tls(store: &dyn Store, now: OffsetDateTime) -> reqwest::Certificat
         not_after: datetime!(2030-01-01 0:00 UTC),
     };
     let key = PrivateKeyPem::new(server.signing_key.serialize_pem());
-    store.put_server_cert(change(), record, key).await.unwrap();
+    let certificate = ServerCertificate::from_pem_chain(&server.cert.pem(), None).unwrap();
+    let compared = ComparedKey {
+        spki_sha256: certificate.spki_sha256(),
+        with: [].into(),
+    };
+    let put = store.put_server_cert(change(), record, compared, key);
+    put.await.unwrap();
     let key = AwsLcSigner::generate_pem().unwrap();
     let signer = Box::new(AwsLcSigner::from_pem(key.expose()).unwrap());
     let terms = Terms::new(now, CA_VALIDITY, time::Duration::HOUR);

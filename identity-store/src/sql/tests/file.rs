@@ -1,11 +1,12 @@
 use super::{File, NOW, acme, change, close, holds, pairing, scanner, waiting_device};
 use crate::sql::SqlStore;
 use crate::{
-    AuditStore as _, CaOrigin, CaRecord, CaState, Chain, DeviceStatus, DeviceStore as _, Error,
-    IdempotencyKey, IdempotencyStore as _, NamedSecret, PrivateKeyPem, Reservation, SecretBytes,
-    SecretStore as _, ServerCertRecord, Store as _, StoredAnswer, TenantStore as _,
+    AuditStore as _, CaOrigin, CaRecord, CaState, Chain, ComparedKey, DeviceStatus,
+    DeviceStore as _, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret, PrivateKeyPem,
+    Reservation, SecretBytes, SecretStore as _, ServerCertRecord, Store as _, StoredAnswer,
+    TenantStore as _,
 };
-use identity_pki::Fingerprint;
+use identity_pki::{Fingerprint, SpkiSha256};
 use time::Duration;
 
 const CA_KEY: &str = "canary-of-the-ca-key";
@@ -34,7 +35,16 @@ async fn store_secrets(store: &SqlStore) {
         not_after: NOW + Duration::days(90),
     };
     let key = PrivateKeyPem::new(SERVER_KEY);
-    assert!(store.put_server_cert(change(), cert, key).await.unwrap());
+    let compared = ComparedKey {
+        spki_sha256: SpkiSha256::from_bytes([5; 32]),
+        with: [Fingerprint::from_bytes([3; 32])].into(),
+    };
+    assert!(
+        store
+            .put_server_cert(change(), cert, compared, key)
+            .await
+            .unwrap()
+    );
     let fresh = SecretBytes::new(PEPPER.as_bytes());
     let named = store.named_secret(NamedSecret::PairingPepper, fresh);
     assert_eq!(named.await.unwrap().expose(), PEPPER.as_bytes());

@@ -5,10 +5,10 @@ mod sink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use identity_pki::{ExpiryThreshold, Fingerprint};
+use identity_pki::{ExpiryThreshold, Fingerprint, SpkiSha256};
 use identity_store::{
-    Actor, AuditStore as _, CaOrigin, CaRecord, Chain, Change, ExpiryAlertStore as _, MemoryStore,
-    NewOperator, OperatorId, OperatorStore as _, PasswordHash, PrivateKeyPem, Role,
+    Actor, AuditStore as _, CaOrigin, CaRecord, Chain, Change, ComparedKey, ExpiryAlertStore as _,
+    MemoryStore, NewOperator, OperatorId, OperatorStore as _, PasswordHash, PrivateKeyPem, Role,
     SecretStore as _, ServerCertRecord,
 };
 use serde_json::Value;
@@ -112,8 +112,13 @@ impl World {
             chain_pem: String::new(),
             not_after: START + Duration::seconds(expires),
         };
+        let cas = self.store.cas().await.expect("CAs");
+        let compared = ComparedKey {
+            spki_sha256: SpkiSha256::from_bytes([byte; 32]),
+            with: cas.iter().map(|ca| ca.fingerprint).collect(),
+        };
         let (change, key) = (change(&self.app), PrivateKeyPem::new(""));
-        let put = self.store.put_server_cert(change, cert, key);
+        let put = self.store.put_server_cert(change, cert, compared, key);
         put.await.expect("a certificate");
     }
 

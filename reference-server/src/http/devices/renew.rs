@@ -14,7 +14,7 @@ use super::issued::{self, Issued};
 use crate::http::{
     DeviceCaller, ErrorCode, JsonBody, Problem, ProblemDocument, RenewingDevice, RequestContext,
 };
-use crate::{App, denials};
+use crate::{App, denials, superseded};
 
 /// What a device sends to get its next certificate.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -94,7 +94,7 @@ async fn certificate(
     let csr = issued::check_csr(app, csr, Some(identity))?;
     let presented = device.certificate.tbs_sha256();
     if is_in_grace(&device.standing, &presented, context) {
-        return repeated(app, context, device, &csr).await;
+        return repeated(app, context, device, &csr, true).await;
     }
     let policy = super::policy(app, identity.tenant_id()).await?;
     let renewal = || {
@@ -112,7 +112,9 @@ async fn certificate(
     let renewed = match renewed {
         // The same renewal may have been under way, when its client gave up waiting.
         Err(Error::Conflict(Conflict::RenewalConflict)) => {
-            return repeated(app, context, device, &csr).await;
+            let standing = app.store.device_standing(identity, context.now).await?;
+            let may_repeat = standing.is_some_and(|now| is_in_grace(&now, &presented, context));
+            return repeated(app, context, device, &csr, may_repeat).await;
         }
         renewed => renewed?,
     };
@@ -138,17 +140,15 @@ async fn repeated(
     context: &RequestContext,
     device: &DeviceCaller,
     csr: &ValidatedCsr,
+    may_repeat: bool,
 ) -> Result<Issued, Problem> {
-    let (identity, presented) = (device.identity(), &device.certificate);
-    let standing = app.store.device_standing(identity, context.now).await?;
-    let tbs_sha256 = presented.tbs_sha256();
-    let may_repeat = standing.is_some_and(|now| is_in_grace(&now, &tbs_sha256, context));
+    let identity = device.identity();
     let active = app.store.device(identity, context.now).await?;
     let active = active.and_then(|device| device.certificate);
     let same_key = |active: &CertificateRecord| active.spki_sha256 == csr.spki_sha256();
     let Some(certificate) = active.filter(|active| may_repeat && same_key(active)) else {
         if may_repeat {
-            record_use(app, context, presented).await?;
+            record_use(app, context, &device.certificate).await?;
         }
         let detail =
             "The certificate was renewed already, and its grace is over or for another key.";
@@ -168,7 +168,9 @@ async fn record_use(
         device_id: presented.identity().device_id().clone(),
         old_fingerprint: presented.fingerprint(),
     };
-    record(app, context, presented, event).await
+    record(app, context, presented, event).await?;
+    superseded::count_use();
+    Ok(())
 }
 
 /// Audits a renewal that a device was refused. The server's own failures are in its log.

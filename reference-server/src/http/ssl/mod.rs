@@ -3,6 +3,7 @@
 
 mod ca;
 mod device_policy;
+mod new_key;
 mod public_name;
 mod server_cert;
 mod upload;

@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::public_name::unnamed;
-use super::upload;
 use super::upload::MAX_UPLOAD;
+use super::{new_key, upload};
 use crate::App;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
 
@@ -101,7 +101,8 @@ struct Uploaded {
     responses(
         (status = 200, description = "Taken.", body = Uploaded),
         (status = 400, description = "`pem_invalid`", body = ProblemDocument),
-        (status = 422, description = "`cert_key_mismatch`, `cert_expired`, `weak_key`",
+        (status = 422, description = "`cert_key_mismatch`, `cert_expired`, `weak_key`; \
+            `validation_failed`: the key is a CA's or a device's (`reason` is `key_in_use`).",
             body = ProblemDocument),
     ),
 )]
@@ -119,15 +120,22 @@ async fn upload(
     app.tls
         .check(&certificate, upload.key.expose())
         .map_err(refused_pair)?;
-    let change = request.change(caller.actor());
     let record = ServerCertRecord {
         fingerprint: certificate.fingerprint(),
         chain_pem: certificate.chain_pem(),
         not_after: certificate.not_after(),
     };
-    app.store
-        .put_server_cert(change, record, upload.key)
-        .await?;
+    let spki_sha256 = certificate.spki_sha256();
+    new_key::decided(|| {
+        let change = request.change(caller.actor());
+        let (app, record, key) = (&app, record.clone(), upload.key.clone());
+        async move {
+            let compared = new_key::for_server(app, spki_sha256).await?;
+            let put = app.store.put_server_cert(change, record, compared, key);
+            Ok(put.await)
+        }
+    })
+    .await?;
     let restart_scheduled = !app.tls.is_https();
     if restart_scheduled {
         // The listener lets this request finish.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::MadeCa;
 use crate::App;
 use crate::authority::{self, AwsLcSigner, KeyFault};
-use crate::http::ssl::upload;
+use crate::http::ssl::{new_key, upload};
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
 
 /// The parts of an upload.
@@ -39,7 +39,8 @@ struct Upload {
         (status = 400, description = "`pem_invalid`", body = ProblemDocument),
         (status = 409, description = "`conflict`: it is there already.", body = ProblemDocument),
         (status = 422, description = "`cert_key_mismatch`, `cert_expired`, `weak_key`; \
-            `validation_failed`: it is no CA for devices, and `reason` names the rule.",
+            `validation_failed`: it is no CA for devices, or its key is another certificate's \
+            (`key_in_use`); `reason` names the rule.",
             body = ProblemDocument),
     ),
 )]
@@ -56,7 +57,6 @@ pub(super) async fn upload(
     let signer = AwsLcSigner::from_pem(upload.key.expose()).map_err(refused_key)?;
     let ca = PlatformCa::import(&upload.cert, Box::new(signer), request.now).map_err(refused)?;
     let ca = ca.certificate();
-    must_be_new(&app, ca).await?;
     TrustBundle::new([ca.clone()]).map_err(|error| {
         let detail = format!("The upload is refused: {error}.");
         Problem::new(ErrorCode::ValidationFailed, detail).because(error)
@@ -68,11 +68,15 @@ pub(super) async fn upload(
     };
     let record = authority::record(ca, state, request.now);
     let made = MadeCa::of(&record);
-    let change = request.change(caller.actor());
-    let added = app
-        .store
-        .add_ca(change, record, upload.key, CaOrigin::Uploaded);
-    added.await?;
+    new_key::decided(|| {
+        let change = request.change(caller.actor());
+        let (app, record, key) = (&app, record.clone(), upload.key.clone());
+        async move {
+            let origin = CaOrigin::Uploaded(new_key::for_ca(app, ca).await?);
+            Ok(app.store.add_ca(change, record, key, origin).await)
+        }
+    })
+    .await?;
     app.reload_certificates().await.map_err(Problem::internal)?;
     Ok(Json(made))
 }
@@ -91,34 +95,6 @@ impl Upload {
             },
         })
     }
-}
-
-/// A key has one CA: what is decided about that one, its withdrawal above all, is decided about the key. Those of
-/// the server and of devices are known to others by their purpose.
-async fn must_be_new(app: &App, ca: &CaCertificate) -> Result<(), Problem> {
-    let key = ca.spki_sha256();
-    let refused = |whose| {
-        let detail = format!("The key is {whose}: make a CA with a key of its own.");
-        Err(Problem::new(ErrorCode::ValidationFailed, detail).reason("key_in_use"))
-    };
-    for known in app.store.cas().await? {
-        let certificate = CaCertificate::from_pem(&known.certificate_pem);
-        let same_key = certificate.map_err(Problem::internal)?.spki_sha256() == key;
-        let is_another = known.fingerprint != ca.fingerprint();
-        if same_key && (is_another || !known.state.takes_certificates()) {
-            return refused(format!(
-                "that of CA {}, which is {}",
-                known.fingerprint, known.state
-            ));
-        }
-    }
-    if app.tls.server_key() == Some(key) {
-        return refused("the server certificate's".to_owned());
-    }
-    if app.store.key_was_certified(&key).await? {
-        return refused("a device's".to_owned());
-    }
-    Ok(())
 }
 
 fn refused_key(fault: KeyFault) -> Problem {
