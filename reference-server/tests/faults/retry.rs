@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::Method;
 use identity_store::Store;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::clients::{REQUEST_TIME, fingerprint};
 use crate::harness::{Api, DeviceKey};
@@ -14,6 +15,9 @@ use crate::stage::Stage;
 
 /// So long what is to come about may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many certificates are tried at once: a story may end with ten thousand.
+const AT_ONCE: usize = 16;
 
 /// Tries every certificate on every replica, over a new connection, over the one that was kept, and,
 /// when that was cut, over one that its client opens anew, by the session that it remembers if it can:
@@ -26,24 +30,45 @@ pub(crate) async fn try_again(stage: &Stage) -> Vec<Violation> {
         (book.held.clone(), book.active.clone())
     };
     let is_active = |holding: &Holding| active.get(&holding.device) == Some(&holding.certificate);
-    let mut found = Vec::new();
-    for holding in &held {
-        let is_active = is_active(holding);
-        for (replica, kept) in clients.replicas.iter().zip(&holding.connections) {
-            let fresh = replica.with_certificate(&holding.key, &holding.certificate);
-            for (connection, api) in [("kept", kept), ("new", &fresh)] {
-                found.extend(wrong(holding, connection, api, is_active).await);
+    let mut found = several_at_once(&held, |holding| {
+        let (is_active, replicas) = (is_active(&holding), clients.replicas.clone());
+        async move {
+            let mut found = Vec::new();
+            for (replica, kept) in replicas.iter().zip(&holding.connections) {
+                let fresh = replica.with_certificate(&holding.key, &holding.certificate);
+                for (connection, api) in [("kept", kept), ("new", &fresh)] {
+                    found.extend(wrong(&holding, connection, api, is_active).await);
+                }
             }
+            found
         }
-    }
+    })
+    .await;
     found.extend(used_codes_pair(stage).await);
     for replica in &stage.replicas {
         replica.front.cut_all();
     }
-    for holding in held.iter().filter(|holding| !is_active(holding)) {
+    let out: Vec<_> = held.into_iter().filter(|it| !is_active(it)).collect();
+    let reopened = several_at_once(&out, |holding| async move {
+        let mut found = Vec::new();
         for again in &holding.connections {
-            found.extend(wrong(holding, "reopened", again, false).await);
+            found.extend(wrong(&holding, "reopened", again, false).await);
         }
+        found
+    });
+    found.extend(reopened.await);
+    found
+}
+
+/// What is found by trying each of the certificates, some of them at once.
+async fn several_at_once<T>(held: &[Holding], trial: impl Fn(Holding) -> T) -> Vec<Violation>
+where
+    T: Future<Output = Vec<Violation>> + Send + 'static,
+{
+    let mut found = Vec::new();
+    for some in held.chunks(AT_ONCE) {
+        let trials: JoinSet<_> = some.iter().cloned().map(&trial).collect();
+        found.extend(trials.join_all().await.into_iter().flatten());
     }
     found
 }
