@@ -135,7 +135,7 @@ pub async fn a_job_revokes_the_devices_that_a_tenant_had(world: World) {
     assert_ne!(world.status(&late.unwrap()).await, DeviceStatus::Revoked);
     let again = world.works(&job, 2, Told::nothing()).await;
     assert_eq!((again.job, again.denied.len()), (last.job, 0));
-    assert_eq!(world.store.next_job().await.unwrap(), None);
+    assert_eq!(world.store.next_job(None).await.unwrap(), None);
 
     let told = world.audit(&Chain::Platform).await.pop().unwrap();
     let expected = serde_json::json!({
@@ -252,16 +252,23 @@ pub async fn a_device_that_is_passed_over_counts_as_failed(world: World) {
         let job = world.job(&of_tenant(&acme)).await;
         // A second time there is a device left, or none.
         for turn in 1..=passed {
+            let told = Told::platform(&["job_device_failed"]);
             let over = world
-                .commits(world.change_at(2), Told::nothing(), async |change| {
+                .commits(world.change_at(2), told, async |change| {
                     world
                         .store
-                        .pass_device_over(change, None, &job.job_id)
+                        .pass_device_over(change, None, &job.job_id, "its row is damaged")
                         .await
                 })
                 .await;
             assert_eq!((over.failed, over.status), (turn, JobStatus::Running));
             assert_eq!(world.again_job(&job).await, over);
+            let told = world.audit(&Chain::Platform).await.pop().unwrap();
+            assert_eq!(
+                (told.subject.as_str(), &told.metadata["tenant_id"]),
+                (job.job_id.as_str(), &"acme".into())
+            );
+            assert_eq!(told.metadata["reason"], "its row is damaged");
         }
         let left = devices - usize::try_from(passed).unwrap();
         let told = revoked(left).and_platform(ENDED);
@@ -271,7 +278,7 @@ pub async fn a_device_that_is_passed_over_counts_as_failed(world: World) {
             .commits(world.change_at(2), Told::nothing(), async |change| {
                 world
                     .store
-                    .pass_device_over(change, None, &job.job_id)
+                    .pass_device_over(change, None, &job.job_id, "late")
                     .await
             })
             .await;
@@ -316,19 +323,25 @@ pub async fn a_job_is_its_owners_and_jobs_wait_in_their_order(world: World) {
                 .misses(world.change(), Entity::Job, async |change| {
                     world
                         .store
-                        .pass_device_over(change, owner, &job.job_id)
+                        .pass_device_over(change, owner, &job.job_id, "why")
                         .await
                 })
                 .await;
         }
     }
+    let next = async |behind| world.store.next_job(behind).await.unwrap();
+    assert_eq!(next(Some(&own)).await.as_ref(), Some(&platforms));
+    assert_eq!(next(Some(&platforms)).await, None);
     for job in [&own, &platforms] {
-        assert_eq!(world.store.next_job().await.unwrap().as_ref(), Some(job));
+        assert_eq!(
+            world.store.next_job(None).await.unwrap().as_ref(),
+            Some(job)
+        );
         world
             .works(job, 1, Told::nothing().and_platform(ENDED))
             .await;
     }
-    assert_eq!(world.store.next_job().await.unwrap(), None);
+    assert_eq!(world.store.next_job(None).await.unwrap(), None);
     let nobodys: TenantId = "nobody".parse().unwrap();
     for new in [
         world.new_job(None, &of_tenant(&nobodys)),
@@ -349,6 +362,26 @@ pub async fn a_job_is_its_owners_and_jobs_wait_in_their_order(world: World) {
             world.store.create_job(change, taken).await
         })
         .await;
+}
+
+pub async fn jobs_that_ended_before_a_time_are_purged(world: World) {
+    let acme = world.tenant("acme").await;
+    let (ended, waits) = (
+        world.job(&of_tenant(&acme)).await,
+        world.job(&of_tenant(&acme)).await,
+    );
+    world
+        .works(&ended, 1, Told::nothing().and_platform(ENDED))
+        .await;
+    for (before, purged) in [(2, 0), (3, 1), (3, 0)] {
+        let trail = world.trail().await;
+        let count = world.store.purge_jobs(at(before)).await.unwrap();
+        assert_eq!(count, purged, "it ended at 2, they go before {before}");
+        assert_eq!(world.trail().await, trail);
+        let left = world.store.job(None, &ended.job_id).await.unwrap();
+        assert_eq!(left.is_some(), before == 2);
+    }
+    assert_eq!(world.again_job(&waits).await, waits);
 }
 
 pub async fn of_two_runners_at_once_each_device_is_revoked_by_one(world: World) {

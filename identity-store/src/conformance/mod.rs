@@ -270,6 +270,7 @@ macro_rules! conformance_tests {
                 a_ca_that_was_retired_before_its_job_ends_stays_so,
                 a_device_that_is_passed_over_counts_as_failed,
                 a_job_is_its_owners_and_jobs_wait_in_their_order,
+                jobs_that_ended_before_a_time_are_purged,
                 of_two_runners_at_once_each_device_is_revoked_by_one,
             ];
             admission: [

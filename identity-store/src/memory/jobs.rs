@@ -32,11 +32,14 @@ impl JobStore for MemoryStore {
         Ok(job.cloned())
     }
 
-    async fn next_job(&self) -> Result<Option<Job>> {
+    async fn next_job(&self, behind: Option<&Job>) -> Result<Option<Job>> {
         let state = self.state();
         let waiting = state.jobs.iter().map(|row| &row.job);
         let waiting = waiting.filter(|job| !job.status.has_ended());
-        let first = waiting.min_by_key(|job| (job.created_at, &job.job_id));
+        let place = |job: &Job| (job.created_at, job.job_id.clone());
+        let behind = behind.map(place);
+        let waiting = waiting.filter(|job| behind.as_ref().is_none_or(|it| place(job) > *it));
+        let first = waiting.min_by_key(|job| place(job));
         Ok(first.cloned())
     }
 
@@ -55,6 +58,7 @@ impl JobStore for MemoryStore {
         change: Change,
         tenant_id: Option<&TenantId>,
         job_id: &JobId,
+        why: &str,
     ) -> Result<Job> {
         self.commit(change, |tx| {
             let mut row = tx.job_row(tenant_id, job_id)?;
@@ -62,11 +66,19 @@ impl JobStore for MemoryStore {
             if let Some(device) = next.filter(|_| !row.job.status.has_ended()) {
                 row.job.status = JobStatus::Running;
                 row.job.failed += 1;
+                tx.tell_platform(&row.job.device_failed(&device, why));
                 row.behind = Some(device);
                 tx.put_job(row.clone());
             }
             Ok(row.job)
         })
+    }
+
+    async fn purge_jobs(&self, before: OffsetDateTime) -> Result<u64> {
+        let jobs = &mut self.state().jobs;
+        let count = jobs.len();
+        jobs.retain(|row| row.job.ended_at.is_none_or(|ended| ended >= before));
+        Ok(as_u64(count - jobs.len()))
     }
 }
 

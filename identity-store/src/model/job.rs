@@ -1,4 +1,4 @@
-use identity_pki::{Fingerprint, TenantId};
+use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -160,6 +160,15 @@ impl Job {
             kind: self.work.kind(),
             target: self.work.target(),
             matched: self.total,
+        }
+    }
+
+    /// That it went on behind a device.
+    pub(crate) fn device_failed(&self, device: &DeviceIdentity, why: &str) -> Event {
+        Event::JobDeviceFailed {
+            job_id: self.job_id.clone(),
+            device: device.clone(),
+            reason: why.to_owned(),
         }
     }
 

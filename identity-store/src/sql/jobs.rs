@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use identity_pki::{DeviceIdentity, TenantId};
+use time::OffsetDateTime;
 
 use super::column::{Columns, ms, word};
 use super::connection::Connection;
@@ -31,8 +32,13 @@ const LOCKED: Sql = Sql {
     sqlite: ONE,
     postgres: select!("WHERE tenant_id = $1 AND job_id = $2 FOR NO KEY UPDATE"),
 };
-const NEXT: &str =
-    select!("WHERE status IN ('queued', 'running') ORDER BY created_at, job_id LIMIT 1");
+const NEXT: &str = select!(
+    "WHERE status IN ('queued', 'running') AND (created_at, job_id) > ($1, $2)
+     ORDER BY created_at, job_id LIMIT 1"
+);
+const PURGE: &str = "
+    DELETE FROM jobs WHERE (tenant_id, job_id) IN (
+        SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2)";
 const INSERT: &str = "
     INSERT INTO jobs (tenant_id, job_id, kind, target, reason, status, total, done, failed,
                       behind_tenant, behind_device, asked_by, request_id, created_at)
@@ -246,6 +252,7 @@ async fn pass_over(
     tx: &mut ChangeTx<'_>,
     tenant_id: Option<&TenantId>,
     job_id: &JobId,
+    why: &str,
 ) -> Step<Job> {
     let mut row = hold(tx, tenant_id, job_id).await?;
     if !row.job.status.has_ended()
@@ -255,6 +262,8 @@ async fn pass_over(
         row.job.failed += 1;
         row.go_behind(device);
         update(tx, &row).await?;
+        let failed = row.job.device_failed(device, why);
+        tx.post(&Chain::Platform, &failed).await?;
     }
     Ok(row.job)
 }
@@ -295,9 +304,12 @@ impl JobStore for SqlStore {
         .await
     }
 
-    async fn next_job(&self) -> Result<Option<Job>> {
+    async fn next_job(&self, behind: Option<&Job>) -> Result<Option<Job>> {
         self.read("next_job", async |conn| {
-            let row = query(NEXT).fetch_optional(conn).await?;
+            let (at, id) = behind.map_or((i64::MIN, ""), |job| {
+                (ms(job.created_at), job.job_id.as_str())
+            });
+            let row = query(NEXT).bind(at).bind(id).fetch_optional(conn).await?;
             Ok(row.as_ref().map(read).transpose()?.map(|row| row.job))
         })
         .await
@@ -322,14 +334,21 @@ impl JobStore for SqlStore {
         change: Change,
         tenant_id: Option<&TenantId>,
         job_id: &JobId,
+        why: &str,
     ) -> Result<Job> {
-        let (tenant_id, job_id) = (tenant_id.cloned(), job_id.clone());
+        let (tenant_id, job_id, why) = (tenant_id.cloned(), job_id.clone(), why.to_owned());
         self.run_change(
             "pass_device_over",
             Isolation::ReadCommitted,
             change,
-            move |tx| Box::pin(async move { pass_over(tx, tenant_id.as_ref(), &job_id).await }),
+            move |tx| {
+                Box::pin(async move { pass_over(tx, tenant_id.as_ref(), &job_id, &why).await })
+            },
         )
         .await
+    }
+
+    async fn purge_jobs(&self, before: OffsetDateTime) -> Result<u64> {
+        self.purge("purge_jobs", PURGE, before).await
     }
 }

@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use identity_pki::TenantId;
+use time::OffsetDateTime;
 
 use crate::{Change, Job, JobId, JobProgress, JobWork, NewJob, Result};
 
@@ -23,8 +24,9 @@ pub trait JobStore: Send + Sync {
     /// Reads a job of a tenant, or of the platform.
     async fn job(&self, tenant_id: Option<&TenantId>, job_id: &JobId) -> Result<Option<Job>>;
 
-    /// The job that was asked for first of those that have not ended, whoever's it is.
-    async fn next_job(&self) -> Result<Option<Job>>;
+    /// The job that was asked for first of those that have not ended, whoever's it is; or the first of
+    /// those that were asked for after `behind`.
+    async fn next_job(&self, behind: Option<&Job>) -> Result<Option<Job>>;
 
     /// Does the next piece of a job: revokes at most `batch` devices as
     /// [`revoke_device`](crate::DeviceStore::revoke_device) does, in the order of tenants and devices, and
@@ -48,8 +50,9 @@ pub trait JobStore: Send + Sync {
         batch: u32,
     ) -> Result<JobProgress>;
 
-    /// Counts the next device as failed and goes on behind it; it stays as it is. A job that has ended, or
-    /// has no device left, stays as it is. No event.
+    /// Counts the next device as failed, for the reason `why`, and goes on behind it; it stays as it is. A
+    /// job that has ended, or has no device left, stays as it is. Event: `job_device_failed`, in the
+    /// platform's chain, where there is a device.
     ///
     /// # Errors
     ///
@@ -59,5 +62,9 @@ pub trait JobStore: Send + Sync {
         change: Change,
         tenant_id: Option<&TenantId>,
         job_id: &JobId,
+        why: &str,
     ) -> Result<Job>;
+
+    /// Deletes jobs that ended before `before`; returns how many there were. No event.
+    async fn purge_jobs(&self, before: OffsetDateTime) -> Result<u64>;
 }

@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
-use identity_store::{Actor, Change, Error, Job, JobProgress, JobWork, Lease};
+use identity_store::{Actor, Change, Error, Job, JobId, JobProgress, JobStatus, JobWork, Lease};
 
 use super::{Pace, log_failure};
 use crate::{App, denials};
@@ -9,59 +10,145 @@ use crate::{App, denials};
 const JOB: &str = "jobs";
 /// How many devices one transaction deals with: few enough that others hardly wait for it.
 const BATCH: u32 = 50;
+/// How many turns a device may fail at, for a reason that may pass, before it is passed over.
+const TRIES: u32 = 5;
 
-/// Does the work of jobs that were asked for, the first one first, a batch at a time. What a batch did
-/// and how far the job came are one transaction, so that whoever goes on with it begins where the last
-/// batch that was committed ended.
+/// Does the work of jobs that were asked for, a batch of each in turn, so that none waits for another's
+/// end. What a batch did and how far the job came are one transaction, so that whoever goes on with it
+/// begins where the last batch that was committed ended.
 pub(super) async fn run(app: &App, lease: Option<Lease>) {
     let mut pace = Pace::every(app, Duration::from_secs(1));
+    let mut trials = Trials::default();
     while pace.turn().await {
-        while !app.drained.is_cancelled() && go_on(app, lease.as_ref()).await {}
+        while round(app, lease.as_ref(), &mut trials).await {}
     }
 }
 
-/// Does one batch of the job that was asked for first; whether there may be more to do at once.
-async fn go_on(app: &App, lease: Option<&Lease>) -> bool {
-    let Some(job) = log_failure(JOB, app.store.next_job().await).flatten() else {
-        return false;
-    };
-    match work_on(app, &job, lease, BATCH).await {
-        Ok(()) => true,
-        Err(error) if passes_by_itself(&error) => log_failure::<()>(JOB, Err(error)).is_some(),
-        Err(_) => one_by_one(app, &job, lease).await,
+/// Goes on with every job, the one that was asked for first first; whether any of them got on.
+async fn round(app: &App, lease: Option<&Lease>, trials: &mut Trials) -> bool {
+    let (mut behind, mut got_on) = (None, false);
+    while !app.drained.is_cancelled() {
+        let next = log_failure(JOB, app.store.next_job(behind.as_ref()).await);
+        let Some(job) = next.flatten() else {
+            return got_on;
+        };
+        got_on |= go_on(app, &job, lease, trials).await;
+        behind = Some(job);
     }
+    false
 }
 
-/// As [`work_on`] a batch, in which there is a device that cannot be dealt with: that one is passed over.
-async fn one_by_one(app: &App, job: &Job, lease: Option<&Lease>) -> bool {
-    for _ in 0..BATCH {
-        match work_on(app, job, lease, 1).await {
-            Ok(()) => {}
-            Err(error) if passes_by_itself(&error) => {
-                return log_failure::<()>(JOB, Err(error)).is_some();
-            }
-            Err(error) => {
-                log_failure::<()>(JOB, Err(error));
-                let (owner, id) = (job.tenant_id.as_ref(), &job.job_id);
-                let passed = app
-                    .store
-                    .pass_device_over(change(app, job, lease), owner, id);
-                let Some(passed) = log_failure(JOB, passed.await) else {
-                    return false;
-                };
-                tracing::warn!(job_id = %id, failed = passed.failed, "a job failed at a device");
+/// Does a batch of a job; whether it got on.
+async fn go_on(app: &App, job: &Job, lease: Option<&Lease>, trials: &mut Trials) -> bool {
+    match work_on(app, job, lease, trials.batch(&job.job_id)).await {
+        Ok(status) => {
+            trials.succeeded(&job.job_id, status.has_ended());
+            true
+        }
+        Err(error) => {
+            let why = error.to_string();
+            let next = trials.failed(&job.job_id, passing(&error));
+            log_failure::<()>(JOB, Err(error));
+            match next {
+                Next::OneByOne => true,
+                Next::Later => false,
+                Next::PassOver => pass_over(app, job, lease, &why).await,
             }
         }
     }
-    true
 }
 
-/// Whether what failed may well succeed in a while, and nothing is wrong with the device.
-fn passes_by_itself(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Busy { .. } | Error::Backend { .. } | Error::Unreachable(_) | Error::Conflict(_)
-    )
+/// Goes on behind the device that fails; whether there is one. It may be the job's end that fails.
+async fn pass_over(app: &App, job: &Job, lease: Option<&Lease>, why: &str) -> bool {
+    let (owner, id) = (job.tenant_id.as_ref(), &job.job_id);
+    let change = change(app, job, lease);
+    let passed = app.store.pass_device_over(change, owner, id, why).await;
+    let Some(passed) = log_failure(JOB, passed) else {
+        return false;
+    };
+    tracing::warn!(job_id = %id, failed = passed.failed, why, "a job failed at a device");
+    passed.failed > job.failed
+}
+
+/// Whether what failed may succeed in a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Passing {
+    /// Nothing is wrong with the device: the database is not there, or somebody else is at work.
+    ByItself,
+    /// It may be the device's fault.
+    Perhaps,
+    /// The device's row cannot be dealt with.
+    Never,
+}
+
+fn passing(error: &Error) -> Passing {
+    match error {
+        Error::Busy { .. } | Error::Unreachable(_) => Passing::ByItself,
+        Error::Conflict(identity_store::Conflict::LeaseLost) => Passing::ByItself,
+        Error::Backend { .. } | Error::Conflict(_) => Passing::Perhaps,
+        _ => Passing::Never,
+    }
+}
+
+/// What to do about a batch that failed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Next {
+    /// The devices one by one, so that one that cannot be dealt with is alone.
+    OneByOne,
+    /// The same again at the next turn.
+    Later,
+    /// Behind the device.
+    PassOver,
+}
+
+/// The jobs in which something failed lately.
+#[derive(Debug, Default)]
+struct Trials(HashMap<JobId, Trial>);
+
+#[derive(Debug, Default)]
+struct Trial {
+    /// How many devices are still dealt with one by one.
+    one_by_one: u32,
+    /// How often in a row the next of them failed.
+    tries: u32,
+}
+
+impl Trials {
+    /// How many devices the job's next transaction deals with.
+    fn batch(&self, job_id: &JobId) -> u32 {
+        match self.0.get(job_id) {
+            Some(trial) if trial.one_by_one > 0 => 1,
+            _ => BATCH,
+        }
+    }
+
+    fn succeeded(&mut self, job_id: &JobId, has_ended: bool) {
+        let Some(trial) = self.0.get_mut(job_id) else {
+            return;
+        };
+        trial.tries = 0;
+        trial.one_by_one = trial.one_by_one.saturating_sub(1);
+        if has_ended || trial.one_by_one == 0 {
+            self.0.remove(job_id);
+        }
+    }
+
+    fn failed(&mut self, job_id: &JobId, passing: Passing) -> Next {
+        if passing == Passing::ByItself {
+            return Next::Later;
+        }
+        let trial = self.0.entry(job_id.clone()).or_default();
+        if trial.one_by_one == 0 {
+            trial.one_by_one = BATCH;
+            return Next::OneByOne;
+        }
+        trial.tries += 1;
+        if passing == Passing::Perhaps && trial.tries < TRIES {
+            return Next::Later;
+        }
+        trial.tries = 0;
+        Next::PassOver
+    }
 }
 
 async fn work_on(
@@ -69,12 +156,12 @@ async fn work_on(
     job: &Job,
     lease: Option<&Lease>,
     batch: u32,
-) -> identity_store::Result<()> {
+) -> identity_store::Result<JobStatus> {
     let (owner, id) = (job.tenant_id.as_ref(), &job.job_id);
     let change = change(app, job, lease);
     let done = app.store.work_on_job(change, owner, id, batch).await?;
     take_up(app, &done).await;
-    Ok(())
+    Ok(done.job.status)
 }
 
 /// As whoever asked for it, and in the name of their request.
@@ -103,5 +190,54 @@ async fn take_up(app: &App, progress: &JobProgress) {
     {
         metrics::counter!("job_failures_total", "job" => JOB).increment(1);
         tracing::warn!(error = error.one_line(), "certificates were not taken up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::clock::entropy;
+
+    fn job_id() -> JobId {
+        JobId::generate(OffsetDateTime::UNIX_EPOCH, &mut entropy())
+    }
+
+    #[test]
+    fn a_device_that_fails_again_and_again_is_passed_over_and_holds_up_one_job_alone() {
+        for (passing, tries) in [(Passing::Perhaps, TRIES), (Passing::Never, 1)] {
+            let (mut trials, job, other) = (Trials::default(), job_id(), job_id());
+            assert_eq!(trials.batch(&job), BATCH);
+            assert_eq!(trials.failed(&job, passing), Next::OneByOne);
+            // The devices before it.
+            for _ in 0..3 {
+                assert_eq!(trials.batch(&job), 1);
+                trials.succeeded(&job, false);
+            }
+            for _ in 1..tries {
+                assert_eq!(trials.failed(&job, passing), Next::Later, "{passing:?}");
+                assert_eq!((trials.batch(&job), trials.batch(&other)), (1, BATCH));
+            }
+            assert_eq!(trials.failed(&job, passing), Next::PassOver, "{passing:?}");
+            // Those behind it.
+            for _ in 3..BATCH {
+                assert_eq!(trials.batch(&job), 1);
+                trials.succeeded(&job, false);
+            }
+            assert_eq!(trials.batch(&job), BATCH);
+            assert_eq!(trials.failed(&job, passing), Next::OneByOne);
+            trials.succeeded(&job, true);
+            assert!(trials.0.is_empty(), "it has ended");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_away_costs_no_device_a_try() {
+        let (mut trials, job) = (Trials::default(), job_id());
+        for _ in 0..2 * TRIES {
+            assert_eq!(trials.failed(&job, Passing::ByItself), Next::Later);
+        }
+        assert_eq!(trials.batch(&job), BATCH);
     }
 }

@@ -10,7 +10,10 @@ const STEP: time::Duration = time::Duration::minutes(2);
 /// How long failed sign-ins are kept: far longer than they count, whatever the clocks of replicas say.
 const FAILURES_KEPT: time::Duration = time::Duration::DAY;
 
-/// Deletes kept answers whose time is over, denials of certificates that expired by themselves, rate
+/// How long jobs that have ended are kept; the audit trail tells of them for longer.
+const JOBS_KEPT: time::Duration = time::Duration::days(30);
+
+/// Deletes jobs that ended long ago, kept answers whose time is over, denials of certificates that expired by themselves, rate
 /// limits' buckets that are full, and what is over of sign-ins.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, PERIOD);
@@ -23,6 +26,7 @@ pub(super) async fn run(app: &App) {
         log_failure("purge_buckets", app.store.purge_buckets(now).await);
         let purged = app.store.purge_sign_ins(now, now - FAILURES_KEPT).await;
         log_failure("purge_sign_ins", purged);
+        log_failure("purge_jobs", app.store.purge_jobs(now - JOBS_KEPT).await);
         step = STEP;
     }
 }

@@ -168,4 +168,41 @@ async fn a_device_whose_row_is_damaged_fails_alone() {
         (&ended["status"], counts),
         (&json!("partially_failed"), [60, 59, 1])
     );
+    is_told(&platform, &job, "dev_0007").await;
+}
+
+/// The audit trail says at which device a job failed, and why.
+async fn is_told(platform: &Platform, job: &Value, device_id: &str) {
+    let audit = platform.audit().await;
+    let failed = audit.iter().filter(|row| row.action == "job_device_failed");
+    let failed: Vec<_> = failed.filter(|row| row.subject == text(job)).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(failed[0].metadata["device_id"], device_id);
+    assert!(!text(&failed[0].metadata["reason"]).is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_the_database_refuses_again_and_again_holds_up_no_job() {
+    let platform = Platform::start().await;
+    let other = platform.tenant("other").await;
+    let stays = platform.scanner_of(&other).await;
+    register_many(&platform, 60).await;
+    let refused = "CREATE TRIGGER refused BEFORE UPDATE ON devices
+                   WHEN NEW.device_id = 'dev_0007' AND NEW.status = 'revoked'
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    platform.refuse(refused).await;
+    let job = revoke_all(&platform).await;
+    let body = json!({"confirm": "other", "reason": "The contract has ended"});
+    let path = "/v1/admin/tenants/other/devices/revoke-all";
+    let next = platform.operator.post(path, body).await.expect(202);
+    let next = platform.ended(&next["job_id"]).await;
+    assert_eq!(next["status"], "succeeded");
+    assert!(platform.is_out(&stays, Version::TLS_1_3).await);
+    let ended = platform.ended(&job).await;
+    let counts = ["total", "done", "failed"].map(|name| ended[name].as_u64().unwrap());
+    assert_eq!(
+        (&ended["status"], counts),
+        (&json!("partially_failed"), [60, 59, 1])
+    );
+    is_told(&platform, &job, "dev_0007").await;
 }

@@ -131,12 +131,22 @@ impl Platform {
 
     /// Changes the database behind the server's back.
     pub(crate) async fn meddle(&self, statement: &'static str) {
+        assert_eq!(self.execute(statement).await, 1, "{statement}");
+    }
+
+    /// Has the database refuse every change that a trigger is asked about.
+    pub(crate) async fn refuse(&self, trigger: &'static str) {
+        self.execute(trigger).await;
+    }
+
+    /// How many rows a statement changed behind the server's back.
+    async fn execute(&self, statement: &'static str) -> u64 {
         let database = self.folder.path().join("identity.db");
         let options = SqliteConnectOptions::new().filename(database);
         let mut connection = options.connect().await.unwrap();
         let changed = sqlx::query(statement).execute(&mut connection).await;
-        assert_eq!(changed.unwrap().rows_affected(), 1, "{statement}");
         connection.close().await.unwrap();
+        changed.unwrap().rows_affected()
     }
 
     /// Has the server read its certificates again.

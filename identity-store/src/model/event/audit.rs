@@ -53,9 +53,9 @@ impl Event {
             | Self::PlatformCaActivated { .. }
             | Self::PlatformCaRegenerated { .. }
             | Self::PlatformCaRetired { .. } => "platform_ca".to_owned(),
-            Self::JobCreated { job_id, .. } | Self::DeviceCertsBulkRevoked { job_id, .. } => {
-                job_id.to_string()
-            }
+            Self::JobCreated { job_id, .. }
+            | Self::JobDeviceFailed { job_id, .. }
+            | Self::DeviceCertsBulkRevoked { job_id, .. } => job_id.to_string(),
             Self::DevicePolicyChanged { .. } => "device_policy".to_owned(),
             Self::CertExpiring(Expiry { kind, .. }) | Self::CertExpiryAlertSent { kind, .. } => {
                 kind.as_str().to_owned()
@@ -280,6 +280,14 @@ impl Event {
                 target,
                 matched,
             } => json!({"job_id": job_id, "kind": kind, "target": target, "matched": matched}),
+            Self::JobDeviceFailed {
+                job_id,
+                device,
+                reason,
+            } => json!({
+                "job_id": job_id, "tenant_id": device.tenant_id(), "device_id": device.device_id(),
+                "reason": reason,
+            }),
             Self::DeviceCertsBulkRevoked {
                 job_id,
                 tenant_id,

@@ -151,6 +151,7 @@ impl Event {
             Self::PlatformCaRegenerated { .. } => audited("platform_ca_regenerated").high(),
             Self::PlatformCaRetired { .. } => audited("platform_ca_retired"),
             Self::JobCreated { .. } => audited("job_created"),
+            Self::JobDeviceFailed { .. } => audited("job_device_failed").failed().high(),
             Self::DeviceCertsBulkRevoked { failed, .. } => {
                 let entry = audited("device_certs_bulk_revoked").high();
                 if *failed == 0 { entry } else { entry.failed() }

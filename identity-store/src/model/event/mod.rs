@@ -5,7 +5,7 @@ mod catalogue;
 mod webhook;
 
 use identity_challenge::{PalmType, ReasonCode};
-use identity_pki::{DeviceId, ExpiryKind, ExpiryThreshold, Fingerprint, TenantId};
+use identity_pki::{DeviceId, DeviceIdentity, ExpiryKind, ExpiryThreshold, Fingerprint, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -220,6 +220,12 @@ pub enum Event {
         kind: &'static str,
         target: String,
         matched: u64,
+    },
+    /// A job went on behind a device that it failed at again and again.
+    JobDeviceFailed {
+        job_id: JobId,
+        device: DeviceIdentity,
+        reason: String,
     },
     /// A bulk revocation has ended: of a tenant's devices, or of those under a CA.
     DeviceCertsBulkRevoked {

@@ -89,6 +89,7 @@ impl Event {
             | Self::PlatformCaRegenerated { .. }
             | Self::PlatformCaRetired { .. }
             | Self::JobCreated { .. }
+            | Self::JobDeviceFailed { .. }
             | Self::DeviceCertsBulkRevoked { .. }
             | Self::DevicePolicyChanged { .. }
             | Self::CertExpiring(_)

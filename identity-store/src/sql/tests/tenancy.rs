@@ -60,7 +60,8 @@ const PLATFORM_WIDE: &[&str] = &[
     "c WHERE status IN ('pending', 'in_progress') AND expires_at <= $1 ORDER BY expires_at",
     "FROM renewal_graces WHERE ends_at <= $1",
     "FROM palm_erasures ORDER BY requested_at, tenant_id, user_id, palm_type LIMIT $1",
-    "FROM jobs WHERE status IN ('queued', 'running') ORDER BY created_at, job_id LIMIT 1",
+    "FROM jobs WHERE status IN ('queued', 'running') AND (created_at, job_id) > ($1, $2) ORDER BY",
+    "SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2",
     // Whether a file has anything in the open.
     "SELECT 1 FROM users UNION ALL SELECT 1 FROM open_console_users",
 ];

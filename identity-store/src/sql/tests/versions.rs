@@ -189,7 +189,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
             "dev_1",
         ),
         ("leases", told(lease.await), "fence: 42"),
-        ("jobs", told(store.next_job().await), "they left us"),
+        ("jobs", told(store.next_job(None).await), "they left us"),
         (
             "rate_limit_buckets",
             told(store.bucket(BucketKey([5; 32])).await),
