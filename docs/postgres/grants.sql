@@ -25,6 +25,8 @@ REVOKE UPDATE, DELETE ON named_secrets FROM identity_server;
 REVOKE UPDATE ON audit_intake, outbox_intake FROM identity_server;
 REVOKE UPDATE, DELETE ON audit_rows, outbox FROM identity_server;
 REVOKE DELETE ON audit_chains FROM identity_server;
+-- A tombstone stays.
+REVOKE DELETE ON erasures FROM identity_server;
 REVOKE INSERT, UPDATE, DELETE ON audit_archives FROM identity_server;
 GRANT UPDATE (retired) ON audit_archives TO identity_server;
 REVOKE INSERT, UPDATE, DELETE ON _sqlx_migrations FROM identity_server;

@@ -198,6 +198,9 @@ pub enum Conflict {
     /// The user id is taken in this tenant.
     #[error("a user of that id exists")]
     UserExists,
+    /// The user who had this id is being erased, and the palm server may still know them by it.
+    #[error("the user who had this id is being erased: it is free again when that is completed")]
+    UserBeingErased,
     /// The console user's address is taken.
     #[error("a console user of that address exists")]
     OperatorExists,

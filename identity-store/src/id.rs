@@ -119,6 +119,10 @@ prefixed_id!(
     JobId, "job_"
 );
 prefixed_id!(
+    /// The erasure of a user.
+    ErasureId, "era_"
+);
+prefixed_id!(
     /// A secret of one-time codes.
     TotpId, "otp_"
 );

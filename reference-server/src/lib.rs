@@ -9,6 +9,7 @@
 //! - [`jobs`]: background work.
 //! - [`expiry`]: who is told that a certificate of the platform expires.
 //! - [`mail`]: letters to people.
+//! - [`erasure`]: receipts and tombstones of users who were erased.
 //! - [`keys`]: the rotation of data keys.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
 //! - [`demo`]: the whole story on one machine.
@@ -24,6 +25,7 @@ pub mod config;
 pub mod demo;
 pub mod denials;
 mod descriptors;
+pub mod erasure;
 pub mod expiry;
 pub mod http;
 pub mod issuance;

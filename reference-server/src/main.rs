@@ -7,7 +7,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use identity_store::{Month, NamedSecret};
 use reference_server::config::Config;
-use reference_server::{StartError, audit, backup, cli, demo, http, keys, serve, telemetry};
+use reference_server::{
+    StartError, audit, backup, cli, demo, erasure, http, keys, serve, telemetry,
+};
 
 /// The identity platform's server. Its settings are environment variables.
 #[derive(Debug, Parser)]
@@ -45,8 +47,22 @@ enum Command {
     /// Verifies or archives the audit trail.
     #[command(subcommand)]
     Audit(Audit),
+    /// Tombstones of users who were erased.
+    #[command(subcommand)]
+    Erasures(Erasures),
     /// Asks the running server whether it is ready; exits 0 if it is.
     Healthcheck,
+}
+
+#[derive(Debug, Subcommand)]
+enum Erasures {
+    /// Prints the tombstone of every erasure, a line for each: keep them apart from the backups.
+    Export,
+    /// Erases again whom a restored backup brought back, before servers are started on it.
+    Replay {
+        /// A file of tombstones, exported or logged.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +150,10 @@ async fn run(command: Command) -> Result<(), StartError> {
         }
         Command::Audit(Audit::Archive { month, to }) => {
             audit::command::archive(Config::from_env()?, month, &to).await
+        }
+        Command::Erasures(Erasures::Export) => erasure::command::export(Config::from_env()?).await,
+        Command::Erasures(Erasures::Replay { file }) => {
+            erasure::command::replay(Config::from_env()?, &file).await
         }
         Command::Healthcheck => cli::healthcheck(&Config::from_env()?).await,
     }

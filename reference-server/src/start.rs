@@ -82,6 +82,9 @@ pub enum StartError {
     /// A file of heads cannot be verified against.
     #[error("--heads")]
     KeptHeads(#[from] KeptError),
+    /// Nothing of a file of tombstones was replayed.
+    #[error("erasures replay")]
+    Tombstones(#[from] crate::erasure::TombstonesError),
     /// The operating system refused something that the process needs.
     #[error("{what}")]
     System {

@@ -10,17 +10,19 @@ mod harness;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use biowave_client::simulator::{PalmServer, palm_png};
-use harness::{Api, DeviceKey, Platform};
+use biowave_client::Operation;
+use biowave_client::simulator::{Fault, PalmServer, palm_png};
+use harness::{Api, DeviceKey, Platform, program};
 use http::Method;
 use serde_json::{Value, json};
 
-const SCOPES: [&str; 7] = [
+const SCOPES: [&str; 8] = [
     "devices.write",
     "challenges.read",
     "challenges.write",
     "users.read",
     "users.write",
+    "users.delete",
     "consent.read",
     "consent.write",
 ];
@@ -201,4 +203,152 @@ async fn samples_that_race_are_one_call_in_the_database_too() {
         "{b} {c} {d}"
     );
     assert_eq!(scene.palms.calls().len(), 1);
+}
+
+impl Scene {
+    /// A user with a palm at the palm server.
+    async fn enrolled(&self) {
+        let user = json!({"user_id": "user_456", "display_name": "Ada"});
+        expect(self.integrator.post("/v1/users", user).await, 201);
+        self.consent().await;
+        let challenge = self.ask("/v1/enroll", json!({"type": "left"})).await;
+        let outcome = self.complete(&challenge, 7, 0).await;
+        assert_eq!(outcome["status"], "enrolled");
+    }
+
+    /// Begins the user's erasure.
+    async fn erase(&self) -> String {
+        let request = self
+            .integrator
+            .request(Method::DELETE, "/v1/users/user_456");
+        let request = request.json(&json!({"reason": "they asked for it"}));
+        text(&expect(self.integrator.send(request).await, 202)["erasure_id"])
+    }
+
+    async fn is_erased(&self, erasure_id: &str) {
+        let path = format!("/v1/erasures/{erasure_id}");
+        while expect(self.integrator.get(&path).await, 200)["status"] != "completed" {}
+    }
+
+    fn deletions(&self) -> usize {
+        let calls = self.palms.calls();
+        let deletions = calls.iter().filter(|it| it.operation == Operation::Delete);
+        deletions.count()
+    }
+
+    /// What a command prints.
+    fn run(&self, arguments: &[&str]) -> String {
+        let database = self.platform.directory.path().join("identity.db");
+        let output = program()
+            .args(arguments)
+            .env("DATABASE_URL", format!("sqlite://{}", database.display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_brings_no_erased_user_back() {
+    let mut scene = Scene::set().await;
+    scene.enrolled().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = |name: &str| elsewhere.path().join(name);
+    let (backup, kept) = (path("backup.db"), path("tombstones.jsonl"));
+    scene.run(&["backup", backup.to_str().unwrap()]);
+    let logged = scene.platform.process.logged();
+    let erasure_id = scene.erase().await;
+    scene.is_erased(&erasure_id).await;
+    assert_eq!(scene.palms.template_count(), 0);
+
+    let tombstones = scene.run(&["erasures", "export"]);
+    let tombstone: Value = serde_json::from_str(tombstones.trim()).unwrap();
+    assert_eq!(tombstone["erasure_id"], erasure_id.as_str());
+    let lines = logged.lines().into_iter();
+    let logged: Vec<_> = lines
+        .filter(|line| line.contains("\"tombstone\""))
+        .collect();
+    assert!(!logged.is_empty(), "whoever keeps the log has it too");
+    std::fs::write(&kept, tombstones + &logged.join("\n")).unwrap();
+
+    let before = scene.deletions();
+    let file = kept.to_str().unwrap().to_owned();
+    let mut said = Vec::new();
+    let run = |directory: &std::path::Path| {
+        let database = directory.join("identity.db");
+        let output = program()
+            .args(["erasures", "replay", &file])
+            .env("DATABASE_URL", format!("sqlite://{}", database.display()))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    scene.platform.restart_after(|process, directory| {
+        process.terminate();
+        for log in ["identity.db-wal", "identity.db-shm"] {
+            let _ = std::fs::remove_file(directory.join(log));
+        }
+        std::fs::copy(&backup, directory.join("identity.db")).unwrap();
+        said.extend([run(directory), run(directory)]);
+    });
+    let internal = tombstone["user"].as_str().unwrap();
+    assert!(said[0].starts_with(&format!("{internal}\n")), "{said:?}");
+    assert!(said[0].contains("1 users came back"), "{said:?}");
+    assert!(said[1].contains("0 users came back"), "{said:?}");
+    let gone = scene.integrator.get("/v1/users/user_456").await;
+    assert_eq!((gone.status, gone.error()), (404, "not_found"));
+    scene.is_erased(&erasure_id).await;
+    assert_eq!(
+        scene.deletions(),
+        before + 2,
+        "the palm server was asked again"
+    );
+    let successor = json!({"user_id": "user_456"});
+    expect(scene.integrator.post("/v1/users", successor).await, 201);
+    let again = scene.run(&["erasures", "replay", &file]);
+    assert!(again.contains("0 users came back"), "{again}");
+    let there = scene.integrator.get("/v1/users/user_456").await;
+    assert_eq!(there.status, 200, "the tombstone is another person's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_goes_on_where_a_kill_left_it() {
+    let mut scene = Scene::set().await;
+    scene.enrolled().await;
+    // The palm server is down until after the kill.
+    for _ in 0..20 {
+        scene.palms.inject(Operation::Delete, Fault::Code(50_000));
+    }
+    let erasure_id = scene.erase().await;
+    while scene.deletions() == 0 {
+        tokio::task::yield_now().await;
+    }
+    scene.platform.restart_after(|process, _| process.kill());
+    let path = format!("/v1/erasures/{erasure_id}");
+    let erasure = expect(scene.integrator.get(&path).await, 200);
+    assert_eq!(erasure["status"], "running");
+    assert_eq!(scene.palms.template_count(), 1);
+    scene.palms.mend();
+    scene.is_erased(&erasure_id).await;
+    assert_eq!(scene.palms.template_count(), 0);
+}
+
+#[test]
+fn a_file_with_a_line_that_is_no_tombstone_erases_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tombstones.jsonl");
+    std::fs::write(&file, "{\"tenant_id\":\"acme\"}\n").unwrap();
+    let output = program()
+        .args(["erasures", "replay", file.to_str().unwrap()])
+        .env("DATABASE_URL", "sqlite://nowhere/identity.db")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("line 1 of the file is no tombstone"),
+        "{said}"
+    );
 }

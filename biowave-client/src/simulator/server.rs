@@ -111,6 +111,11 @@ impl PalmServer {
         self.shared.lock().faults.push_back((operation, fault));
     }
 
+    /// Takes back the faults that were injected and have not happened.
+    pub fn mend(&self) {
+        self.shared.lock().faults.clear();
+    }
+
     /// Lets no more than `templates` be learnt: beyond, an `add` answers 30002.
     pub fn set_capacity(&self, templates: usize) {
         self.shared.lock().templates.set_capacity(templates);

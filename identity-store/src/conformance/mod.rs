@@ -74,6 +74,8 @@ pub mod sessions;
 #[doc(hidden)]
 pub mod tenants;
 #[doc(hidden)]
+pub mod user_erasures;
+#[doc(hidden)]
 pub mod users;
 #[doc(hidden)]
 pub mod wrong_answers;
@@ -188,6 +190,13 @@ macro_rules! conformance_tests {
                 a_withdrawal_takes_the_palms_and_ends_what_is_open,
                 each_palm_is_erased_once_oldest_request_first,
                 an_enrolment_makes_an_erasure_needless,
+            ];
+            user_erasures: [
+                a_user_whose_erasure_begins_is_gone_and_their_palms_are_due,
+                an_erasure_is_completed_when_nothing_is_left_anywhere,
+                what_the_palm_server_may_be_learning_is_erased_behind_it,
+                a_tombstone_erases_who_came_back_and_nobody_else,
+                erasures_are_listed_while_they_run_and_as_tombstones_for_good,
             ];
             clients: [
                 a_client_is_made_with_one_secret,

@@ -193,7 +193,7 @@ impl Transaction<'_> {
         }
         attempt.state = ended(verdict);
         let record = row.record.clone();
-        let user = self.user_mut(&record.tenant_id, &record.user_id)?;
+        let user = self.user_even_erased(&record.tenant_id, &record.user_id)?;
         let throttle = user.throttle;
         let matched_user = self.mismatched_user(&record.tenant_id, verdict);
         let conclusion = match conclude(&record, throttle, matched_user, verdict, self.at()) {
@@ -271,7 +271,7 @@ impl Transaction<'_> {
         record: &StoredChallenge,
         palm_type: PalmType,
     ) -> Result<()> {
-        let user = self.user_mut(&record.tenant_id, &record.user_id)?;
+        let user = self.user_even_erased(&record.tenant_id, &record.user_id)?;
         if !user.palms.iter().any(|palm| palm.palm_type == palm_type) {
             self.request_erasure(&record.tenant_id, &record.user_id, palm_type);
         }

@@ -95,11 +95,12 @@ impl Transaction<'_> {
 
     pub(super) fn finish_palm_erasure(&mut self, erasure: &PalmErasure) -> Result<()> {
         let user = self
-            .user_mut(&erasure.tenant_id, &erasure.user_id)?
+            .user_even_erased(&erasure.tenant_id, &erasure.user_id)?
             .subject();
         let due = self.state.erasures.len();
         self.state.erasures.retain(|row| row.erasure != *erasure);
         if self.state.erasures.len() < due {
+            self.palm_server_answered(&erasure.tenant_id, &erasure.user_id);
             self.tell(&erasure.tenant_id, &Event::PalmErased { user });
         }
         Ok(())

@@ -23,6 +23,7 @@ mod secrets;
 mod state;
 mod tenants;
 mod transaction;
+mod user_erasures;
 mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

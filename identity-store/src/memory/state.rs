@@ -8,11 +8,12 @@ use super::expiry_alerts::ExpiryRow;
 use super::second_factor::TotpRow;
 use crate::{
     ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
-    Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, IdempotencyKey, Issuance, Job,
-    Lease, LeaseName, NamedSecret, OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer,
-    PalmErasure, PrivateKeyPem, RecoveryCodeHash, RenewalGrace, SampleDigest, SealedRow,
-    SecretBytes, ServerCertRecord, SessionId, SessionTokenHash, SignInTokenHash, SignedHead,
-    StoredAnswer, StoredChallenge, Tenant, User, UserId,
+    Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, Erasure, ErasureId,
+    IdempotencyKey, Issuance, Job, Lease, LeaseName, NamedSecret, OAuthClient, Operator,
+    OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem, RecoveryCodeHash,
+    RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
+    SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant, User,
+    UserId,
 };
 
 /// Everything that is stored.
@@ -30,6 +31,9 @@ pub(super) struct State {
     pub(super) users: BTreeMap<(TenantId, UserId), User>,
     pub(super) consents: BTreeMap<(TenantId, UserId), Vec<Consent>>,
     pub(super) erasures: Vec<ErasureRow>,
+    /// Users whose erasure began and is not completed.
+    pub(super) erasing: BTreeMap<(TenantId, UserId), (User, ErasureId)>,
+    pub(super) user_erasures: BTreeMap<(TenantId, ErasureId), Erasure>,
     pub(super) challenges: BTreeMap<(TenantId, ChallengeId), ChallengeRow>,
     pub(super) clients: BTreeMap<ClientId, OAuthClient>,
     pub(super) operators: BTreeMap<OperatorId, Operator>,

@@ -109,6 +109,14 @@ impl<'a> Transaction<'a> {
             .get_mut(&(tenant_id.clone(), user_id.clone()));
         user.ok_or(Error::NotFound(Entity::User))
     }
+
+    /// The user, or one who is being erased.
+    pub(super) fn user_even_erased(&self, tenant_id: &TenantId, user_id: &UserId) -> Result<&User> {
+        let key = (tenant_id.clone(), user_id.clone());
+        let erasing = self.state.erasing.get(&key).map(|(user, _)| user);
+        let user = self.state.users.get(&key).or(erasing);
+        user.ok_or(Error::NotFound(Entity::User))
+    }
 }
 
 /// A count as the platform-independent number that traits speak of.

@@ -191,7 +191,11 @@ impl Transaction<'_> {
         if self.state.users.contains_key(&key) {
             return Err(Error::Conflict(Conflict::UserExists));
         }
-        let mut known = self.state.users.values();
+        if self.state.erasing.contains_key(&key) {
+            return Err(Error::Conflict(Conflict::UserBeingErased));
+        }
+        let erasing = self.state.erasing.values().map(|(user, _)| user);
+        let mut known = self.state.users.values().chain(erasing);
         if known.any(|user| user.internal_id == new.internal_id) {
             return Err(Error::Conflict(Conflict::IdTaken));
         }

@@ -21,11 +21,13 @@ pub enum LeaseName {
     Purge,
     /// Ends the graces of superseded certificates.
     RenewalGrace,
+    /// Completes the erasures of users.
+    UserErasure,
 }
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AuditMonths,
         Self::AuditSealer,
         Self::CertExpiry,
@@ -34,6 +36,7 @@ impl LeaseName {
         Self::PalmErasure,
         Self::Purge,
         Self::RenewalGrace,
+        Self::UserErasure,
     ];
 
     /// The name as it is stored and logged.
@@ -48,6 +51,7 @@ impl LeaseName {
             Self::PalmErasure => "palm_erasure",
             Self::Purge => "purge",
             Self::RenewalGrace => "renewal_grace",
+            Self::UserErasure => "user_erasure",
         }
     }
 }

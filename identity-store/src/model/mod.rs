@@ -11,6 +11,7 @@ mod denial_purge;
 mod denied_page;
 mod device;
 mod device_policy;
+mod erasure;
 mod event;
 mod expiry;
 mod idempotency;
@@ -49,6 +50,7 @@ pub use device::{
     Renewed, Revocation,
 };
 pub use device_policy::DevicePolicy;
+pub use erasure::{Erasure, Tombstone};
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use expiry::{Expiry, ExpiryAlerts, ExpiryMail};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};

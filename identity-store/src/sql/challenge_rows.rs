@@ -50,15 +50,23 @@ macro_rules! oldest_first {
 pub(super) use oldest_first;
 
 const ONE: &str = select!("WHERE tenant_id = $1 AND challenge_id = $2");
-const LIST: &str = select!(
-    "WHERE tenant_id = $1
-       AND (created_at, challenge_id) < ($2, $3)
-       AND ($4 IS NULL OR user_id = $4)
-       AND ($5 IS NULL OR device_id = $5)
-       AND ($6 IS NULL OR status = $6)
-       AND ($7 IS NULL OR client_reference = $7)
-     ORDER BY created_at DESC, challenge_id DESC LIMIT $8"
-);
+macro_rules! list {
+    ($user:literal) => {
+        select!(
+            "WHERE tenant_id = $1
+               AND (created_at, challenge_id) < ($2, $3)
+               AND ",
+            $user,
+            " AND ($5 IS NULL OR device_id = $5)
+               AND ($6 IS NULL OR status = $6)
+               AND ($7 IS NULL OR client_reference = $7)
+             ORDER BY created_at DESC, challenge_id DESC LIMIT $8"
+        )
+    };
+}
+
+const LIST: &str = list!("$4 IS NULL");
+const LIST_OF_USER: &str = list!("user_id = $4");
 const OPEN_AT_DEVICE: &str = select!(
     "WHERE c.tenant_id = $1 AND c.device_id = $2 AND ",
     is_open!(),
@@ -172,7 +180,8 @@ pub(super) async fn list(
     filter: ChallengeFilter,
     window: Window,
 ) -> Step<Vec<StoredChallenge>> {
-    let rows = query(LIST)
+    let list = filter.user_id.as_ref().map_or(LIST, |_| LIST_OF_USER);
+    let rows = query(list)
         .bind(tenant_id.as_str())
         .bind(window.at)
         .bind(window.id)

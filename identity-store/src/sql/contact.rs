@@ -8,7 +8,7 @@ use super::encrypted::{self, EncryptedColumn, RowKey};
 use super::fault::Step;
 use super::query::query;
 use super::tx::ChangeTx;
-use crate::{NewUser, Result, User, UserEdit};
+use crate::{ErasureId, NewUser, Result, User, UserEdit};
 
 const SET: &str = "
     UPDATE users
@@ -52,6 +52,8 @@ impl Contact {
 pub(super) struct StoredUser {
     pub(super) user: User,
     pub(super) contact: Contact,
+    /// The erasure that is under way of the user.
+    pub(super) erasure_id: Option<ErasureId>,
 }
 
 impl Deref for StoredUser {

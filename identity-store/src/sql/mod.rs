@@ -11,6 +11,7 @@ mod audit_list;
 mod cancel;
 mod candidates;
 mod certificates;
+mod challenge_erasure;
 mod challenge_rows;
 mod challenges;
 mod clients;
@@ -64,6 +65,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod user_erasures;
 mod user_rows;
 mod users;
 

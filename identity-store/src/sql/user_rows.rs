@@ -19,7 +19,7 @@ use crate::{
 macro_rules! words {
     ($palms:literal, $rest:literal) => {
         concat!(
-            "SELECT tenant_id, user_id, internal_id, display_name, email, mobile, suspended,
+            "SELECT tenant_id, user_id, internal_id, erasure_id, display_name, email, mobile, suspended,
                     consent_status, kyc_status, kyc_provider, kyc_level, palm_policy,
                     consecutive_failures, last_failure_at, created_at, (",
             $palms,
@@ -52,7 +52,7 @@ macro_rules! select {
 
 const ONE: Sql = select!("WHERE u.tenant_id = $1 AND u.user_id = $2");
 pub(super) const LIST: Sql = select!(
-    "WHERE u.tenant_id = $1 AND (u.created_at, u.internal_id) < ($2, $3)
+    "WHERE u.tenant_id = $1 AND (u.created_at, u.internal_id) < ($2, $3) AND u.erasure_id IS NULL
      ORDER BY u.created_at DESC, u.internal_id DESC LIMIT $4"
 );
 const INSERT: &str = "
@@ -143,7 +143,11 @@ pub(super) fn read(row: &Row) -> Result<StoredUser> {
         created_at: columns.time("created_at")?,
     };
     let contact = Contact::read(columns)?;
-    Ok(StoredUser { user, contact })
+    Ok(StoredUser {
+        user,
+        contact,
+        erasure_id: columns.parse_option("erasure_id")?,
+    })
 }
 
 /// A lock is not stored: it is what the failed tries amount to, under any suspension.
@@ -158,6 +162,16 @@ pub(super) fn status(suspended: bool, throttle: UserThrottle) -> UserStatus {
 }
 
 pub(super) async fn find(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    user_id: &UserId,
+) -> Step<Option<StoredUser>> {
+    let user = find_even_erased(conn, tenant_id, user_id).await?;
+    Ok(user.filter(|user| user.erasure_id.is_none()))
+}
+
+/// As [`find`], or one who is being erased.
+pub(super) async fn find_even_erased(
     conn: &mut Connection,
     tenant_id: &TenantId,
     user_id: &UserId,
@@ -177,6 +191,16 @@ pub(super) async fn must_find(
     user_id: &UserId,
 ) -> Step<StoredUser> {
     let found = find(conn, tenant_id, user_id).await?;
+    Ok(found.ok_or(Entity::User)?)
+}
+
+/// As [`must_find`], or one who is being erased.
+pub(super) async fn must_find_even_erased(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    user_id: &UserId,
+) -> Step<StoredUser> {
+    let found = find_even_erased(conn, tenant_id, user_id).await?;
     Ok(found.ok_or(Entity::User)?)
 }
 

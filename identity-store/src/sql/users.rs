@@ -9,7 +9,7 @@ use super::fault::Step;
 use super::query::query;
 use super::row::Row;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, consents, contact, erasures, tenants, user_rows};
+use super::{SqlStore, consents, contact, erasures, tenants, user_erasures, user_rows};
 use crate::{
     Chain, Change, Conflict, Consent, ConsentStatus, Entity, Event, Kyc, NewConsent, NewUser, Page,
     PageRequest, PalmErasure, Result, User, UserEdit, UserId, UserPalmPolicy, UserStatus,
@@ -18,9 +18,12 @@ use crate::{
 
 async fn create(tx: &mut ChangeTx<'_>, new: &NewUser) -> Step<User> {
     tenants::must_find(tx.conn(), &new.tenant_id).await?;
-    let known = user_rows::find(tx.conn(), &new.tenant_id, &new.user_id).await?;
-    if known.is_some() {
-        return Err(Conflict::UserExists.into());
+    let known = user_rows::find_even_erased(tx.conn(), &new.tenant_id, &new.user_id).await?;
+    if let Some(known) = known {
+        return Err(match known.erasure_id {
+            None => Conflict::UserExists.into(),
+            Some(_) => Conflict::UserBeingErased.into(),
+        });
     }
     user_rows::insert(tx, new).await?;
     let user = user_rows::must_find(tx.conn(), &new.tenant_id, &new.user_id).await?;
@@ -77,8 +80,10 @@ async fn clear_lock(tx: &mut ChangeTx<'_>, tenant_id: &TenantId, user_id: &UserI
 
 async fn finish_erasure(tx: &mut ChangeTx<'_>, erasure: &PalmErasure) -> Step<()> {
     tx.lock_user(&erasure.tenant_id, &erasure.user_id).await?;
-    let user = user_rows::must_find(tx.conn(), &erasure.tenant_id, &erasure.user_id).await?;
+    let (tenant_id, user_id) = (&erasure.tenant_id, &erasure.user_id);
+    let user = user_rows::must_find_even_erased(tx.conn(), tenant_id, user_id).await?;
     if user_rows::erased(tx, erasure).await? {
+        user_erasures::palm_server_answered(tx, &user).await?;
         let event = Event::PalmErased {
             user: user.subject(),
         };

@@ -24,6 +24,7 @@ mod challenges;
 mod clients;
 mod device_policy;
 mod devices;
+mod erasures;
 mod expiry_alerts;
 mod idempotency;
 mod jobs;
@@ -42,6 +43,7 @@ pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
 pub use device_policy::DevicePolicyStore;
 pub use devices::DeviceStore;
+pub use erasures::ErasureStore;
 pub use expiry_alerts::ExpiryAlertStore;
 pub use idempotency::IdempotencyStore;
 pub use jobs::JobStore;
@@ -67,6 +69,7 @@ pub trait Store:
     + ClientStore
     + DevicePolicyStore
     + DeviceStore
+    + ErasureStore
     + ExpiryAlertStore
     + IdempotencyStore
     + JobStore

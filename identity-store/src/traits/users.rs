@@ -18,6 +18,7 @@ pub trait UserStore: Send + Sync {
     /// # Errors
     ///
     /// [`Conflict::UserExists`](crate::Conflict::UserExists);
+    /// [`Conflict::UserBeingErased`](crate::Conflict::UserBeingErased);
     /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
     async fn create_user(&self, change: Change, user: NewUser) -> Result<User>;
 

@@ -13,6 +13,7 @@ mod device_caller;
 mod devices;
 mod download;
 mod email;
+mod erasures;
 mod error_code;
 mod event_stream;
 mod expiry;
@@ -84,6 +85,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(oauth::routes())
         .merge(devices::routes())
         .merge(users::routes())
+        .merge(erasures::routes())
         .merge(challenges::routes())
         .merge(operators::routes())
         .merge(ssl::routes())

@@ -20,6 +20,10 @@ pub enum Right {
     UsersRead,
     /// Make and change the tenant's users.
     UsersWrite,
+    /// Export what is held of one of the tenant's users.
+    UsersExport,
+    /// Erase the tenant's users, and follow their erasures.
+    UsersDelete,
     /// Read consents.
     ConsentRead,
     /// Record and withdraw consents.
@@ -70,6 +74,8 @@ impl Right {
         Self::DevicesRevoke,
         Self::UsersRead,
         Self::UsersWrite,
+        Self::UsersExport,
+        Self::UsersDelete,
         Self::ConsentRead,
         Self::ConsentWrite,
         Self::ChallengesRead,
@@ -100,6 +106,8 @@ impl Right {
             Self::DevicesRevoke => (Some(Scope::DevicesRevoke), ADMIN),
             Self::UsersRead => (Some(Scope::UsersRead), STAFF),
             Self::UsersWrite => (Some(Scope::UsersWrite), ADMIN),
+            Self::UsersExport => (Some(Scope::UsersRead), ADMIN),
+            Self::UsersDelete => (Some(Scope::UsersDelete), ADMIN),
             Self::ConsentRead => (Some(Scope::ConsentRead), STAFF),
             Self::ConsentWrite => (Some(Scope::ConsentWrite), ADMIN),
             Self::ChallengesRead => (Some(Scope::ChallengesRead), STAFF),
@@ -203,6 +211,8 @@ mod tests {
             (Right::ClientsWrite, false, true, false),
             (Right::UsersRead, false, true, true),
             (Right::UsersWrite, false, true, false),
+            (Right::UsersExport, false, true, false),
+            (Right::UsersDelete, false, true, false),
             (Right::ConsentRead, false, true, true),
             (Right::ConsentWrite, false, true, false),
             (Right::AuditRead, false, true, false),

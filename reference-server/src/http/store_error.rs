@@ -75,6 +75,7 @@ fn conflict(conflict: Conflict) -> Problem {
         }
         Conflict::TenantExists
         | Conflict::UserExists
+        | Conflict::UserBeingErased
         | Conflict::OperatorExists
         | Conflict::DeviceClassFixed
         | Conflict::AttemptInProgress { .. }

@@ -2,7 +2,7 @@
 //! it takes a last turn, where it has something to take up.
 //!
 //! The jobs of the whole platform run on one replica at a time: on the one that holds the job's
-//! lease. A holder that was stopped may go on after another took over: what the sweeper, the erasures,
+//! lease. A holder that was stopped may go on after another took over: what the sweeper, the erasures of palms and of users,
 //! the jobs that were asked for and the ends of graces change, and alerts, are fenced by the lease; the turns of the sealer, of the purge and of the months of the
 //! audit trail follow one another in the database, and do nothing twice; what is told of certificates that expire is claimed there. The jobs of a process, which keep its own memory in step with the database, run in each.
 
@@ -21,6 +21,7 @@ mod seen;
 mod set_up;
 mod superseded;
 mod sweeper;
+mod user_erasure;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,
                 LeaseName::Purge => purge::run(&app).await,
                 LeaseName::RenewalGrace => renewal_grace::run(&app, lease).await,
+                LeaseName::UserErasure => user_erasure::run(&app, lease).await,
             }
         }
     };

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use biowave_client::simulator::palm_png;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -16,6 +17,7 @@ pub(crate) struct Objects<'w> {
     class: &'static str,
     device: OnceCell<Device>,
     user: OnceCell<String>,
+    erasure: OnceCell<String>,
     challenge: OnceCell<String>,
     client: OnceCell<String>,
     console_user: OnceCell<ConsoleUser>,
@@ -62,6 +64,7 @@ impl<'w> Objects<'w> {
             class,
             device: OnceCell::new(),
             user: OnceCell::new(),
+            erasure: OnceCell::new(),
             challenge: OnceCell::new(),
             client: OnceCell::new(),
             console_user: OnceCell::new(),
@@ -82,6 +85,7 @@ impl<'w> Objects<'w> {
             (_, "{job_id}") => "job_01arz3ndektsv4rrffq69g5fav".to_owned(),
             (_, "{tenant_id}") => self.new_tenant().await.to_owned(),
             (_, "{device_id}") => self.device().await.device_id.clone(),
+            (_, "{erasure_id}") => self.erasure().await.to_owned(),
             (_, "{user_id}") => self.user().await.to_owned(),
             (_, "{challenge_id}") => self.challenge().await.to_owned(),
             (_, "{client_id}") => self.client().await.to_owned(),
@@ -173,6 +177,19 @@ impl<'w> Objects<'w> {
             user
         };
         self.user.get_or_init(make).await
+    }
+
+    /// The erasure of somebody else.
+    async fn erasure(&self) -> &str {
+        let make = async || {
+            let user = text(&self.make("/v1/users", json!({})).await["user_id"]);
+            let admin = &self.tenant.admin;
+            let request = admin.request(Method::DELETE, &format!("/v1/users/{user}"));
+            let begun = admin.send(request.json(&json!({"reason": "a test"}))).await;
+            assert_eq!(begun.status, 202, "{}", begun.text);
+            text(&begun.json["erasure_id"])
+        };
+        self.erasure.get_or_init(make).await
     }
 
     async fn challenge(&self) -> &str {

@@ -118,8 +118,15 @@ impl Platform {
 
     /// Stops the server and starts it again at the same address.
     pub fn restart(&mut self) {
+        self.restart_after(|process, _| {
+            process.terminate();
+        });
+    }
+
+    /// Starts the server again at the same address, after `end` ended it in its directory.
+    pub fn restart_after(&mut self, end: impl FnOnce(&mut Process, &std::path::Path)) {
         let address = self.process.address.to_string();
-        self.process.terminate();
+        end(&mut self.process, self.directory.path());
         let variables: Vec<_> = self
             .variables
             .iter()

@@ -45,8 +45,11 @@ impl Event {
             | Self::UserReactivated { user }
             | Self::UserLocked { user }
             | Self::UserUnlocked { user }
+            | Self::UserDeleted { user, .. }
+            | Self::DataExported { user }
             | Self::ConsentGranted { user, .. }
             | Self::ConsentWithdrawn { user } => user_id(user).to_owned(),
+            Self::ErasureCompleted { tombstone, .. } => tombstone.erasure_id.to_string(),
             Self::ServerCertUploaded { .. } => "server_cert".to_owned(),
             Self::PlatformCaGenerated { .. }
             | Self::PlatformCaUploaded { .. }
@@ -238,7 +241,21 @@ impl Event {
             | Self::UserReactivated { user }
             | Self::UserLocked { user }
             | Self::UserUnlocked { user }
+            | Self::DataExported { user }
             | Self::ConsentWithdrawn { user } => json!({"user_id": user.internal_id}),
+            Self::UserDeleted {
+                user,
+                erasure_id,
+                reason,
+            } => json!({
+                "user_id": user.internal_id,
+                "erasure_id": erasure_id,
+                "reason": reason,
+            }),
+            Self::ErasureCompleted { tombstone, .. } => json!({
+                "user_id": tombstone.internal_id,
+                "erasure_id": tombstone.erasure_id,
+            }),
             Self::ConsentGranted { user, version } => {
                 json!({"user_id": user.internal_id, "version": version})
             }

@@ -140,6 +140,11 @@ impl Event {
             Self::UserReactivated { .. } => audited("user_reactivated").webhook("user.reactivated"),
             Self::UserLocked { .. } => audited("user_locked").webhook("user.locked"),
             Self::UserUnlocked { .. } => audited("user_unlocked").webhook("user.unlocked"),
+            Self::UserDeleted { .. } => audited("user_deleted").webhook("user.deleted"),
+            Self::ErasureCompleted { .. } => {
+                audited("erasure_completed").webhook("erasure.completed")
+            }
+            Self::DataExported { .. } => audited("data_export"),
             Self::ConsentGranted { .. } => audited("consent_granted").webhook("consent.granted"),
             Self::ConsentWithdrawn { .. } => {
                 audited("consent_withdrawn").webhook("consent.withdrawn")

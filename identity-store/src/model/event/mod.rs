@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{DevicePolicy, DeviceStatus, Expiry, ExpiryMail, NamedSecret, Role};
-use crate::{ChallengeId, ClientId, InternalUserId, JobId, OperatorId, SessionId, UserId};
+use super::{DevicePolicy, DeviceStatus, Expiry, ExpiryMail, NamedSecret, Role, Tombstone};
+use crate::{
+    ChallengeId, ClientId, ErasureId, InternalUserId, JobId, OperatorId, SessionId, UserId,
+};
 
 /// Whether what an audit row tells of succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +181,21 @@ pub enum Event {
         user: Subject,
     },
     UserUnlocked {
+        user: Subject,
+    },
+    /// The user's erasure began.
+    UserDeleted {
+        user: Subject,
+        erasure_id: ErasureId,
+        reason: String,
+    },
+    /// Every store has answered.
+    ErasureCompleted {
+        tombstone: Tombstone,
+        receipt: String,
+    },
+    /// What is held of a user was exported.
+    DataExported {
         user: Subject,
     },
     ConsentGranted {

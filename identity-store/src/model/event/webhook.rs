@@ -65,7 +65,14 @@ impl Event {
             | Self::UserReactivated { user }
             | Self::UserLocked { user }
             | Self::UserUnlocked { user }
+            | Self::DataExported { user }
             | Self::ConsentWithdrawn { user } => json!({"user_id": user.user_id}),
+            Self::UserDeleted {
+                user, erasure_id, ..
+            } => json!({"user_id": user.user_id, "erasure_id": erasure_id}),
+            Self::ErasureCompleted { tombstone, receipt } => {
+                json!({"erasure_id": tombstone.erasure_id, "receipt": receipt})
+            }
             Self::ConsentGranted { user, version } => {
                 json!({"user_id": user.user_id, "version": version})
             }

@@ -55,6 +55,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "wrong answers",
         include_str!("../../../migrations/postgres/0007_wrong_answers.sql"),
     ),
+    (
+        "erasures",
+        include_str!("../../../migrations/postgres/0008_erasures.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

@@ -74,6 +74,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "wrong answers",
         include_str!("../../../migrations/sqlite/0012_wrong_answers.sql"),
     ),
+    (
+        "erasures",
+        include_str!("../../../migrations/sqlite/0013_erasures.sql"),
+    ),
 ];
 
 /// The connections to one file.

@@ -42,6 +42,8 @@ const PLATFORM_WIDE: &[&str] = &[
     "FROM (SELECT '' AS tenant_id UNION ALL SELECT tenant_id FROM tenants) known",
     "WITH RECURSIVE due(chain) AS (",
     "DELETE FROM audit_rows WHERE at < $1",
+    // The operator keeps the tombstones of all tenants.
+    "FROM erasures e WHERE (e.tenant_id, e.erasure_id) > ($1, $2)",
     // One job delivers the events of all tenants.
     "FROM outbox WHERE position > $1 ORDER BY position LIMIT $2",
     // The denylist that a handshake is decided by is all tenants'.
@@ -59,6 +61,7 @@ const PLATFORM_WIDE: &[&str] = &[
     // What is due, whose it may be.
     "c WHERE status IN ('pending', 'in_progress') AND expires_at <= $1 ORDER BY expires_at",
     "FROM renewal_graces WHERE ends_at <= $1",
+    "WHERE e.completed_at IS NULL AND (e.requested_at, e.tenant_id, e.erasure_id) > ($1, $2, $3)",
     "FROM palm_erasures ORDER BY requested_at, tenant_id, user_id, palm_type LIMIT $1",
     "FROM jobs WHERE status IN ('queued', 'running') AND (created_at, job_id) > ($1, $2) ORDER BY",
     "SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2",

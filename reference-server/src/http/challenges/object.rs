@@ -15,7 +15,7 @@ use crate::http::Timestamp;
 /// A challenge, as its tenant sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Challenge)]
-pub(super) struct ChallengeObject {
+pub(in crate::http) struct ChallengeObject {
     #[schema(value_type = String)]
     challenge_id: ChallengeId,
     /// `verify` or `enroll`.
@@ -52,7 +52,7 @@ pub(super) struct ChallengeObject {
 
 impl ChallengeObject {
     /// `record` as it is at `now`.
-    pub(super) fn of(record: StoredChallenge, now: OffsetDateTime) -> Self {
+    pub(in crate::http) fn of(record: StoredChallenge, now: OffsetDateTime) -> Self {
         let challenge = as_of(record.challenge, now);
         Self {
             challenge_id: record.challenge_id,

@@ -3,7 +3,9 @@
 mod consent;
 mod contact;
 mod create;
+mod data;
 mod edit;
+mod erase;
 mod kyc;
 mod object;
 mod palm_policy;
@@ -23,7 +25,8 @@ use crate::App;
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(read::list, create::create))
-        .routes(routes!(read::read, edit::edit))
+        .routes(routes!(read::read, edit::edit, erase::erase))
+        .routes(routes!(data::export))
         .routes(routes!(status::suspend))
         .routes(routes!(status::reactivate))
         .routes(routes!(status::clear_lock))
