@@ -294,11 +294,11 @@ def b64url(text):
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def check_receipt(server, token, device):
-    """The receipt's signature against the published key, and what it says."""
+def claims_of(server, token, kind):
+    """What a receipt says, once its signature holds against the published key."""
     head, claims, signature = token.split(".")
     header = json.loads(b64url(head))
-    assert header["typ"] == "verification-receipt+jwt" and header["alg"] == "ES256"
+    assert header["typ"] == kind and header["alg"] == "ES256"
     keys = server.call("GET", "/.well-known/jwks.json")["keys"]
     jwk = next(key for key in keys if key["kid"] == header["kid"])
     numbers = ec.EllipticCurvePublicNumbers(
@@ -309,8 +309,13 @@ def check_receipt(server, token, device):
         int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
     )
     numbers.public_key().verify(der, f"{head}.{claims}".encode(), ec.ECDSA(hashes.SHA256()))
+    return json.loads(b64url(claims))
+
+
+def check_receipt(server, token, device):
+    """The receipt, and that it names the device's certificate."""
+    said = claims_of(server, token, "verification-receipt+jwt")
     certificate = x509.load_pem_x509_certificate(device.certificate.encode())
-    said = json.loads(b64url(claims))
     thumbprint = certificate.fingerprint(hashes.SHA256())
     assert b64url(said["cnf"]["x5t#S256"]) == thumbprint
     return said
@@ -467,6 +472,19 @@ def tell(server, palms, folder):
     for version in versions:
         assert is_refused(server, scanner.context(version)), f"a new {version.name} connection"
     step("the device is revoked and out: kept-alive, resumed and new connections, TLS 1.2 and 1.3")
+
+    begun = server.call("DELETE", "/v1/users/user_456", {"reason": "they asked for it"}, tina, expect=202)
+    server.call("GET", "/v1/users/user_456", token=tina, expect=404)
+    while True:
+        erasure = server.call("GET", f"/v1/erasures/{begun['erasure_id']}", token=tina)
+        if erasure["status"] == "completed":
+            break
+        time.sleep(0.1)
+    assert ("acme:user_456", "left") not in palms.templates
+    said = claims_of(server, erasure["receipt"], "erasure-receipt+jwt")
+    assert said["jti"] == begun["erasure_id"] and said["aud"] == "acme" and "user_456" not in json.dumps(said)
+    assert [store["store"] for store in said["stores"]] == ["palm_server", "database"]
+    step("the user is erased at a palm server that is not ours, and the receipt checks out")
 
     for who in (tina, root):
         while True:

@@ -8,6 +8,7 @@ mod harness;
 
 mod archives;
 mod binary;
+mod flat;
 mod months;
 mod place;
 mod retention;
