@@ -234,6 +234,9 @@ pub enum Conflict {
     /// The device is of another class than the binding.
     #[error("a device's class never changes")]
     DeviceClassFixed,
+    /// The client proves itself by keys, and takes no secret.
+    #[error("the client proves itself by keys, and takes no secret")]
+    ClientHasKeys,
     /// The key has had a certificate before.
     #[error("the key has had a certificate before")]
     KeyReused,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use identity_pki::{SoftwareSigner, TenantId};
-use identity_store::{ClientId, SecretBytes};
+use identity_store::{ClientId, IssuedToken, SecretBytes};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
@@ -55,6 +55,20 @@ pub struct AccessToken {
     pub issued_at: OffsetDateTime,
     /// When it ends.
     pub expires_at: OffsetDateTime,
+}
+
+impl AccessToken {
+    /// The token as stores know it. What is known of it is kept for longer than any replica's clock takes it
+    /// for valid.
+    #[must_use]
+    pub fn issued(&self) -> IssuedToken {
+        IssuedToken {
+            tenant_id: self.tenant_id.clone(),
+            client_id: self.client_id.clone(),
+            jti: self.jti.clone(),
+            expires_at: self.expires_at + ACCESS_TOKEN_LIFE,
+        }
+    }
 }
 
 /// The claims of an access token (RFC 9068 §2.2, contract §5).

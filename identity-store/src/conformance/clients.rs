@@ -4,7 +4,7 @@ use identity_pki::TenantId;
 
 use super::fixtures::{World, at};
 use super::witness::{Told, walk};
-use crate::{ClientSecret, Conflict, Entity, NewClient, OAuthClient, SecretHash};
+use crate::{ClientCredential, ClientSecret, Conflict, Entity, NewClient, OAuthClient, SecretHash};
 
 impl World {
     fn new_client(&self, tenant_id: &TenantId) -> NewClient {
@@ -13,11 +13,11 @@ impl World {
             tenant_id: tenant_id.clone(),
             name: "Shop".to_owned(),
             scopes: BTreeSet::from(["users.read".to_owned(), "devices.read".to_owned()]),
-            secret: SecretHash(self.digest()),
+            credential: ClientCredential::Secret(SecretHash(self.digest())),
         }
     }
 
-    async fn client(&self, tenant_id: &TenantId) -> OAuthClient {
+    pub(super) async fn client(&self, tenant_id: &TenantId) -> OAuthClient {
         let new = self.new_client(tenant_id);
         self.store.create_client(self.change(), new).await.unwrap()
     }
@@ -26,6 +26,9 @@ impl World {
 pub async fn a_client_is_made_with_one_secret(world: World) {
     let tenant_id = world.tenant("acme").await;
     let new = world.new_client(&tenant_id);
+    let ClientCredential::Secret(hash) = new.credential else {
+        panic!("{new:?}");
+    };
     let told = Told::tenant(&["oauth_client_created"], &[]);
     let client = world
         .commits(world.change_at(4), told, async |change| {
@@ -38,9 +41,10 @@ pub async fn a_client_is_made_with_one_secret(world: World) {
         name: new.name.clone(),
         scopes: new.scopes.clone(),
         secrets: vec![ClientSecret {
-            hash: new.secret,
+            hash,
             expires_at: None,
         }],
+        jwks: None,
         created_at: at(4),
     };
     assert_eq!(client, expected);
@@ -131,6 +135,52 @@ pub async fn a_new_secret_ends_the_ones_before_it(world: World) {
     assert_eq!(secrets, [(fifth, None)]);
 }
 
+pub async fn a_client_has_keys_in_place_of_a_secret(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let new = NewClient {
+        credential: ClientCredential::Jwks("first keys".to_owned()),
+        ..world.new_client(&tenant_id)
+    };
+    let keyed = world
+        .store
+        .create_client(world.change(), new)
+        .await
+        .unwrap();
+    let with_secret = world.client(&tenant_id).await;
+    assert_eq!(keyed.jwks.as_deref(), Some("first keys"));
+    assert_eq!((keyed.secrets.len(), with_secret.secrets.len()), (0, 1));
+    for client in [keyed, with_secret] {
+        let client_id = &client.client_id;
+        let told = Told::tenant(&["oauth_client_keys_replaced"], &[]);
+        let replaced = world
+            .commits(world.change(), told, async |change| {
+                let jwks = "next keys".to_owned();
+                world
+                    .store
+                    .replace_client_keys(change, &tenant_id, client_id, jwks)
+                    .await
+            })
+            .await;
+        let expected = OAuthClient {
+            secrets: Vec::new(),
+            jwks: Some("next keys".to_owned()),
+            ..client.clone()
+        };
+        assert_eq!(replaced, expected);
+        let read = world.store.client(client_id).await.unwrap();
+        assert_eq!(read, Some(expected));
+        world
+            .conflicts(world.change(), Conflict::ClientHasKeys, async |change| {
+                let secret = SecretHash(world.digest());
+                world
+                    .store
+                    .add_client_secret(change, &tenant_id, client_id, secret, at(9))
+                    .await
+            })
+            .await;
+    }
+}
+
 pub async fn a_client_is_deleted(world: World) {
     let tenant_id = world.tenant("acme").await;
     let client_id = world.client(&tenant_id).await.client_id;
@@ -164,6 +214,15 @@ pub async fn another_tenants_client_is_not_found(world: World) {
             world
                 .store
                 .add_client_secret(change, &other, client_id, secret, at(9))
+                .await
+        })
+        .await;
+    world
+        .misses(world.change(), Entity::Client, async |change| {
+            let jwks = "keys".to_owned();
+            world
+                .store
+                .replace_client_keys(change, &other, client_id, jwks)
                 .await
         })
         .await;

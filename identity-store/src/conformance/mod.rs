@@ -74,6 +74,8 @@ pub mod sessions;
 #[doc(hidden)]
 pub mod tenants;
 #[doc(hidden)]
+pub mod tokens;
+#[doc(hidden)]
 pub mod user_erasures;
 #[doc(hidden)]
 pub mod users;
@@ -203,8 +205,16 @@ macro_rules! conformance_tests {
                 a_client_needs_a_tenant,
                 clients_are_listed_newest_first_each_once_in_their_tenant,
                 a_new_secret_ends_the_ones_before_it,
+                a_client_has_keys_in_place_of_a_secret,
                 a_client_is_deleted,
                 another_tenants_client_is_not_found,
+            ];
+            tokens: [
+                a_token_stands_until_it_is_revoked,
+                a_token_stands_while_its_client_is_there_in_its_tenant,
+                an_assertion_is_used_once_by_each_client,
+                of_many_that_use_one_assertion_at_once_one_is_first,
+                what_is_over_of_tokens_is_purged,
             ];
             operators: [
                 the_first_operator_is_seeded_once,
@@ -493,6 +503,7 @@ mod tests {
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),
             include_str!("tenants.rs"),
+            include_str!("tokens.rs"),
             include_str!("users.rs"),
             include_str!("wrong_answers.rs"),
         ];

@@ -6,8 +6,8 @@ use super::MemoryStore;
 use super::listing::page;
 use super::transaction::Transaction;
 use crate::{
-    Change, ClientId, ClientSecret, ClientStore, Conflict, Entity, Error, Event, NewClient,
-    OAuthClient, Page, PageRequest, Result, SecretHash,
+    Change, ClientCredential, ClientId, ClientSecret, ClientStore, Conflict, Entity, Error, Event,
+    NewClient, OAuthClient, Page, PageRequest, Result, SecretHash,
 };
 
 #[async_trait]
@@ -18,15 +18,17 @@ impl ClientStore for MemoryStore {
             if tx.state.clients.contains_key(&new.client_id) {
                 return Err(Error::Conflict(Conflict::IdTaken));
             }
+            let (secrets, jwks) = match new.credential {
+                ClientCredential::Secret(hash) => (vec![unending(hash)], None),
+                ClientCredential::Jwks(jwks) => (Vec::new(), Some(jwks)),
+            };
             let client = OAuthClient {
                 client_id: new.client_id.clone(),
                 tenant_id: new.tenant_id,
                 name: new.name,
                 scopes: new.scopes,
-                secrets: vec![ClientSecret {
-                    hash: new.secret,
-                    expires_at: None,
-                }],
+                secrets,
+                jwks,
                 created_at: tx.at(),
             };
             let client_id = new.client_id.clone();
@@ -68,6 +70,9 @@ impl ClientStore for MemoryStore {
         self.commit(change, |tx| {
             let at = tx.at();
             let client = tx.client_mut(tenant_id, client_id)?;
+            if client.jwks.is_some() {
+                return Err(Error::Conflict(Conflict::ClientHasKeys));
+            }
             for other in &mut client.secrets {
                 let end = other.expires_at.unwrap_or(others_until);
                 other.expires_at = Some(end.min(others_until));
@@ -75,13 +80,28 @@ impl ClientStore for MemoryStore {
             client
                 .secrets
                 .retain(|other| other.expires_at.is_none_or(|end| at < end));
-            client.secrets.push(ClientSecret {
-                hash: secret,
-                expires_at: None,
-            });
+            client.secrets.push(unending(secret));
             let client = client.clone();
             let client_id = client_id.clone();
             tx.tell(tenant_id, &Event::OauthClientSecretAdded { client_id });
+            Ok(client)
+        })
+    }
+
+    async fn replace_client_keys(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        client_id: &ClientId,
+        jwks: String,
+    ) -> Result<OAuthClient> {
+        self.commit(change, |tx| {
+            let client = tx.client_mut(tenant_id, client_id)?;
+            client.secrets.clear();
+            client.jwks = Some(jwks);
+            let client = client.clone();
+            let client_id = client_id.clone();
+            tx.tell(tenant_id, &Event::OauthClientKeysReplaced { client_id });
             Ok(client)
         })
     }
@@ -99,6 +119,13 @@ impl ClientStore for MemoryStore {
             tx.tell(tenant_id, &Event::OauthClientDeleted { client_id });
             Ok(())
         })
+    }
+}
+
+fn unending(hash: SecretHash) -> ClientSecret {
+    ClientSecret {
+        hash,
+        expires_at: None,
     }
 }
 

@@ -22,6 +22,7 @@ mod second_factor;
 mod secrets;
 mod state;
 mod tenants;
+mod tokens;
 mod transaction;
 mod user_erasures;
 mod users;

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::expiry_alerts::ExpiryRow;
 use super::second_factor::TotpRow;
 use crate::{
-    ArchiveManifest, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId, ClientId,
-    Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, Erasure, ErasureId,
+    ArchiveManifest, AssertionSha256, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId,
+    ClientId, Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, Erasure, ErasureId,
     IdempotencyKey, Issuance, Job, Lease, LeaseName, NamedSecret, OAuthClient, Operator,
     OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem, RecoveryCodeHash,
     RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
@@ -36,6 +36,10 @@ pub(super) struct State {
     pub(super) user_erasures: BTreeMap<(TenantId, ErasureId), Erasure>,
     pub(super) challenges: BTreeMap<(TenantId, ChallengeId), ChallengeRow>,
     pub(super) clients: BTreeMap<ClientId, OAuthClient>,
+    /// With the moments at which they are over.
+    pub(super) revoked_tokens: BTreeMap<(TenantId, String), OffsetDateTime>,
+    /// The same.
+    pub(super) used_assertions: BTreeMap<(TenantId, ClientId, AssertionSha256), OffsetDateTime>,
     pub(super) operators: BTreeMap<OperatorId, Operator>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow>,
     pub(super) totp: BTreeMap<OperatorId, TotpRow>,

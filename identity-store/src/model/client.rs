@@ -16,8 +16,10 @@ pub struct OAuthClient {
     pub name: String,
     /// What its tokens may be used for.
     pub scopes: BTreeSet<String>,
-    /// Its secrets, hashed; more than one while one is being replaced.
+    /// Its secrets, hashed; more than one while one is being replaced, none for one with keys.
     pub secrets: Vec<ClientSecret>,
+    /// Its public keys, by which it proves itself in place of a secret: a JWK set (RFC 7517 §5).
+    pub jwks: Option<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
@@ -46,6 +48,15 @@ pub struct NewClient {
     pub name: String,
     /// What its tokens may be used for.
     pub scopes: BTreeSet<String>,
-    /// Its first secret.
-    pub secret: SecretHash,
+    /// By what it proves itself.
+    pub credential: ClientCredential,
+}
+
+/// By what a client proves itself: by the one or by the other, so that no secret opens what keys guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCredential {
+    /// A secret.
+    Secret(SecretHash),
+    /// Private keys of its own, of which these are the public ones: a JWK set (RFC 7517 §5).
+    Jwks(String),
 }

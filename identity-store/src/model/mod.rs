@@ -24,6 +24,7 @@ mod rate_limit;
 mod second_factor;
 mod secret;
 mod tenant;
+mod token;
 mod user;
 
 pub use actor::Actor;
@@ -40,7 +41,7 @@ pub use challenge::{
     NewChallenge, SampleDigest, StoredChallenge, StoredVerdict, VendorState,
 };
 pub use change::Change;
-pub use client::{ClientSecret, NewClient, OAuthClient, SecretHash};
+pub use client::{ClientCredential, ClientSecret, NewClient, OAuthClient, SecretHash};
 pub(crate) use denial_purge::DenialPurge;
 pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
@@ -73,6 +74,7 @@ pub use secret::{
     CaOrigin, CaRecord, ComparedKey, NamedSecret, PrivateKeyPem, SecretBytes, ServerCertRecord,
 };
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
+pub use token::{AssertionSha256, IssuedToken};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,
     User, UserEdit, UserPalmPolicy, UserStatus,

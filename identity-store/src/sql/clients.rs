@@ -12,14 +12,14 @@ use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, tenants};
 use crate::posting::to_millisecond;
 use crate::{
-    Chain, Change, ClientId, ClientSecret, ClientStore, Conflict, Entity, Event, NewClient,
-    OAuthClient, Page, PageRequest, Result, SecretHash,
+    Chain, Change, ClientCredential, ClientId, ClientSecret, ClientStore, Conflict, Entity, Event,
+    NewClient, OAuthClient, Page, PageRequest, Result, SecretHash,
 };
 
 macro_rules! words {
     ($secrets:literal, $rest:literal) => {
         concat!(
-            "SELECT tenant_id, client_id, name, scopes, created_at, (",
+            "SELECT tenant_id, client_id, name, scopes, jwks, created_at, (",
             $secrets,
             " FROM oauth_client_secrets s
               WHERE s.tenant_id = c.tenant_id AND s.client_id = c.client_id) AS secrets
@@ -53,8 +53,8 @@ const LIST: Sql = select!(
      ORDER BY c.created_at DESC, c.client_id DESC LIMIT $4"
 );
 const INSERT: &str = "
-    INSERT INTO oauth_clients (tenant_id, client_id, name, scopes, created_at)
-    VALUES ($1, $2, $3, $4, $5)";
+    INSERT INTO oauth_clients (tenant_id, client_id, name, scopes, created_at, jwks)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 const ADD_SECRET: &str = "
     INSERT INTO oauth_client_secrets (tenant_id, client_id, position, secret_hash)
     SELECT $1, $2, coalesce(max(position), 0) + 1, $3
@@ -64,6 +64,10 @@ const LIMIT_SECRETS: &str = "
     WHERE tenant_id = $1 AND client_id = $2 AND (expires_at IS NULL OR expires_at > $3)";
 const DROP_SECRETS: &str = "
     DELETE FROM oauth_client_secrets WHERE tenant_id = $1 AND client_id = $2 AND expires_at <= $3";
+const DROP_ALL_SECRETS: &str =
+    "DELETE FROM oauth_client_secrets WHERE tenant_id = $1 AND client_id = $2";
+const SET_JWKS: &str = "
+    UPDATE oauth_clients SET jwks = $3 WHERE tenant_id = $1 AND client_id = $2";
 const DELETE: &str = "DELETE FROM oauth_clients WHERE tenant_id = $1 AND client_id = $2";
 
 /// A secret as the query of its client gives it.
@@ -97,6 +101,7 @@ fn read(row: &Row) -> Result<OAuthClient> {
         name: columns.get("name")?,
         scopes: columns.json("scopes")?,
         secrets: read_secrets(columns)?,
+        jwks: columns.get("jwks")?,
         created_at: columns.time("created_at")?,
     })
 }
@@ -138,16 +143,23 @@ async fn add_secret(
 async fn create(tx: &mut ChangeTx<'_>, new: &NewClient) -> Step<OAuthClient> {
     let at = tx.at();
     tenants::must_find(tx.conn(), &new.tenant_id).await?;
+    let (secret, jwks) = match &new.credential {
+        ClientCredential::Secret(hash) => (Some(*hash), None),
+        ClientCredential::Jwks(jwks) => (None, Some(jwks.as_str())),
+    };
     query(INSERT)
         .bind(new.tenant_id.as_str())
         .bind(new.client_id.as_str())
         .bind(&new.name)
         .bind(json(&new.scopes)?)
         .bind(ms(at))
+        .bind(jwks)
         .execute(tx.conn())
         .await
         .map_err(taken(Conflict::IdTaken))?;
-    add_secret(tx, &new.tenant_id, &new.client_id, new.secret).await?;
+    if let Some(secret) = secret {
+        add_secret(tx, &new.tenant_id, &new.client_id, secret).await?;
+    }
     let event = Event::OauthClientCreated {
         client_id: new.client_id.clone(),
     };
@@ -164,7 +176,10 @@ async fn replace_secret(
     others_until: OffsetDateTime,
 ) -> Step<OAuthClient> {
     let at = tx.at();
-    must_find(tx.conn(), tenant_id, client_id).await?;
+    let client = must_find(tx.conn(), tenant_id, client_id).await?;
+    if client.jwks.is_some() {
+        return Err(Conflict::ClientHasKeys.into());
+    }
     for (statement, moment) in [(LIMIT_SECRETS, others_until), (DROP_SECRETS, at)] {
         query(statement)
             .bind(tenant_id.as_str())
@@ -175,6 +190,31 @@ async fn replace_secret(
     }
     add_secret(tx, tenant_id, client_id, secret).await?;
     let event = Event::OauthClientSecretAdded {
+        client_id: client_id.clone(),
+    };
+    tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
+    must_find(tx.conn(), tenant_id, client_id).await
+}
+
+async fn replace_keys(
+    tx: &mut ChangeTx<'_>,
+    tenant_id: &TenantId,
+    client_id: &ClientId,
+    jwks: &str,
+) -> Step<OAuthClient> {
+    must_find(tx.conn(), tenant_id, client_id).await?;
+    query(DROP_ALL_SECRETS)
+        .bind(tenant_id.as_str())
+        .bind(client_id.as_str())
+        .execute(tx.conn())
+        .await?;
+    query(SET_JWKS)
+        .bind(tenant_id.as_str())
+        .bind(client_id.as_str())
+        .bind(jwks)
+        .execute(tx.conn())
+        .await?;
+    let event = Event::OauthClientKeysReplaced {
         client_id: client_id.clone(),
     };
     tx.post(&Chain::Tenant(tenant_id.clone()), &event).await?;
@@ -239,6 +279,25 @@ impl ClientStore for SqlStore {
                 Box::pin(
                     async move { replace_secret(tx, &tenant_id, &client_id, secret, until).await },
                 )
+            },
+        )
+        .await
+    }
+
+    async fn replace_client_keys(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        client_id: &ClientId,
+        jwks: String,
+    ) -> Result<OAuthClient> {
+        let (tenant_id, client_id) = (tenant_id.clone(), client_id.clone());
+        self.run_change(
+            "replace_client_keys",
+            Isolation::Serializable,
+            change,
+            move |tx| {
+                Box::pin(async move { replace_keys(tx, &tenant_id, &client_id, &jwks).await })
             },
         )
         .await

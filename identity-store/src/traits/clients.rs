@@ -7,7 +7,7 @@ use crate::{Change, ClientId, NewClient, OAuthClient, Page, PageRequest, Result,
 /// OAuth clients.
 #[async_trait]
 pub trait ClientStore: Send + Sync {
-    /// Makes a client. Event: `oauth_client_created`.
+    /// Makes a client with its one credential. Event: `oauth_client_created`.
     ///
     /// # Errors
     ///
@@ -25,7 +25,8 @@ pub trait ClientStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Entity::Client`](crate::Entity::Client) is not found.
+    /// [`Entity::Client`](crate::Entity::Client) is not found;
+    /// [`Conflict::ClientHasKeys`](crate::Conflict::ClientHasKeys).
     async fn add_client_secret(
         &self,
         change: Change,
@@ -33,6 +34,20 @@ pub trait ClientStore: Send + Sync {
         client_id: &ClientId,
         secret: SecretHash,
         others_until: OffsetDateTime,
+    ) -> Result<OAuthClient>;
+
+    /// Puts `jwks` in the place of a client's public keys, or of its secrets: what it had is over at
+    /// once. Event: `oauth_client_keys_replaced`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Client`](crate::Entity::Client) is not found.
+    async fn replace_client_keys(
+        &self,
+        change: Change,
+        tenant_id: &TenantId,
+        client_id: &ClientId,
+        jwks: String,
     ) -> Result<OAuthClient>;
 
     /// Deletes a client. Event: `oauth_client_deleted`.

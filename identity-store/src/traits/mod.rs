@@ -34,6 +34,7 @@ mod rate_limits;
 mod second_factor;
 mod secrets;
 mod tenants;
+mod tokens;
 mod users;
 
 pub use audit::AuditStore;
@@ -53,6 +54,7 @@ pub use rate_limits::RateLimitStore;
 pub use second_factor::SecondFactorStore;
 pub use secrets::SecretStore;
 pub use tenants::TenantStore;
+pub use tokens::TokenStore;
 pub use users::UserStore;
 
 use std::sync::Arc;
@@ -79,6 +81,7 @@ pub trait Store:
     + SecondFactorStore
     + SecretStore
     + TenantStore
+    + TokenStore
     + UserStore
     + std::fmt::Debug
     + Send

@@ -118,6 +118,10 @@ impl<'w> Objects<'w> {
             ("KycOutcome", "status") => json!("verified"),
             ("UserPalmPolicy", "allowed_types") => json!(["left"]),
             ("ClientRegistration", "scopes") => json!(["devices.read"]),
+            // RFC 8037 Appendix A.2.
+            ("ClientKeys", "keys") => json!([{
+                "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            }]),
             ("Pairing" | "Renewal", "csr") => json!(DeviceKey::generate().csr()),
             ("PalmTemplate", "image_rgb" | "image_ir") => json!(image()),
             ("RevokeAll", "confirm") => json!(self.new_tenant.get()),

@@ -110,11 +110,15 @@ impl ServerKey {
     fn valid(adjust: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+        ca.distinguished_name
+            .push(DnType::CommonName, "A root of our own");
         let ca_key = key();
         let root = ca.self_signed(&ca_key).expect("a root").pem();
         let issuer = Issuer::new(ca, ca_key);
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).expect("parameters");
+        params.use_authority_key_identifier_extension = true;
         adjust(&mut params);
         let key = key();
         let certificate = params

@@ -14,9 +14,9 @@ use identity_pki::{
     SerialNumber, ServerCertificate, TenantId, Terms,
 };
 use identity_store::{
-    Actor, CaOrigin, CaRecord, CaState, CertificateRecord, Change, ClientId, ComparedKey,
-    DeviceInfo, MemoryStore, NewClient, NewDevice, PairDevice, PairingOffer, PrivateKeyPem,
-    SecretHash, ServerCertRecord, Store, TenantConfig,
+    Actor, CaOrigin, CaRecord, CaState, CertificateRecord, Change, ClientCredential, ClientId,
+    ComparedKey, DeviceInfo, MemoryStore, NewClient, NewDevice, PairDevice, PairingOffer,
+    PrivateKeyPem, SecretHash, ServerCertRecord, Store, TenantConfig,
 };
 use rand_core::{CryptoRng, TryCryptoRng, TryRng, UnwrapErr};
 use reference_server::App;
@@ -314,7 +314,7 @@ async fn register_client(app: &App, tenant: &TenantId) -> ClientId {
         tenant_id: tenant.clone(),
         name: "Backend".to_owned(),
         scopes: BTreeSet::new(),
-        secret: SecretHash([0; 32]),
+        credential: ClientCredential::Secret(SecretHash([0; 32])),
     };
     let client_id = client.client_id.clone();
     let change = Change::new(now, Actor::System("test"), "seed");

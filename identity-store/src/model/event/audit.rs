@@ -73,8 +73,10 @@ impl Event {
             Self::AuditExported { .. } => "audit".to_owned(),
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
+            | Self::OauthClientKeysReplaced { client_id }
             | Self::OauthClientDeleted { client_id }
-            | Self::TokenIssued { client_id, .. } => client_id.to_string(),
+            | Self::TokenIssued { client_id, .. }
+            | Self::TokenRevoked { client_id, .. } => client_id.to_string(),
             Self::ClientAuthFailed { client_id, .. } => client_id.clone(),
             Self::LoginAttempt {
                 operator_id: None, ..
@@ -352,12 +354,16 @@ impl Event {
             | Self::AuditRead { tenant_id } => json!({"tenant_id": tenant_id.as_str()}),
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
+            | Self::OauthClientKeysReplaced { client_id }
             | Self::OauthClientDeleted { client_id } => json!({"client_id": client_id}),
             Self::ClientAuthFailed { client_id, reason } => {
                 json!({"client_id": client_id, "reason": reason})
             }
             Self::TokenIssued { client_id, scope } => {
                 json!({"client_id": client_id, "scope": scope})
+            }
+            Self::TokenRevoked { client_id, jti } => {
+                json!({"client_id": client_id, "jti": jti})
             }
             Self::LoginAttempt {
                 operator_id,

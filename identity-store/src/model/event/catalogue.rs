@@ -173,9 +173,11 @@ impl Event {
             Self::TenantActivated { .. } => audited("tenant_activated"),
             Self::OauthClientCreated { .. } => audited("oauth_client_created"),
             Self::OauthClientSecretAdded { .. } => audited("oauth_client_secret_added"),
+            Self::OauthClientKeysReplaced { .. } => audited("oauth_client_keys_replaced"),
             Self::OauthClientDeleted { .. } => audited("oauth_client_deleted"),
             Self::ClientAuthFailed { .. } => audited("client_auth_failed").failed(),
             Self::TokenIssued { .. } => audited("token_issued"),
+            Self::TokenRevoked { .. } => audited("token_revoked"),
             Self::LoginAttempt { reason: None, .. } => audited("login_attempt"),
             Self::LoginAttempt {
                 reason: Some(_), ..

@@ -286,6 +286,9 @@ pub enum Event {
     OauthClientSecretAdded {
         client_id: ClientId,
     },
+    OauthClientKeysReplaced {
+        client_id: ClientId,
+    },
     OauthClientDeleted {
         client_id: ClientId,
     },
@@ -296,6 +299,10 @@ pub enum Event {
     TokenIssued {
         client_id: ClientId,
         scope: String,
+    },
+    TokenRevoked {
+        client_id: ClientId,
+        jti: String,
     },
     LoginAttempt {
         operator_id: Option<OperatorId>,

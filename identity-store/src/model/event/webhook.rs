@@ -108,9 +108,11 @@ impl Event {
             | Self::TenantActivated { .. }
             | Self::OauthClientCreated { .. }
             | Self::OauthClientSecretAdded { .. }
+            | Self::OauthClientKeysReplaced { .. }
             | Self::OauthClientDeleted { .. }
             | Self::ClientAuthFailed { .. }
             | Self::TokenIssued { .. }
+            | Self::TokenRevoked { .. }
             | Self::LoginAttempt { .. }
             | Self::ConsoleUserCreated { .. }
             | Self::ConsoleUserUpdated { .. }

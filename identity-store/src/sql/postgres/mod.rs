@@ -59,6 +59,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "erasures",
         include_str!("../../../migrations/postgres/0008_erasures.sql"),
     ),
+    (
+        "client keys and tokens",
+        include_str!("../../../migrations/postgres/0009_client_keys_and_tokens.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

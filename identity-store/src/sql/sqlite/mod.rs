@@ -78,6 +78,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "erasures",
         include_str!("../../../migrations/sqlite/0013_erasures.sql"),
     ),
+    (
+        "client keys and tokens",
+        include_str!("../../../migrations/sqlite/0014_client_keys_and_tokens.sql"),
+    ),
 ];
 
 /// The connections to one file.

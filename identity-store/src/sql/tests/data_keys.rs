@@ -458,6 +458,7 @@ async fn every_column_of_bytes_is_encrypted_or_a_digest() {
         "revoked_cert_fingerprints.fingerprint",
         "revoked_cert_fingerprints.serial",
         "revoked_cert_fingerprints.tbs_sha256",
+        "used_assertions.assertion_sha256",
         // Encrypted, each value under the key that it is there for.
         "data_keys.key_check",
     ];

@@ -11,13 +11,14 @@ use crate::crypter::Place;
 use crate::sql::schema;
 use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
-    AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _, Chain,
-    ChallengeStore as _, ClientStore as _, DevicePolicyStore as _, DeviceStore as _, Error,
-    ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _, JobStore as _, LeaseName,
-    LeaseStore as _, NamedSecret, NewSession, OperatorStore as _, PasswordHash,
-    RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result, SampleDigest, SecondFactor,
-    SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId, SessionTokenHash,
-    SignInTokenHash, SqlStore, Store as _, TenantStore as _, Unreadable, UserStore as _,
+    AssertionSha256, AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _,
+    Chain, ChallengeStore as _, ClientStore as _, DevicePolicyStore as _, DeviceStore as _,
+    ErasureStore as _, Error, ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _,
+    IssuedToken, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
+    OperatorStore as _, PasswordHash, RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result,
+    SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId,
+    SessionTokenHash, SignInTokenHash, SqlStore, Store as _, TenantStore as _, TokenStore as _,
+    Unreadable, UserStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -80,18 +81,29 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let tenant = acme();
     let ada = "ada".parse().unwrap();
     let challenge = format!("ch_{ID}").parse().unwrap();
-    let client = format!("cli_{ID}").parse().unwrap();
+    let client_id = format!("cli_{ID}").parse().unwrap();
     let serial = SerialNumber::from_der_contents(&[7]).unwrap();
     let replica = ReplicaId::generate(NOW, &mut entropy());
     let (sample, later) = (SampleDigest([5; 32]), NOW + time::Duration::HOUR);
     let expiry = store.expiry_alerts(&Fingerprint::from_bytes([4; 32])).await;
     let expiry = told(expiry);
     let user = told(store.user(&tenant, &ada).await);
-    let client = told(store.client(&client).await);
+    let client = told(store.client(&client_id).await);
     let ca_key = store.private_key(&Fingerprint::from_bytes([4; 32])).await;
     let ca_key = ca_key.map(|key| key.map(|key| key.expose().to_owned()));
     let denied = store.denials(0, 9).await;
+    let assertion = AssertionSha256([5; 32]);
+    let assertion = store.use_assertion(&tenant, &client_id, assertion, later);
+    let token = IssuedToken {
+        tenant_id: tenant.clone(),
+        client_id: client_id.clone(),
+        jti: "the token".to_owned(),
+        expires_at: later,
+    };
+    let stands = store.token_stands(&token).await;
     let erasures = store.due_palm_erasures(9).await;
+    let erasure = format!("era_{ID}").parse().unwrap();
+    let erasure = store.erasure(&tenant, &erasure).await;
     let consents = store.consents(&tenant, &ada).await;
     let attempt = store.begin_attempt(change(), &tenant, &challenge, sample, later);
     let attempt = told(attempt.await);
@@ -143,9 +155,12 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
             "the PEM",
         ),
         ("revoked_cert_fingerprints", told(denied), "Renewed"),
+        ("used_assertions", told(assertion.await), "false"),
+        ("revoked_tokens", told(stands), "false"),
         ("users", user.clone(), "ada@example.org"),
         ("palms", user, "palm_id: 77"),
         ("palm_erasures", told(erasures), "Right"),
+        ("erasures", told(erasure), "usr_01j00000000000000000000003"),
         ("consents", told(consents), "doors"),
         ("challenges", told(challenge), "the safe"),
         ("challenge_attempts", attempt, "Replayed"),

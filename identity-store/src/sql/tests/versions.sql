@@ -13,7 +13,8 @@ VALUES ('acme', 'dev_1', 'Counter 1', 'personal_scanner', '{"floor":"2"}', 'pair
 INSERT INTO issued_certificates
 VALUES ('acme', 'dev_1', x'0000000000000000000000000000000000000007', [1], [2], [3], [4], 'device',
         'pairing', 0, 4000000000000, 'the PEM', 'req-1', 0);
-INSERT INTO oauth_clients VALUES ('acme', 'cli_[id]', 'Backend', '["devices:read"]', 0);
+INSERT INTO oauth_clients (tenant_id, client_id, name, scopes, created_at)
+VALUES ('acme', 'cli_[id]', 'Backend', '["devices:read"]', 0);
 INSERT INTO oauth_client_secrets VALUES ('acme', 'cli_[id]', 1, [6], NULL);
 INSERT INTO platform_secrets (kind, fingerprint, position, secret, uploaded_by)
 VALUES ('email_digest_key', '', 1,
@@ -115,3 +116,11 @@ INSERT INTO expiry_mails VALUES ([4], 'adm_[id]', 30);
 
 -- versions 10 to 99
 INSERT INTO renewal_graces VALUES ('acme', 'dev_1', x'0000000000000000000000000000000000000007', [3], 0);
+
+-- versions 13 to 99
+INSERT INTO erasures (tenant_id, erasure_id, internal_id, requested_at)
+VALUES ('acme', 'era_[id]', 'usr_01j00000000000000000000003', 0);
+
+-- versions 14 to 99
+INSERT INTO used_assertions VALUES ('acme', 'cli_[id]', [5], 4000000000000);
+INSERT INTO revoked_tokens VALUES ('acme', 'the token', 4000000000000);

@@ -7,13 +7,15 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use identity_store::{ClientId, NewClient, OAuthClient};
+use identity_store::{ClientCredential, ClientId, NewClient, OAuthClient};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
 use super::client_auth::secret_hash;
+use super::client_keys::ClientKeys;
 use crate::http::text::Line;
 use crate::http::{
     Answer, Caller, JsonBody, List, Problem, ProblemDocument, Query, RequestContext, Right, Scope,
@@ -31,7 +33,11 @@ pub(super) struct ClientObject {
     client_id: ClientId,
     name: String,
     scopes: BTreeSet<String>,
+    /// None for one that has keys.
     secrets: Vec<SecretObject>,
+    /// The public keys by which it proves itself in place of a secret; `null` for one that has secrets.
+    #[schema(value_type = Option<ClientKeys>)]
+    jwks: Option<Value>,
     created_at: Timestamp,
 }
 
@@ -54,6 +60,9 @@ impl From<OAuthClient> for ClientObject {
                 .iter()
                 .map(|s| secret(s.expires_at.map(Timestamp)))
                 .collect(),
+            jwks: client
+                .jwks
+                .and_then(|jwks| serde_json::from_str(&jwks).ok()),
             created_at: Timestamp(client.created_at),
         }
     }
@@ -69,6 +78,8 @@ pub(super) struct Registration {
     /// At least one.
     #[schema(value_type = Vec<String>)]
     scopes: Scopes,
+    /// Public keys, for a client that signs assertions (`private_key_jwt`): it gets no secret then.
+    jwks: Option<ClientKeys>,
 }
 
 /// Some scopes, each of them known.
@@ -90,12 +101,13 @@ impl TryFrom<BTreeSet<String>> for Scopes {
     }
 }
 
-/// A client's credentials. The secret is shown this once.
+/// A client's credentials. The secret is shown this once; a client with keys has none.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Credentials {
     #[schema(value_type = String)]
     client_id: ClientId,
-    client_secret: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
 }
 
 /// A secret to add.
@@ -158,15 +170,25 @@ pub(super) async fn create(
     let (actor, sha256, new) = (caller.actor(), body.sha256(), body.value);
     idempotency::run(&app, &context, &actor, sha256, async |keep| {
         let client_id = ClientId::generate(context.now, &mut clock::entropy());
-        let secret = new_secret();
+        let (credential, secret) = match &new.jwks {
+            Some(keys) => {
+                let jwks = keys.to_json().map_err(Problem::internal)?;
+                (ClientCredential::Jwks(jwks), None)
+            }
+            None => {
+                let secret = new_secret();
+                (ClientCredential::Secret(secret_hash(&secret)), Some(secret))
+            }
+        };
         let client = NewClient {
             client_id: client_id.clone(),
             tenant_id,
             name: new.name.into_string(),
             scopes: new.scopes.0,
-            secret: secret_hash(&secret),
+            credential,
         };
-        let answer = show_once(client_id, &secret)?;
+        let secret = secret.as_ref().map(|secret| secret.as_str());
+        let answer = show_once(client_id, secret)?;
         let change = keep.answer(context.change(actor.clone()), &answer);
         app.store.create_client(change, client).await?;
         Ok(answer)
@@ -175,7 +197,7 @@ pub(super) async fn create(
 }
 
 /// Adds a secret to a client. The ones before stay good for a while, so that they can be replaced
-/// without a pause.
+/// without a pause. A client with keys takes none: 409 `conflict`.
 #[utoipa::path(post, path = "/v1/oauth-clients/{client_id}/secrets", tag = "oauth", security(("bearer" = [])),
     params(("client_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = NewSecret,
@@ -201,7 +223,7 @@ pub(super) async fn add_secret(
         }
         let others_until = context.now + Duration::seconds(i64::from(overlap));
         let secret = new_secret();
-        let answer = show_once(client_id.clone(), &secret)?;
+        let answer = show_once(client_id.clone(), Some(&secret))?;
         let change = keep.answer(context.change(actor.clone()), &answer);
         let hash = secret_hash(&secret);
         app.store
@@ -212,7 +234,34 @@ pub(super) async fn add_secret(
     .await
 }
 
-/// Deletes a client. Tokens that it was given end by themselves, within 15 minutes.
+/// Puts public keys in the place of a client's keys, or of its secrets, which end at once. To replace a key
+/// without a pause, send both, sign with the new one, and send that one alone.
+#[utoipa::path(put, path = "/v1/oauth-clients/{client_id}/jwks", tag = "oauth", security(("bearer" = [])),
+    params(("client_id" = String, Path)), request_body = ClientKeys,
+    responses(
+        (status = 200, description = "The client", body = ClientObject),
+        (status = "4XX", body = ProblemDocument),
+    )
+)]
+pub(super) async fn replace_keys(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    caller: Caller,
+    Path(client_id): Path<String>,
+    body: JsonBody<ClientKeys>,
+) -> Result<Json<ClientObject>, Problem> {
+    let tenant_id = caller.tenant(Right::ClientsWrite)?;
+    let client_id = parse_id(&client_id)?;
+    let change = context.change(caller.actor());
+    let jwks = body.value.to_json().map_err(Problem::internal)?;
+    let client = app
+        .store
+        .replace_client_keys(change, &tenant_id, &client_id, jwks)
+        .await?;
+    Ok(Json(client.into()))
+}
+
+/// Deletes a client. Its tokens are refused from then on.
 #[utoipa::path(delete, path = "/v1/oauth-clients/{client_id}", tag = "oauth", security(("bearer" = [])),
     params(("client_id" = String, Path)),
     responses(
@@ -247,10 +296,10 @@ fn new_secret() -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes))
 }
 
-fn show_once(client_id: ClientId, secret: &str) -> Result<Answer, Problem> {
+fn show_once(client_id: ClientId, secret: Option<&str>) -> Result<Answer, Problem> {
     Answer::created(&Credentials {
         client_id,
-        client_secret: secret.to_owned(),
+        client_secret: secret.map(str::to_owned),
     })
 }
 

@@ -7,6 +7,8 @@ use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::client_auth::METHODS;
+use super::client_keys::ALGORITHMS;
 use crate::App;
 use crate::http::{Problem, Scope};
 
@@ -22,7 +24,14 @@ pub(super) struct Metadata {
     scopes_supported: Vec<&'static str>,
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 1],
-    token_endpoint_auth_methods_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
 }
 
 /// Tells where tokens are given, and how.
@@ -32,13 +41,20 @@ pub(super) struct Metadata {
 pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
     let issuer = &app.issuer;
     Json(Metadata {
-        token_endpoint: format!("{issuer}/v1/auth/token"),
+        token_endpoint: super::token_endpoint(issuer),
+        revocation_endpoint: format!("{issuer}/v1/auth/revoke"),
+        introspection_endpoint: format!("{issuer}/v1/auth/introspect"),
         jwks_uri: format!("{issuer}/.well-known/jwks.json"),
         issuer: issuer.clone(),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str()).collect(),
         response_types_supported: [],
         grant_types_supported: ["client_credentials"],
-        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+        token_endpoint_auth_methods_supported: METHODS,
+        token_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
+        revocation_endpoint_auth_methods_supported: METHODS,
+        revocation_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
+        introspection_endpoint_auth_methods_supported: METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
     })
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::Problem;
 
-/// Why a token is not given (RFC 6749 §5.2).
+/// Why a client is refused (RFC 6749 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OAuthErrorCode {
@@ -18,7 +18,10 @@ pub(super) enum OAuthErrorCode {
     InvalidScope,
 }
 
-/// A refusal of the token endpoint.
+/// What a client is told that did not prove itself.
+pub(super) const AUTHENTICATION_FAILED: &str = "client authentication failed";
+
+/// A refusal of an endpoint of OAuth's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct OAuthError {
     error: OAuthErrorCode,
@@ -39,11 +42,15 @@ impl OAuthError {
 
     /// 401 `invalid_client`: one answer for an unknown client and for a wrong secret.
     pub(super) fn invalid_client(basic: bool) -> Self {
-        let description = "client authentication failed";
         Self {
             basic,
-            ..Self::new(OAuthErrorCode::InvalidClient, description)
+            ..Self::new(OAuthErrorCode::InvalidClient, AUTHENTICATION_FAILED)
         }
+    }
+
+    /// 400 `invalid_request` of what is asked about a token.
+    pub(super) fn no_token() -> Self {
+        Self::new(OAuthErrorCode::InvalidRequest, "token is missing")
     }
 
     #[cfg(test)]
@@ -73,7 +80,7 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// What the token endpoint answers instead of a token.
+/// What an endpoint of OAuth's answers instead of what was asked for.
 #[derive(Debug)]
 pub(super) enum TokenRefusal {
     /// A refusal in OAuth's own terms.

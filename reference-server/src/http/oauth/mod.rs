@@ -1,10 +1,14 @@
 //! OAuth 2.0 for integrators (contract §5): clients, tokens, and how to find them.
 
+mod assertion;
 mod client_auth;
+mod client_keys;
 mod clients;
 mod discovery;
 mod error;
 mod form;
+mod introspect;
+mod revoke;
 mod token;
 
 use std::sync::Arc;
@@ -20,7 +24,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(discovery::metadata))
         .routes(routes!(discovery::jwks))
         .routes(routes!(token::token))
+        .routes(routes!(revoke::revoke))
+        .routes(routes!(introspect::introspect))
         .routes(routes!(clients::list, clients::create))
         .routes(routes!(clients::add_secret))
+        .routes(routes!(clients::replace_keys))
         .routes(routes!(clients::delete))
+}
+
+/// Where tokens are given.
+fn token_endpoint(issuer: &str) -> String {
+    format!("{issuer}/v1/auth/token")
 }

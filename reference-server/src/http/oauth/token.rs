@@ -5,15 +5,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
-use identity_store::{Actor, Chain, ClientId, Event, OAuthClient, TenantStatus};
+use identity_store::{Actor, Chain, Event, OAuthClient};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::client_auth::{Claim, is_secret_of};
+use super::client_auth::{Counted, authenticated};
 use super::error::{OAuthError, OAuthErrorCode, TokenRefusal};
-use super::form::TokenForm;
 use crate::App;
-use crate::http::{ErrorCode, MAX_JSON, Problem, ProblemDocument, RequestContext, Scope, Source};
+use crate::http::{Problem, ProblemDocument, RequestContext, Scope};
 use crate::tokens::{ACCESS_TOKEN_LIFE, scope_text};
 
 /// An access token (RFC 6749 §5.1).
@@ -29,7 +28,7 @@ pub(super) struct TokenAnswer {
 
 /// The form of a token request, for the description of the interface.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that `TokenForm` reads")]
+#[expect(dead_code, reason = "describes the form that is read")]
 pub(super) struct TokenRequest {
     #[schema(example = "client_credentials")]
     grant_type: String,
@@ -39,9 +38,15 @@ pub(super) struct TokenRequest {
     client_id: Option<String>,
     /// Instead of HTTP Basic.
     client_secret: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`, with `client_assertion`.
+    client_assertion_type: Option<String>,
+    /// Instead of a secret: a JWT signed by one of the client's keys (RFC 7523 §3), with `iss` and `sub` the
+    /// client's id, `aud` the issuer or this endpoint, `exp` within an hour, and a `jti` that was not used.
+    client_assertion: Option<String>,
 }
 
-/// Gives an access token to a client, by HTTP Basic or `client_id` and `client_secret` in the body.
+/// Gives an access token to a client, by HTTP Basic, `client_id` and `client_secret` in the body, or a
+/// `client_assertion`.
 #[utoipa::path(post, path = "/v1/auth/token", tag = "oauth",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
@@ -56,23 +61,11 @@ pub(super) async fn token(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, TokenRefusal> {
-    app.rate_limits
-        .sign_in
-        .take(
-            app.shared_store(),
-            Source::from(context.source),
-            context.now,
-        )
-        .await
-        .map_err(|refusal| refusal.problem(ErrorCode::RateLimited, "Too many token requests."))?;
-    let headers = request.headers().clone();
-    let body = crate::http::read(request, MAX_JSON).await?;
-    let mut form = TokenForm::parse(&headers, &body)?;
-    let claim = Claim::of(&headers, &mut form)?;
-    let client = authenticate(&app, &context, &claim).await?;
-    require_active_tenant(&app, &client).await?;
-    require_grant(form.grant_type.as_deref())?;
-    let scopes = granted(&client, form.scope.as_deref())?;
+    let parameters = ["grant_type", "scope"];
+    let (client, mut form) =
+        authenticated(&app, &context, request, &parameters, Counted::All).await?;
+    require_grant(form.take("grant_type").as_ref().map(|it| it.as_str()))?;
+    let scopes = granted(&client, form.take("scope").as_ref().map(|it| it.as_str()))?;
     let tokens = app.secrets.tokens.get()?;
     let token = tokens
         .issue_access(&client.client_id, &client.tenant_id, &scopes, context.now)
@@ -86,46 +79,6 @@ pub(super) async fn token(
         scope,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
-}
-
-/// The client that the claim is true of.
-async fn authenticate(
-    app: &App,
-    context: &RequestContext,
-    claim: &Claim,
-) -> Result<OAuthClient, TokenRefusal> {
-    let client_id = claim.client_id.parse::<ClientId>().ok();
-    let client = match &client_id {
-        Some(client_id) => app.store.client(client_id).await?,
-        None => None,
-    };
-    let (chain, reason) = match client {
-        Some(client) if is_secret_of(&client, &claim.secret, context.now) => return Ok(client),
-        Some(client) => (Chain::Tenant(client.tenant_id), "wrong_secret"),
-        None => (Chain::Platform, "unknown_client"),
-    };
-    // What is no client id may be a secret in the wrong place: it is not written down.
-    let client_id = client_id.map(String::from).unwrap_or_default();
-    let event = Event::ClientAuthFailed { client_id, reason };
-    app.store
-        .record(context.change(Actor::Anonymous), chain, vec![event])
-        .await?;
-    Err(OAuthError::invalid_client(claim.basic).into())
-}
-
-async fn require_active_tenant(app: &App, client: &OAuthClient) -> Result<(), TokenRefusal> {
-    match app
-        .store
-        .tenant(&client.tenant_id)
-        .await?
-        .map(|tenant| tenant.status)
-    {
-        Some(TenantStatus::Active) => Ok(()),
-        Some(TenantStatus::Suspended) | None => {
-            let description = "the client's tenant is suspended";
-            Err(OAuthError::new(OAuthErrorCode::UnauthorizedClient, description).into())
-        }
-    }
 }
 
 fn require_grant(grant_type: Option<&str>) -> Result<(), OAuthError> {
@@ -181,6 +134,7 @@ async fn record_issue(
 #[cfg(test)]
 mod tests {
     use identity_pki::TenantId;
+    use identity_store::ClientId;
     use time::OffsetDateTime;
 
     use super::*;
@@ -193,6 +147,7 @@ mod tests {
             name: "Backend".into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             secrets: Vec::new(),
+            jwks: None,
             created_at: now,
         }
     }
