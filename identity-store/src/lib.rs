@@ -30,8 +30,9 @@
 //!
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
-//!   [`SecondFactorStore`], [`ClientStore`], [`TokenStore`], [`SecretStore`], [`IdempotencyStore`],
-//!   [`AuditStore`], [`AuditArchiveStore`], [`LeaseStore`], [`RateLimitStore`], [`JobStore`].
+//!   [`SecondFactorStore`], [`ClientStore`], [`TokenKeyStore`], [`TokenStore`], [`SecretStore`],
+//!   [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`], [`LeaseStore`], [`RateLimitStore`],
+//!   [`JobStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
     any(feature = "postgres", feature = "sqlite"),

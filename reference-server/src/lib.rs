@@ -46,6 +46,7 @@ mod start;
 mod superseded;
 pub mod telemetry;
 pub mod tls;
+pub mod token_keys;
 pub mod tokens;
 pub mod waiters;
 

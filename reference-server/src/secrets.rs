@@ -146,8 +146,10 @@ impl Secrets {
             Ok(PairingPepper::from_bytes(bytes))
         };
         let tokens = |key: SecretBytes| Ok(Tokens::load(issuer, &key)?);
+        let tokens = read(store, NamedSecret::TokenSigningKey, tokens).await?;
+        follow_token_keys(store, &tokens).await?;
         Ok(Self {
-            tokens: read(store, NamedSecret::TokenSigningKey, tokens).await?,
+            tokens,
             pairing_pepper: read(store, NamedSecret::PairingPepper, pepper).await?,
             sample_digest_key: read(store, NamedSecret::SampleDigestKey, Ok).await?,
             email_digest_key: read(store, NamedSecret::EmailDigestKey, |_| Ok(())).await?,
@@ -172,6 +174,27 @@ impl Secrets {
     }
 }
 
+/// Takes up the other keys of tokens. Those that cannot be read are told to the log, and the one that signs
+/// goes on.
+async fn follow_token_keys(store: &dyn Store, tokens: &Secret<Tokens>) -> Result<(), StartError> {
+    let Some(tokens) = tokens.usable() else {
+        return Ok(());
+    };
+    let followed = match store.token_keys().await {
+        Ok(keys) => tokens.follow(&keys).map_err(StartError::from),
+        Err(error @ (Error::Decrypt { .. } | Error::Corrupt { .. })) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    if let Err(error) = followed {
+        let error = error.one_line();
+        tracing::error!(
+            error,
+            "keys of tokens from before, or the next, cannot be read"
+        );
+    }
+    Ok(())
+}
+
 /// What verifies tokens, for one who signs nothing and makes no key: one that is not there is lost to it.
 ///
 /// # Errors
@@ -187,7 +210,9 @@ pub async fn known_tokens(store: &dyn Store) -> Result<Secret<Tokens>, StartErro
         })),
         Some(known) => {
             let taken = known.map_err(StartError::from).and_then(load);
-            Secret::of(name.as_str(), taken)
+            let tokens = Secret::of(name.as_str(), taken)?;
+            follow_token_keys(store, &tokens).await?;
+            Ok(tokens)
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use identity_pki::{SoftwareSigner, TenantId};
-use identity_store::{ClientId, IssuedToken, SecretBytes};
+use identity_store::{ClientId, IssuedToken, SecretBytes, TokenKeys};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
@@ -29,6 +31,12 @@ pub enum TokenError {
     /// A fresh signing key could not be made.
     #[error("no signing key could be made")]
     Key(#[source] identity_pki::Error),
+    /// The token names no key of the platform's.
+    #[error("the token names no key of the platform's")]
+    UnknownKey,
+    /// The token's key was retired too long ago.
+    #[error("the token's key was retired longer ago than tokens live")]
+    RetiredKey,
     /// The token is one of another type.
     #[error("the token is of another type")]
     Type,
@@ -85,13 +93,75 @@ struct AccessClaims {
     exp: i64,
 }
 
-/// The platform's signing key and what is signed with it.
+/// How much longer than a token's life the key before verifies: other replicas sign with it until they hear
+/// of the next, and their clocks are their own.
+const RETIRED_MARGIN: Duration = Duration::minutes(5);
+
+/// The platform's signing key, those before and the next, and what is signed with them.
 pub struct Tokens {
     issuer: String,
+    ring: ArcSwap<KeyRing>,
+}
+
+/// The keys of one moment.
+struct KeyRing {
     signing: EncodingKey,
-    verifying: DecodingKey,
-    public: Jwk,
     key_id: String,
+    /// The signing one, the next if there is one, and those before.
+    known: Vec<KnownKey>,
+}
+
+/// A key that verifies.
+struct KnownKey {
+    key_id: String,
+    public: Jwk,
+    verifying: DecodingKey,
+    retired_at: Option<OffsetDateTime>,
+}
+
+impl KnownKey {
+    fn new(public: Jwk, retired_at: Option<OffsetDateTime>) -> Result<Self, TokenError> {
+        Ok(Self {
+            key_id: public.common.key_id.clone().ok_or(TokenError::UnknownKey)?,
+            verifying: DecodingKey::from_jwk(&public)?,
+            public,
+            retired_at,
+        })
+    }
+
+    /// Whether a token that it signed can be good at `now`.
+    fn counts(&self, now: OffsetDateTime) -> bool {
+        let life = ACCESS_TOKEN_LIFE + RETIRED_MARGIN;
+        self.retired_at.is_none_or(|retired| now < retired + life)
+    }
+}
+
+impl KeyRing {
+    fn of(signing: &SecretBytes) -> Result<Self, TokenError> {
+        let (signing, public) = read_key(signing)?;
+        let signing_key = KnownKey::new(public, None)?;
+        Ok(Self {
+            signing,
+            key_id: signing_key.key_id.clone(),
+            known: vec![signing_key],
+        })
+    }
+
+    fn find(&self, key_id: Option<&str>) -> Result<&KnownKey, TokenError> {
+        let mut known = self.known.iter();
+        known
+            .find(|key| Some(&*key.key_id) == key_id)
+            .ok_or(TokenError::UnknownKey)
+    }
+}
+
+/// What signs by a key in PKCS#8, PEM, and the public key under its thumbprint (RFC 7638).
+fn read_key(pem: &SecretBytes) -> Result<(EncodingKey, Jwk), TokenError> {
+    let signing = EncodingKey::from_ec_pem(pem.expose())?;
+    let mut public = Jwk::from_encoding_key(&signing, Algorithm::ES256)?;
+    public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256)?);
+    public.common.public_key_use = Some(PublicKeyUse::Signature);
+    Ok((signing, public))
 }
 
 impl Tokens {
@@ -112,19 +182,56 @@ impl Tokens {
     ///
     /// [`TokenError::Jwt`] when the key is no P-256 key in PKCS#8.
     pub fn load(issuer: impl Into<String>, key: &SecretBytes) -> Result<Self, TokenError> {
-        let signing = EncodingKey::from_ec_pem(key.expose())?;
-        let mut public = Jwk::from_encoding_key(&signing, Algorithm::ES256)?;
-        let key_id = public.thumbprint(ThumbprintHash::SHA256)?;
-        public.common.key_id = Some(key_id.clone());
-        public.common.public_key_use = Some(PublicKeyUse::Signature);
-        let verifying = DecodingKey::from_jwk(&public)?;
         Ok(Self {
             issuer: issuer.into(),
-            signing,
-            verifying,
-            public,
-            key_id,
+            ring: ArcSwap::from_pointee(KeyRing::of(key)?),
         })
+    }
+
+    /// The name of a key that [`fresh_key`](Self::fresh_key) made.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Jwt`] when it is none.
+    pub fn key_id_of(key: &SecretBytes) -> Result<String, TokenError> {
+        Ok(KeyRing::of(key)?.key_id)
+    }
+
+    /// Takes up the keys as they are stored now: signs with the active one, and knows the next and those
+    /// before. Without an active one everything stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] when one of them is no key; everything stays as it was.
+    pub fn follow(&self, keys: &TokenKeys) -> Result<(), TokenError> {
+        let Some(active) = &keys.active else {
+            return Ok(());
+        };
+        let mut ring = KeyRing::of(active)?;
+        if let Some(next) = &keys.next {
+            ring.known
+                .push(KnownKey::new(read_key(&next.secret)?.1, None)?);
+        }
+        for retired in keys.retired.iter().rev() {
+            let public = serde_json::from_str(&retired.public_jwk);
+            let public = public.map_err(|_| TokenError::UnknownKey)?;
+            ring.known
+                .push(KnownKey::new(public, Some(retired.retired_at))?);
+        }
+        self.ring.store(Arc::new(ring));
+        Ok(())
+    }
+
+    /// The name of the key that signs, and its public key, a JWK.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::UnknownKey`] when there is none, which is not so.
+    pub fn signing_key(&self) -> Result<(String, String), TokenError> {
+        let ring = self.ring.load();
+        let public = &ring.find(Some(&ring.key_id))?.public;
+        let public = serde_json::to_string(public).map_err(|_| TokenError::UnknownKey)?;
+        Ok((ring.key_id.clone(), public))
     }
 
     /// Who signs: the `iss` claim.
@@ -133,12 +240,25 @@ impl Tokens {
         &self.issuer
     }
 
-    /// The public key, as a JWK set (RFC 7517 §5) under its RFC 7638 thumbprint.
+    /// The public keys of what can be good at `now` or soon, as a JWK set (RFC 7517 §5) under their RFC 7638
+    /// thumbprints: the signing one first.
     #[must_use]
-    pub fn jwks(&self) -> JwkSet {
+    pub fn jwks(&self, now: OffsetDateTime) -> JwkSet {
+        let ring = self.ring.load();
+        let good = ring.known.iter().filter(|key| key.counts(now));
         JwkSet {
-            keys: vec![self.public.clone()],
+            keys: good.map(|key| key.public.clone()).collect(),
         }
+    }
+
+    /// Every public key that there was, and since when it signs nothing.
+    #[must_use]
+    pub fn all_keys(&self) -> Vec<(Jwk, Option<OffsetDateTime>)> {
+        let ring = self.ring.load();
+        let known = ring.known.iter();
+        known
+            .map(|key| (key.public.clone(), key.retired_at))
+            .collect()
     }
 
     /// Signs `claims` as a compact JWS of type `typ`, ES256.
@@ -149,12 +269,13 @@ impl Tokens {
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, TokenError> {
         let mut header = Header::new(Algorithm::ES256);
         header.typ = Some(typ.to_owned());
-        header.kid = Some(self.key_id.clone());
-        Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
+        let ring = self.ring.load();
+        header.kid = Some(ring.key_id.clone());
+        Ok(jsonwebtoken::encode(&header, claims, &ring.signing)?)
     }
 
-    /// Verifies a compact JWS of type `typ` that [`sign`](Self::sign) made: type, algorithm and
-    /// signature. Its claims are the caller's to judge, its time included.
+    /// Verifies a compact JWS of type `typ` that [`sign`](Self::sign) made, by whatever key there was:
+    /// type, algorithm and signature. Its claims are the caller's to judge, its time included.
     ///
     /// # Errors
     ///
@@ -164,7 +285,10 @@ impl Tokens {
         validation.validate_aud = false;
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let data = jsonwebtoken::decode::<T>(token, &self.verifying, &validation)?;
+        let header = jsonwebtoken::decode_header(token)?;
+        let ring = self.ring.load();
+        let key = ring.find(header.kid.as_deref())?;
+        let data = jsonwebtoken::decode::<T>(token, &key.verifying, &validation)?;
         if data.header.typ.as_deref() == Some(typ) {
             Ok(data.claims)
         } else {
@@ -198,8 +322,8 @@ impl Tokens {
         self.sign(ACCESS_TOKEN_TYPE, &claims)
     }
 
-    /// Verifies an access token: type, algorithm, signature, issuer, audience and time
-    /// (RFC 9068 §4).
+    /// Verifies an access token: its key, type, algorithm, signature, issuer, audience and time
+    /// (RFC 9068 §4). No key verifies longer than a token lives that it signed last.
     ///
     /// # Errors
     ///
@@ -215,7 +339,13 @@ impl Tokens {
         // The library would read a clock of its own.
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let data = jsonwebtoken::decode::<AccessClaims>(token, &self.verifying, &validation)?;
+        let header = jsonwebtoken::decode_header(token)?;
+        let ring = self.ring.load();
+        let key = ring.find(header.kid.as_deref())?;
+        if !key.counts(now) {
+            return Err(TokenError::RetiredKey);
+        }
+        let data = jsonwebtoken::decode::<AccessClaims>(token, &key.verifying, &validation)?;
         if data.header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
             return Err(TokenError::Type);
         }
@@ -268,13 +398,15 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens")
             .field("issuer", &self.issuer)
-            .field("key_id", &self.key_id)
+            .field("key_id", &self.ring.load().key_id)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use identity_store::{NextTokenKey, RetiredTokenKey};
+
     use super::*;
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-11-22 12:00 UTC);
@@ -356,12 +488,115 @@ mod tests {
     #[test]
     fn the_jwk_is_public_and_named_by_its_thumbprint() {
         let tokens = tokens("https://id.example");
-        let jwks = serde_json::to_value(tokens.jwks()).expect("JSON");
+        let jwks = serde_json::to_value(tokens.jwks(NOW)).expect("JSON");
         let key = &jwks["keys"][0];
         assert_eq!((&key["kty"], &key["crv"]), (&"EC".into(), &"P-256".into()));
-        assert_eq!(key["kid"], tokens.key_id.as_str());
+        let (key_id, _) = tokens.signing_key().expect("a key");
+        assert_eq!(key["kid"], key_id.as_str());
         assert!(key.get("d").is_none());
         let header = jsonwebtoken::decode_header(issue(&tokens)).expect("header");
-        assert_eq!(header.kid.as_deref(), Some(tokens.key_id.as_str()));
+        assert_eq!(header.kid.as_deref(), Some(key_id.as_str()));
+    }
+
+    /// The keys after `tokens` signed until now, with a fresh one next.
+    fn rotated(tokens: &Tokens, fresh: &SecretBytes) -> TokenKeys {
+        let (key_id, public_jwk) = tokens.signing_key().expect("a key");
+        TokenKeys {
+            active: Some(fresh.clone()),
+            active_since: Some(NOW),
+            next: None,
+            retired: vec![RetiredTokenKey {
+                key_id,
+                public_jwk,
+                retired_at: NOW,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_retired_key_verifies_for_as_long_as_what_it_signed_lives() {
+        let tokens = tokens("https://id.example");
+        let (token, receipt) = (
+            issue(&tokens),
+            tokens
+                .sign(
+                    "verification-receipt+jwt",
+                    &serde_json::json!({"sub": "ada"}),
+                )
+                .expect("one"),
+        );
+        let fresh = Tokens::fresh_key().expect("a key");
+        tokens.follow(&rotated(&tokens, &fresh)).expect("keys");
+        assert!(tokens.verify_access(&token, NOW).is_ok());
+        // One that claims to live longer than any.
+        let claims = AccessClaims {
+            iss: tokens.issuer.clone(),
+            aud: tokens.issuer.clone(),
+            sub: "s".into(),
+            client_id: ClientId::generate(NOW, &mut clock::entropy()).to_string(),
+            tenant_id: "acme".into(),
+            scope: String::new(),
+            jti: "j".into(),
+            iat: NOW.unix_timestamp(),
+            exp: NOW.unix_timestamp() + 86_400,
+        };
+        let old = Tokens::load("https://id.example", &fresh).expect("tokens");
+        let long = old.sign(ACCESS_TOKEN_TYPE, &claims).expect("one");
+        let newest = Tokens::fresh_key().expect("a key");
+        tokens.follow(&rotated(&tokens, &newest)).expect("keys");
+        let end = NOW + ACCESS_TOKEN_LIFE + RETIRED_MARGIN;
+        let before = end - Duration::SECOND;
+        assert!(tokens.verify_access(&long, before).is_ok());
+        let refused = tokens.verify_access(&long, end);
+        assert!(matches!(refused, Err(TokenError::RetiredKey)));
+        assert_eq!(
+            (tokens.jwks(before).keys.len(), tokens.jwks(end).keys.len()),
+            (2, 1)
+        );
+        let kept = tokens.verify::<serde_json::Value>("verification-receipt+jwt", &receipt);
+        assert!(matches!(kept, Err(TokenError::UnknownKey)), "two keys ago");
+    }
+
+    #[test]
+    fn the_next_key_is_shown_and_known_before_it_signs() {
+        let (tokens, fresh) = (
+            tokens("https://id.example"),
+            Tokens::fresh_key().expect("a key"),
+        );
+        let before = issue(&tokens);
+        let (signing, _) = tokens.signing_key().expect("a key");
+        let other = Tokens::load("https://id.example", &fresh).expect("tokens");
+        let early = issue(&other);
+        assert!(tokens.verify_access(&early, NOW).is_err());
+        let active = rotated(&other, &fresh).active;
+        let keys = |active: Option<SecretBytes>, next| TokenKeys {
+            active,
+            next,
+            ..TokenKeys::default()
+        };
+        let next = NextTokenKey {
+            key_id: Tokens::key_id_of(&fresh).expect("a key"),
+            secret: fresh,
+            published_at: NOW,
+            active_from: NOW + Duration::HOUR,
+        };
+        tokens
+            .follow(&keys(None, Some(next.clone())))
+            .expect("nothing");
+        assert_eq!(tokens.jwks(NOW).keys.len(), 1, "without an active one");
+        let first = Tokens::fresh_key().expect("a key");
+        tokens.follow(&keys(Some(first), Some(next))).expect("keys");
+        assert_eq!(tokens.jwks(NOW).keys.len(), 2);
+        assert!(
+            tokens.verify_access(&early, NOW).is_ok(),
+            "another replica was faster"
+        );
+        assert!(
+            tokens.verify_access(&before, NOW).is_err(),
+            "a key that is no longer known"
+        );
+        assert_ne!(tokens.signing_key().expect("a key").0, signing);
+        tokens.follow(&keys(active, None)).expect("keys");
+        assert!(tokens.verify_access(&early, NOW).is_ok());
     }
 }

@@ -74,6 +74,8 @@ pub mod sessions;
 #[doc(hidden)]
 pub mod tenants;
 #[doc(hidden)]
+pub mod token_keys;
+#[doc(hidden)]
 pub mod tokens;
 #[doc(hidden)]
 pub mod user_erasures;
@@ -208,6 +210,11 @@ macro_rules! conformance_tests {
                 a_client_has_keys_in_place_of_a_secret,
                 a_client_is_deleted,
                 another_tenants_client_is_not_found,
+            ];
+            token_keys: [
+                a_key_signs_from_its_first_need_on_and_its_age_is_noted_once,
+                the_next_key_is_published_before_it_signs,
+                the_public_keys_of_those_before_stay,
             ];
             tokens: [
                 a_token_stands_until_it_is_revoked,
@@ -503,6 +510,7 @@ mod tests {
             include_str!("secrets.rs"),
             include_str!("sessions.rs"),
             include_str!("tenants.rs"),
+            include_str!("token_keys.rs"),
             include_str!("tokens.rs"),
             include_str!("users.rs"),
             include_str!("wrong_answers.rs"),

@@ -22,6 +22,7 @@ mod second_factor;
 mod secrets;
 mod state;
 mod tenants;
+mod token_keys;
 mod tokens;
 mod transaction;
 mod user_erasures;

@@ -12,8 +12,8 @@ use crate::{
     IdempotencyKey, Issuance, Job, Lease, LeaseName, NamedSecret, OAuthClient, Operator,
     OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem, RecoveryCodeHash,
     RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
-    SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant, User,
-    UserId,
+    SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant,
+    TokenKeys, User, UserId,
 };
 
 /// Everything that is stored.
@@ -51,6 +51,8 @@ pub(super) struct State {
     /// By the fingerprints of their certificates.
     pub(super) private_keys: BTreeMap<Fingerprint, PrivateKeyPem>,
     pub(super) secrets: BTreeMap<NamedSecret, SecretBytes>,
+    /// But for the active one, which is among the secrets.
+    pub(super) token_keys: TokenKeys,
     /// By the fingerprints of certificates.
     pub(super) expiries: BTreeMap<Fingerprint, ExpiryRow>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,

@@ -21,13 +21,15 @@ pub enum LeaseName {
     Purge,
     /// Ends the graces of superseded certificates.
     RenewalGrace,
+    /// Replaces the key that signs tokens when its term is over.
+    TokenKeys,
     /// Completes the erasures of users.
     UserErasure,
 }
 
 impl LeaseName {
     /// Every name.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AuditMonths,
         Self::AuditSealer,
         Self::CertExpiry,
@@ -36,6 +38,7 @@ impl LeaseName {
         Self::PalmErasure,
         Self::Purge,
         Self::RenewalGrace,
+        Self::TokenKeys,
         Self::UserErasure,
     ];
 
@@ -51,6 +54,7 @@ impl LeaseName {
             Self::PalmErasure => "palm_erasure",
             Self::Purge => "purge",
             Self::RenewalGrace => "renewal_grace",
+            Self::TokenKeys => "token_keys",
             Self::UserErasure => "user_erasure",
         }
     }

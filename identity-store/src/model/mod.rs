@@ -25,6 +25,7 @@ mod second_factor;
 mod secret;
 mod tenant;
 mod token;
+mod token_key;
 mod user;
 
 pub use actor::Actor;
@@ -75,6 +76,7 @@ pub use secret::{
 };
 pub use tenant::{PalmDuplicateAction, Tenant, TenantConfig, TenantStatus};
 pub use token::{AssertionSha256, IssuedToken};
+pub use token_key::{NextTokenKey, RetiredTokenKey, TokenKeys};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,
     User, UserEdit, UserPalmPolicy, UserStatus,

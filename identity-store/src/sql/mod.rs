@@ -64,6 +64,7 @@ mod sqlite;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod token_keys;
 mod tokens;
 mod tx;
 mod user_erasures;

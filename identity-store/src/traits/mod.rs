@@ -34,6 +34,7 @@ mod rate_limits;
 mod second_factor;
 mod secrets;
 mod tenants;
+mod token_keys;
 mod tokens;
 mod users;
 
@@ -54,6 +55,7 @@ pub use rate_limits::RateLimitStore;
 pub use second_factor::SecondFactorStore;
 pub use secrets::SecretStore;
 pub use tenants::TenantStore;
+pub use token_keys::TokenKeyStore;
 pub use tokens::TokenStore;
 pub use users::UserStore;
 
@@ -81,6 +83,7 @@ pub trait Store:
     + SecondFactorStore
     + SecretStore
     + TenantStore
+    + TokenKeyStore
     + TokenStore
     + UserStore
     + std::fmt::Debug

@@ -50,6 +50,8 @@ pub enum Right {
     Tls,
     /// Read and change the platform's device policy.
     DevicePolicy,
+    /// Read and replace the keys that sign tokens and receipts.
+    TokenKeys,
     /// Read and change console users.
     ConsoleUsers,
     /// Read the jobs that one asked for: a tenant's, or the platform's.
@@ -89,6 +91,7 @@ impl Right {
         Self::Tenants,
         Self::Tls,
         Self::DevicePolicy,
+        Self::TokenKeys,
         Self::ConsoleUsers,
         Self::Jobs,
     ];
@@ -122,6 +125,7 @@ impl Right {
             | Self::Tenants
             | Self::Tls
             | Self::DevicePolicy
+            | Self::TokenKeys
             | Self::ConsoleUsers => (None, PLATFORM),
             Self::Jobs => (None, ADMINS),
         };
@@ -201,6 +205,7 @@ mod tests {
             (Right::Tenants, true, false, false),
             (Right::Tls, true, false, false),
             (Right::DevicePolicy, true, false, false),
+            (Right::TokenKeys, true, false, false),
             (Right::ConsoleUsers, true, false, false),
             (Right::Jobs, true, true, false),
             (Right::DevicesRead, false, true, true),

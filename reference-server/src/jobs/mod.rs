@@ -21,6 +21,7 @@ mod seen;
 mod set_up;
 mod superseded;
 mod sweeper;
+mod token_keys;
 mod user_erasure;
 
 use std::sync::Arc;
@@ -52,6 +53,13 @@ pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
     spawn(app, tasks, "seen", AFTER_PANIC, seen::run);
     spawn(app, tasks, "set_up", AFTER_PANIC, set_up::run);
     spawn(app, tasks, "superseded", AFTER_PANIC, superseded::run);
+    spawn(
+        app,
+        tasks,
+        "follow_token_keys",
+        AFTER_PANIC,
+        token_keys::follow,
+    );
 }
 
 fn spawn<J>(
@@ -94,6 +102,7 @@ async fn platform_job(app: Arc<App>, name: LeaseName) {
                 LeaseName::PalmErasure => palm_erasure::run(&app, lease).await,
                 LeaseName::Purge => purge::run(&app).await,
                 LeaseName::RenewalGrace => renewal_grace::run(&app, lease).await,
+                LeaseName::TokenKeys => token_keys::run(&app, lease).await,
                 LeaseName::UserErasure => user_erasure::run(&app, lease).await,
             }
         }
@@ -190,6 +199,15 @@ mod tests {
         app.expect("a server")
     }
 
+    /// Another replica on the same database.
+    async fn another(app: &App, clock: &Arc<Hand>) -> Arc<App> {
+        let config = Config::from_lookup(|_| None, false).expect("a configuration");
+        let clock: Arc<dyn Clock> = Arc::<Hand>::clone(clock);
+        let store = Arc::clone(&app.store);
+        let app = App::load(config, ([127, 0, 0, 1], 1).into(), store, clock, None).await;
+        app.expect("a server")
+    }
+
     /// Lets jobs do what they were woken for. No time passes, and none of them looks by itself.
     async fn settle() {
         for _ in 0..100 {
@@ -232,6 +250,81 @@ mod tests {
             assert_eq!(app.ca.load().is_some(), is_taken_up, "{origin:?}");
         }
         job.abort();
+    }
+
+    /// Two replicas through the replacement of the key that signs: both verify what either signs, before,
+    /// while they differ, and after; the key before ends with what it signed.
+    #[tokio::test]
+    async fn the_key_of_tokens_is_replaced_and_no_token_is_refused_meanwhile() {
+        let clock = Arc::new(Hand::default());
+        let first = replica(&clock).await;
+        let second = another(&first, &clock).await;
+        let days = |days: i64| clock.0.store(days * 86_400, Ordering::SeqCst);
+        let keys = |app: &App| app.secrets.tokens.usable().expect("keys").jwks(clock.now());
+        let signs = |app: &App| {
+            let tokens = app.secrets.tokens.usable().expect("keys");
+            tokens.signing_key().expect("a key").0
+        };
+        let tokens_pass = || {
+            for (from, to) in [(&first, &second), (&second, &first), (&first, &first)] {
+                let scopes = std::collections::BTreeSet::new();
+                let client = identity_store::ClientId::generate(clock.now(), &mut entropy());
+                let tenant = "acme".parse().expect("a tenant");
+                let (from, to) = (from.secrets.tokens.usable(), to.secrets.tokens.usable());
+                let token =
+                    from.expect("keys")
+                        .issue_access(&client, &tenant, &scopes, clock.now());
+                let verified = to
+                    .expect("keys")
+                    .verify_access(&token.expect("a token"), clock.now());
+                assert!(verified.is_ok(), "{verified:?}");
+            }
+        };
+        let receipt = serde_json::json!({"sub": "ada", "verdict": "match"});
+        token_keys::turn(&first, None).await;
+        let old = signs(&first);
+        days(88);
+        token_keys::turn(&first, None).await;
+        assert_eq!(keys(&first).keys.len(), 1, "its term is not over");
+        days(89);
+        token_keys::turn(&first, None).await;
+        token_keys::take_up(&second).await;
+        assert_eq!(keys(&first), keys(&second));
+        assert_eq!(keys(&first).keys.len(), 2, "the next one is published");
+        assert_eq!(signs(&first), old);
+        tokens_pass();
+        let last = {
+            let tokens = second.secrets.tokens.usable().expect("keys");
+            tokens
+                .sign("verification-receipt+jwt", &receipt)
+                .expect("one")
+        };
+        days(90);
+        token_keys::turn(&first, None).await;
+        assert_ne!(signs(&first), old);
+        assert_eq!(signs(&second), old, "it has not heard of it");
+        tokens_pass();
+        token_keys::take_up(&second).await;
+        assert_eq!(signs(&second), signs(&first));
+        tokens_pass();
+        assert_eq!(keys(&first).keys.len(), 2, "the one before");
+        days(91);
+        assert_eq!(keys(&first).keys.len(), 1);
+        for app in [&first, &second] {
+            let tokens = app.secrets.tokens.usable().expect("keys");
+            let kept = tokens.verify::<serde_json::Value>("verification-receipt+jwt", &last);
+            assert_eq!(kept.ok().as_ref(), Some(&receipt));
+            assert_eq!(tokens.all_keys().len(), 2);
+        }
+        // Whoever starts now knows all of that.
+        let third = another(&first, &clock).await;
+        assert_eq!(signs(&third), signs(&first));
+        let tokens = third.secrets.tokens.usable().expect("keys");
+        assert!(
+            tokens
+                .verify::<serde_json::Value>("verification-receipt+jwt", &last)
+                .is_ok()
+        );
     }
 
     #[tokio::test(start_paused = true)]

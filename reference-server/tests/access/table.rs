@@ -28,6 +28,7 @@ const SIGN_IN: Who = Anybody("the body is the credential");
 pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("GET /.well-known/jwks.json", OAUTH),
     ("GET /.well-known/oauth-authorization-server", OAUTH),
+    ("GET /.well-known/receipt-keys.json", Anybody("whoever keeps receipts")),
     ("GET /actuator/health", HEALTH),
     ("GET /api/health", HEALTH),
     ("GET /api/version", HEALTH),
@@ -64,6 +65,8 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("PUT /v1/admin/tenants/{tenant_id}/config", Holder(&[Right::Tenants])),
     ("POST /v1/admin/tenants/{tenant_id}/devices/revoke-all", Holder(&[Right::Tenants])),
     ("POST /v1/admin/tenants/{tenant_id}/suspend", Holder(&[Right::Tenants])),
+    ("GET /v1/admin/token-keys", Holder(&[Right::TokenKeys])),
+    ("POST /v1/admin/token-keys/rotate", Holder(&[Right::TokenKeys])),
     ("GET /v1/audit", Holder(&[Right::AuditRead, Right::AnyAudit])),
     ("GET /v1/audit/export", Holder(&[Right::AuditExport, Right::AnyAudit])),
     ("GET /v1/audit/verify", Holder(&[Right::AuditRead, Right::AnyAudit])),

@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_token_is_told_of_in_its_tenant_alone", in_its_tenant),
         trial("requests_about_tokens_are_refused_in_oauths_words", bad),
         trial("metadata_names_what_there_is", metadata),
+        trial("the_next_key_is_published_before_it_signs", next_key),
     ]
 }
 
@@ -171,4 +172,54 @@ async fn metadata() {
             json!(["ES256", "ES384", "EdDSA", "RS256", "PS256"])
         );
     }
+}
+
+async fn next_key() {
+    let mut world = World::start().await;
+    let client = world.client().await;
+    let api = world.platform.api();
+    let published = async |path: &str| api.get(path).await.json["keys"].take();
+    let jwks = "/.well-known/jwks.json";
+    let first = published(jwks).await[0]["kid"].take();
+    let before = client.token().await;
+    let admin = world.platform.admin.clone();
+    let rotated = admin.post("/v1/admin/token-keys/rotate", json!({})).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    let [active, next] = &rotated.json["data"].as_array().unwrap()[..] else {
+        panic!("{}", rotated.text);
+    };
+    assert_eq!(
+        (&active["state"], &active["key_id"]),
+        (&json!("active"), &first)
+    );
+    assert_eq!(next["state"], "next");
+    let again = admin.post("/v1/admin/token-keys/rotate", json!({})).await;
+    assert_eq!(again.json["data"][1], *next, "it is on its way already");
+    for restart in [false, true] {
+        if restart {
+            world.platform.restart();
+        }
+        let keys = published(jwks).await;
+        let kids: Vec<_> = keys
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| &key["kid"])
+            .collect();
+        assert_eq!(kids, [&first, &next["key_id"]]);
+        let receipts = published("/.well-known/receipt-keys.json").await;
+        assert_eq!(receipts, keys, "none has signed its last");
+        assert!(keys.to_string().find("\"d\"").is_none());
+        let token = client.token().await;
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!(
+            header.kid.as_deref(),
+            first.as_str(),
+            "it waits for its hour"
+        );
+        assert_eq!(status(&client, &before).await, 200);
+        assert_eq!(status(&client, &token).await, 200);
+    }
+    let listed = admin.get("/v1/admin/token-keys").await.json;
+    assert_eq!(listed["data"][1], *next);
 }

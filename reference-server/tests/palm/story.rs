@@ -98,7 +98,13 @@ async fn a_receipt_is_signed_by_the_platform_and_names_the_devices_certificate()
         .expect(200);
     let receipt = outcome["receipt"].as_str().unwrap();
 
-    let jwks = world.app.secrets.tokens.get().unwrap().jwks();
+    let jwks = world
+        .app
+        .secrets
+        .tokens
+        .get()
+        .unwrap()
+        .jwks(world.app.clock.now());
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
     validation.set_issuer(&["https://identity.example"]);
     validation.set_audience(&[world.client_id.as_str()]);

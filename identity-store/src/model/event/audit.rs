@@ -64,6 +64,9 @@ impl Event {
                 kind.as_str().to_owned()
             }
             Self::PlatformSecretReplaced { name } => name.as_str().to_owned(),
+            Self::TokenKeyPublished { key_id } | Self::TokenKeyActivated { key_id } => {
+                key_id.clone()
+            }
             Self::TenantCreated { tenant_id }
             | Self::TenantUpdated { tenant_id }
             | Self::TenantSuspended { tenant_id }
@@ -352,6 +355,9 @@ impl Event {
             | Self::TenantSuspended { tenant_id }
             | Self::TenantActivated { tenant_id }
             | Self::AuditRead { tenant_id } => json!({"tenant_id": tenant_id.as_str()}),
+            Self::TokenKeyPublished { key_id } | Self::TokenKeyActivated { key_id } => {
+                json!({"key_id": key_id})
+            }
             Self::OauthClientCreated { client_id }
             | Self::OauthClientSecretAdded { client_id }
             | Self::OauthClientKeysReplaced { client_id }

@@ -167,6 +167,8 @@ impl Event {
                 audited("cert_expiry_alert_sent").high_if(threshold.is_urgent())
             }
             Self::PlatformSecretReplaced { .. } => audited("platform_secret_replaced").high(),
+            Self::TokenKeyPublished { .. } => audited("token_key_published"),
+            Self::TokenKeyActivated { .. } => audited("token_key_activated"),
             Self::TenantCreated { .. } => audited("tenant_created"),
             Self::TenantUpdated { .. } => audited("tenant_updated"),
             Self::TenantSuspended { .. } => audited("tenant_suspended"),

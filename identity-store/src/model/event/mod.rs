@@ -268,6 +268,12 @@ pub enum Event {
     PlatformSecretReplaced {
         name: NamedSecret,
     },
+    TokenKeyPublished {
+        key_id: String,
+    },
+    TokenKeyActivated {
+        key_id: String,
+    },
     TenantCreated {
         tenant_id: TenantId,
     },

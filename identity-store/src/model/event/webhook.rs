@@ -113,6 +113,8 @@ impl Event {
             | Self::ClientAuthFailed { .. }
             | Self::TokenIssued { .. }
             | Self::TokenRevoked { .. }
+            | Self::TokenKeyPublished { .. }
+            | Self::TokenKeyActivated { .. }
             | Self::LoginAttempt { .. }
             | Self::ConsoleUserCreated { .. }
             | Self::ConsoleUserUpdated { .. }

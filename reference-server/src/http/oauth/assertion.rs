@@ -204,7 +204,7 @@ mod tests {
     fn key() -> (EncodingKey, ClientKeys) {
         let pem = Tokens::fresh_key().expect("a key");
         let tokens = Tokens::load(ISSUER, &pem).expect("tokens");
-        let jwks = serde_json::to_value(tokens.jwks()).expect("JSON");
+        let jwks = serde_json::to_value(tokens.jwks(NOW)).expect("JSON");
         let keys = ClientKeys::try_from(jwks).expect("keys");
         let signing = EncodingKey::from_ec_pem(pem.expose()).expect("a key");
         (signing, keys)

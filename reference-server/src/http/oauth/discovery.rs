@@ -2,18 +2,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::client_auth::METHODS;
 use super::client_keys::ALGORITHMS;
 use crate::App;
-use crate::http::{Problem, Scope};
-
-/// How long keys may be cached: a new one is published for longer before it is used.
-const CACHE_KEYS: &str = "max-age=300";
+use crate::http::Scope;
 
 /// The authorization server's metadata (RFC 8414 §2): what this server does, and no more.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,13 +51,4 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
         introspection_endpoint_auth_methods_supported: METHODS,
         introspection_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
     })
-}
-
-/// The keys that verify tokens and receipts (RFC 7517 §5).
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "oauth", responses(
-    (status = 200, description = "A JWK set", body = Object),
-))]
-pub(super) async fn jwks(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let jwks = app.secrets.tokens.get()?.jwks();
-    Ok(([(CACHE_CONTROL, CACHE_KEYS)], Json(jwks)).into_response())
 }

@@ -9,6 +9,7 @@ mod error;
 mod form;
 mod introspect;
 mod revoke;
+mod signing_keys;
 mod token;
 
 use std::sync::Arc;
@@ -22,7 +23,10 @@ use crate::App;
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(discovery::metadata))
-        .routes(routes!(discovery::jwks))
+        .routes(routes!(signing_keys::jwks))
+        .routes(routes!(signing_keys::receipt_keys))
+        .routes(routes!(signing_keys::list))
+        .routes(routes!(signing_keys::rotate))
         .routes(routes!(token::token))
         .routes(routes!(revoke::revoke))
         .routes(routes!(introspect::introspect))
