@@ -1,5 +1,5 @@
-"""The main job, told by a client that shares no code with the project: Python's ssl for TLS and
-pyca/cryptography for keys, CSRs and certificates.
+"""The main job, told by a client that shares no code with the project: Python's ssl for TLS,
+pyca/cryptography for keys, CSRs and certificates, joserfc and rfc8785 for receipts.
 
     python3 foreign/story.py target/debug/reference-server
 """
@@ -28,6 +28,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 
 from palm_server import PalmServer
 
@@ -271,6 +274,10 @@ class Device:
             context.minimum_version = context.maximum_version = version
         return context
 
+    def fingerprint(self):
+        certificate = x509.load_pem_x509_certificate(self.certificate.encode())
+        return certificate.fingerprint(hashes.SHA256())
+
     def call(self, method, path, body=None, expect=200):
         return self.server.call(method, path, body, context=self.context(), expect=expect)
 
@@ -312,13 +319,46 @@ def claims_of(server, token, kind):
     return json.loads(b64url(claims))
 
 
-def check_receipt(server, token, device):
-    """The receipt, and that it names the device's certificate."""
-    said = claims_of(server, token, "verification-receipt+jwt")
-    certificate = x509.load_pem_x509_certificate(device.certificate.encode())
-    thumbprint = certificate.fingerprint(hashes.SHA256())
-    assert b64url(said["cnf"]["x5t#S256"]) == thumbprint
-    return said
+def altered(token):
+    """Tokens that say something else than the one that was signed, or are signed by nobody."""
+    head, claims, signature = token.split(".")
+    said = json.loads(b64url(claims))
+    unsigned = encoded(json.loads(b64url(head)) | {"alg": "none"})
+    yield f"{head}.{encoded(said | {'sub': 'somebody_else'})}.{signature}"
+    yield f"{head}.{claims}.{encoded_bytes(bytes(64))}"
+    yield f"{unsigned}.{claims}.{signature}"
+    yield f"{unsigned}.{claims}."
+
+
+def encoded(value):
+    return encoded_bytes(json.dumps(value).encode())
+
+
+def encoded_bytes(value):
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def check_receipt(jwks, token, device, expected, metadata):
+    """The receipt, offline: joserfc has the published keys and rfc8785 the integrator's own metadata."""
+    keys = KeySet.import_key_set(jwks)
+    receipt = jwt.decode(token, keys, algorithms=["ES256"])
+    assert receipt.header["typ"] == "verification-receipt+jwt" and receipt.header["alg"] == "ES256"
+    said = receipt.claims
+    required = {name: {"essential": True, "value": value} for name, value in expected.items()}
+    jwt.JWTClaimsRegistry(**required).validate(said)
+    for other in altered(token):
+        try:
+            jwt.decode(other, keys, algorithms=["ES256"])
+        except JoseError:
+            continue
+        raise AssertionError(f"{other} was not signed by the platform")
+    meta_hash = hashlib.sha256(rfc8785.dumps(metadata)).digest()
+    assert b64url(said["meta_hash"]) == meta_hash
+    assert b64url(said["cnf"]["x5t#S256"]) == device.fingerprint()
+    assert said["amr"] == ["palm", "hwk"] and said["verdict"] == "match"
+    assert said["policy_version"].startswith("1/all/") and abs(said["iat"] - time.time()) < 600
+    claims = {"meta_hash", "cnf", "amr", "verdict", "policy_version", "iat", *expected}
+    assert set(said) == claims, "no scores, no biometrics"
 
 
 def check_chain(export):
@@ -421,7 +461,20 @@ def tell(server, palms, folder):
     assert server.call("POST", "/v1/enroll", enroll, token, expect=403)["error"] == "consent_required"
     consent = {"user_id": "user_456", "consent_type": "palm_biometric", "version": "1", "purposes": ["verification"], "granted": True, "method": "signature"}
     server.call("POST", "/v1/consent", consent, token, expect=201)
-    verify = {"user_id": "user_456", "device_id": device_id, "context": "e_signature", "metadata": {"document_id": "doc_123"}}
+    # What canonical forms differ in: the order of names by UTF-16, numbers, escapes.
+    metadata = {
+        "document_id": "doc_123",
+        "\U0001f600": "before \ufb33 in UTF-16",
+        "\ufb33": "\u20ac\n\u0000\u007f\"\\/",
+        "amounts": [10.0, 1e21, 1e-7, 0.1, -0.0, 333333333.33333329, 9007199254740991],
+        "nested": {"b": None, "a": [True, {}, []]},
+    }
+    verify = {
+        "user_id": "user_456",
+        "device_id": device_id,
+        "context": "e_signature",
+        "metadata": metadata,
+    }
     assert server.call("POST", "/v1/verify", verify, token, expect=400)["error"] == "user_not_enrolled"
     challenge = server.call("POST", "/v1/enroll", enroll, token, expect=201)
     outcome = scan(scanner, b"ada-left", "left", challenge["challenge_id"])
@@ -436,9 +489,18 @@ def tell(server, palms, folder):
     assert outcome["status"] == "completed" and outcome["user_id"] == "user_456"
     seen = server.call("GET", f"/v1/challenges/{challenge['challenge_id']}?wait=1", token=token)
     assert seen["status"] == "completed" and seen["receipt"] == outcome["receipt"]
-    said = check_receipt(server, outcome["receipt"], scanner)
-    assert said["sub"] == "user_456" and said["device_id"] == device_id
-    assert said["aud"] == client["client_id"] and said["jti"] == challenge["challenge_id"]
+    jwks = server.call("GET", "/.well-known/jwks.json")
+    discovered = server.call("GET", "/.well-known/oauth-authorization-server")
+    expected = {
+        "iss": discovered["issuer"],
+        "aud": client["client_id"],
+        "sub": "user_456",
+        "jti": challenge["challenge_id"],
+        "tenant_id": "acme",
+        "device_id": device_id,
+        "context": verify["context"],
+    }
+    check_receipt(jwks, outcome["receipt"], scanner, expected, verify["metadata"])
     request_ids = [call[1] for call in palms.calls]
     assert len(set(request_ids)) == len(request_ids) and all(map(uuid.UUID, request_ids))
     step("the palm is verified, and the receipt checks out against the published key")
