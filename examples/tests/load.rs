@@ -14,6 +14,9 @@ use server_binary::reference_server;
 const LATENCY: &str =
     "latency --few 10 20 --many 30 40 --requests 8 --turns 2 --devices 2 --bar 1e9";
 const REVOCATIONS: &str = "revocations --devices 6 --p99 1e9 --worst 1e9";
+const COMPLETIONS: &str =
+    "completions --rate 50 --devices 3 --people 2 --turns 1 --median 1e9 --p99 1e9";
+const WAKES: &str = "wakes --devices 3 --challenges 2 --bar 1e9";
 const START: &str = "start --revoked 100 --turns 1 --bar 1e9";
 
 fn main() {
@@ -41,6 +44,8 @@ fn main() {
             REVOCATIONS,
             5,
         ),
+        ("it_measures_completions", COMPLETIONS, 3),
+        ("it_measures_wakes", WAKES, 2),
     ];
     let seeded = [
         ("it_measures_latencies", LATENCY, 3),
@@ -61,6 +66,11 @@ fn main() {
         Trial::test("it_measures_starts_on_postgresql", || {
             let server = Server::first().ok_or("no PostgreSQL")?;
             measures(START, Some(server.database().url()), 1)
+        }),
+        Trial::test("it_measures_wakes_across_replicas", || {
+            let server = Server::first().ok_or("no PostgreSQL")?;
+            let arguments = format!("{WAKES} --replicas 2");
+            measures(&arguments, Some(server.database().url()), 2)
         }),
         Trial::test("it_finds_none_on_replicas_that_are_not_notified", || {
             let server = Server::first().ok_or("no PostgreSQL")?;

@@ -3,23 +3,17 @@
 
 use std::ops::RangeFrom;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use biowave_client::simulator::{PalmServer, palm_png};
+use biowave_client::simulator::PalmServer;
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::connection::{Answer, Connection, Prepared};
-use crate::fleet::{self, Device};
-use crate::operator::{Operator, text};
+use crate::connection::{Connection, Prepared};
+use crate::fleet;
 use crate::platform::{Platform, Settings};
 use crate::report::{Bar, Row};
 use crate::seed::Seed;
+use crate::station::{OPEN_CHALLENGES, Station};
 use crate::turn::Turn;
-
-/// As many challenges of one device may be open.
-const OPEN_CHALLENGES: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -54,14 +48,6 @@ struct Side {
     pairing: Vec<Turn>,
     poll: Vec<Turn>,
     completion: Vec<Turn>,
-}
-
-/// A device with somebody whose palm it sees.
-#[derive(Debug)]
-struct Station {
-    device: Device,
-    user: String,
-    palm: u64,
 }
 
 pub(crate) async fn run(settings: Settings, options: Options) -> Result<Vec<Row>, Failure> {
@@ -182,69 +168,4 @@ impl Side {
         self.poll.clear();
         self.completion.clear();
     }
-}
-
-impl Station {
-    /// Makes a user and has the device enrol a palm.
-    async fn set_up(platform: &Platform, device: Device, palm: u64) -> Result<Self, Failure> {
-        let user = format!("user_{palm}");
-        let tenant = &platform.tenant;
-        tenant.post("/v1/users", &json!({"user_id": user})).await?;
-        let consent = json!({
-            "user_id": user, "consent_type": "palm_biometric", "version": "1",
-            "purposes": ["verification"], "granted": true, "method": "signature",
-        });
-        tenant.post("/v1/consent", &consent).await?;
-        let enrolment = json!({"user_id": user, "device_id": device.device_id, "type": "right"});
-        let made = tenant.post("/v1/enroll", &enrolment).await?;
-        let station = Self { device, user, palm };
-        let target = station.device.target(platform.server()?.address);
-        let mut connection = Connection::open(&target).await?;
-        let enrolment = station.completion(&made, 0)?;
-        must_end(connection.send(&enrolment).await?, "enrolled")?;
-        let verification = station.verification(tenant, 1).await?;
-        must_end(connection.send(&verification).await?, "completed")?;
-        Ok(station)
-    }
-
-    /// Makes as many challenges as may be open, and gives what completes them.
-    async fn completions(
-        &self,
-        tenant: &Operator,
-        captures: &mut RangeFrom<u64>,
-    ) -> Result<Vec<Prepared>, Failure> {
-        let mut completions = Vec::new();
-        for _ in 0..OPEN_CHALLENGES {
-            let capture = captures.next().ok_or("too many captures")?;
-            completions.push(self.verification(tenant, capture).await?);
-        }
-        Ok(completions)
-    }
-
-    /// Makes a challenge, and gives what completes it.
-    async fn verification(&self, tenant: &Operator, capture: u64) -> Result<Prepared, Failure> {
-        let verification = json!({
-            "user_id": self.user, "device_id": self.device.device_id, "context": "load",
-        });
-        let made = tenant.post("/v1/verify", &verification).await?;
-        self.completion(&made, capture)
-    }
-
-    fn completion(&self, challenge: &Value, capture: u64) -> Result<Prepared, Failure> {
-        let image = |palm| STANDARD.encode(palm_png(palm, capture));
-        let id = text(challenge, "/challenge_id")?;
-        let body = json!({"palm_template": {
-            "type": "right", "image_rgb": image(self.palm), "image_ir": image(!self.palm),
-        }});
-        Prepared::post(&format!("/v1/challenges/{id}/complete"), &body)
-    }
-}
-
-/// Goes on if a completion ended so.
-fn must_end(answer: Answer, status: &str) -> Result<(), Failure> {
-    let answer: Value = serde_json::from_slice(&answer.must_be_ok()?.body)?;
-    if text(&answer, "/status")? == status {
-        return Ok(());
-    }
-    Err(format!("a completion was to be {status}: {answer}").into())
 }

@@ -12,6 +12,7 @@
 )]
 
 mod cfssl;
+mod completions;
 mod connection;
 mod fleet;
 mod idle;
@@ -27,7 +28,9 @@ mod report;
 mod revocations;
 mod seed;
 mod start;
+mod station;
 mod turn;
+mod wakes;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -56,6 +59,8 @@ struct Options {
 enum Load {
     /// Durable pairings a second, beside signatures of `cfssl serve`.
     Pairings(pairings::Options),
+    /// What a completion adds to the palm server's own time.
+    Completions(completions::Options),
     /// Memory of devices that wait in a long poll.
     Idle(idle::Options),
     /// Latency of pairing, poll and completion, with few rows in the database and with very many.
@@ -66,6 +71,8 @@ enum Load {
     Revocations(revocations::Options),
     /// From a start to readiness, where very many certificates are revoked.
     Start(start::Options),
+    /// How soon a poll that waits is answered when its challenge is created.
+    Wakes(wakes::Options),
 }
 
 async fn run(options: Options) -> Result<Vec<Row>, Failure> {
@@ -81,11 +88,13 @@ async fn run(options: Options) -> Result<Vec<Row>, Failure> {
     };
     match options.load {
         Load::Pairings(options) => pairings::run(settings, options).await,
+        Load::Completions(options) => completions::run(settings, options).await,
         Load::Idle(options) => idle::run(settings, options).await,
         Load::Latency(options) => latency::run(settings, options).await,
         Load::Polls(options) => polls::run(settings, options).await,
         Load::Revocations(options) => revocations::run(settings, options).await,
         Load::Start(options) => start::run(settings, options).await,
+        Load::Wakes(options) => wakes::run(settings, options).await,
     }
 }
 
