@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -94,12 +94,29 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     }
 }
 
+/// Refuses a body in a content coding (RFC 9110 §8.4). None is undone here: a few bytes stay a few.
+///
+/// # Errors
+///
+/// 415 `unsupported_media_type`.
+pub(crate) fn require_uncoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ErrorCode::UnsupportedMediaType,
+        "The route takes a body as it is, without Content-Encoding.",
+    ))
+}
+
 /// Reads a body of at most `limit` bytes, within 30 seconds.
 ///
 /// # Errors
 ///
-/// 413 `payload_too_large`; 400 `invalid_request` for a body that breaks off or is too slow.
+/// 415 `unsupported_media_type` for one in a content coding; 413 `payload_too_large`; 400 `invalid_request` for a body that breaks off or is too slow.
 pub async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    require_uncoded(request.headers())?;
     let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -232,6 +249,36 @@ mod tests {
     fn refusal(json: &str) -> serde_json::Value {
         let problem = from_json::<Outer>(json.as_bytes()).expect_err("refused");
         serde_json::from_slice(&problem.to_json("r")).expect("JSON")
+    }
+
+    #[test]
+    fn a_body_in_a_content_coding_is_refused() {
+        for (codings, taken) in [
+            (&[][..], true),
+            (&["identity"], true),
+            (&["Identity", "identity"], true),
+            (&["gzip"], false),
+            (&["identity", "gzip"], false),
+            (&["identity, gzip"], false),
+            (&["br"], false),
+            (&[""], false),
+        ] {
+            let coded = codings.iter().map(|coding| {
+                let coding = http::HeaderValue::from_static(coding);
+                (CONTENT_ENCODING, coding)
+            });
+            let mut headers = HeaderMap::new();
+            for (name, coding) in coded {
+                headers.append(name, coding);
+            }
+            let refused = require_uncoded(&headers).map_err(|problem| problem.code());
+            let expected = Err(ErrorCode::UnsupportedMediaType);
+            assert_eq!(
+                refused,
+                if taken { Ok(()) } else { expected },
+                "{codings:?}"
+            );
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ use utoipa_axum::routes;
 
 pub use audit::Verifications;
 pub use body::{JsonBody, MAX_JSON, Query, read};
-pub(crate) use body::{from_json, is_json};
+pub(crate) use body::{from_json, is_json, require_uncoded};
 use caller::invalid_token;
 pub use caller::{Caller, Carrier, ConsoleSession, SESSION_IDLE, session_token_hash};
 pub use challenges::{CaptureSlots, PollPace, StreamPlaces, own_challenge};

@@ -185,6 +185,70 @@ async fn other_bodies_are_refused() {
         .refused(400, "invalid_request");
 }
 
+/// A bomb is small on its way: nothing here makes it large.
+#[tokio::test]
+async fn a_body_in_a_content_coding_is_refused_as_it_came() {
+    let (world, scanner, challenge) = enrolled_world().await;
+    let path = format!("/v1/challenges/{challenge}/complete");
+    let calls_before = world.palms.calls().len();
+    // The head of a gzip file (RFC 1952 §2.3.1), whatever would come of it.
+    let bomb = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff".as_slice(), &[0; 4096]].concat();
+    let whole = capture(7, 1).to_string().into_bytes();
+    for (coding, media_type, body) in [
+        ("gzip", "application/json", bomb.clone()),
+        ("gzip", "multipart/form-data; boundary=b", bomb),
+        ("deflate", "application/json", whole.clone()),
+        ("gzip, gzip", "application/json", whole.clone()),
+    ] {
+        let request = scanner.caller.request(Method::POST, &path);
+        let request = request.header("content-encoding", coding);
+        let sent = answer(request.header("content-type", media_type).body(body));
+        sent.await.refused(415, "unsupported_media_type");
+    }
+    assert_eq!(world.palms.calls().len(), calls_before, "nobody was asked");
+    let request = scanner.caller.request(Method::POST, &path);
+    let request = request.header("content-encoding", "identity");
+    let sent = answer(
+        request
+            .header("content-type", "application/json")
+            .body(whole),
+    );
+    assert_eq!(sent.await.expect(200)["status"], "completed");
+}
+
+#[tokio::test]
+async fn what_is_cut_off_or_there_twice_is_refused() {
+    let (world, scanner, challenge) = enrolled_world().await;
+    let path = format!("/v1/challenges/{challenge}/complete");
+    let calls_before = world.palms.calls().len();
+    let cut = |end: usize| STANDARD.encode(&palm_png(7, 1)[..end]);
+    for end in [1, 8, 20, 32] {
+        let body = template(|t| t["image_rgb"] = json!(cut(end)));
+        let sent = scanner.complete(&challenge, body).await;
+        sent.refused(400, "image_invalid");
+    }
+    let whole = capture(7, 1).to_string();
+    let half = whole[..whole.len() / 2].to_owned();
+    let twice = whole.replacen("{\"image_ir\"", "{\"image_rgb\":\"\",\"image_ir\"", 1);
+    assert_ne!(twice, whole);
+    let part = "--b\r\ncontent-disposition: form-data; name=\"image_rgb\"\r\n\r\nx";
+    let form = "multipart/form-data; boundary=b";
+    for (media_type, body, status, error) in [
+        ("application/json", half, 400, "invalid_request"),
+        ("application/json", twice, 422, "validation_failed"),
+        (form, part.to_owned(), 400, "invalid_request"),
+        (form, format!("{part}\r\n--b"), 400, "invalid_request"),
+        (form, format!("{part}\r\n--b--\r\n"), 400, "image_invalid"),
+    ] {
+        let request = scanner.caller.request(Method::POST, &path);
+        let sent = answer(request.header("content-type", media_type).body(body)).await;
+        sent.refused(status, error);
+    }
+    assert_eq!(world.palms.calls().len(), calls_before, "nobody was asked");
+    let seen = world.challenge(&challenge).await;
+    assert_eq!(seen["attempts_used"], 0);
+}
+
 #[tokio::test]
 async fn a_sample_is_of_the_palm_that_the_challenge_asks_for() {
     let (world, scanner, _) = enrolled_world().await;

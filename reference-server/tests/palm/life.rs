@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use biowave_client::Operation;
+use biowave_client::simulator::Fault;
 use identity_challenge::{DeviceBinding, DeviceClass};
 use serde_json::json;
 
@@ -82,6 +84,81 @@ async fn an_integrator_cancels_and_the_device_is_told() {
         world.challenge(&challenge).await["status_reason"],
         "canceled_by_integrator"
     );
+}
+
+#[tokio::test]
+async fn a_challenge_is_canceled_while_its_sample_is_decided_on() {
+    let world = world().await;
+    let scanner = world.scanner("dev_1").await;
+    world.enrolled("ada", &scanner, 7).await;
+    let challenge = world.verify("ada", &scanner).await;
+    let failed = scanner.complete(&challenge, capture(99, 1)).await;
+    assert_eq!(failed.expect(200)["challenge_status"], "in_progress");
+    let late = Fault::Late(Duration::from_millis(500));
+    world.palms.inject(Operation::Query, late);
+    let calls_before = world.palms.calls().len();
+    let (caller, path) = (
+        scanner.caller.clone(),
+        format!("/v1/challenges/{challenge}/complete"),
+    );
+    let sample = tokio::spawn(async move { caller.post(&path, capture(7, 1)).await });
+    while world.palms.calls().len() == calls_before {
+        tokio::task::yield_now().await;
+    }
+    let path = format!("/v1/challenges/{challenge}/cancel");
+    let canceled = world.integrator().post(&path, json!({})).await;
+    assert_eq!(canceled.expect(200), json!({"status": "canceled"}));
+    let sample = sample.await.unwrap();
+    sample.refused(409, "challenge_terminal");
+    let seen = world.challenge(&challenge).await;
+    assert_eq!(
+        (
+            &seen["status"],
+            &seen["status_reason"],
+            &seen["attempts_used"]
+        ),
+        (
+            &json!("canceled"),
+            &json!("canceled_by_integrator"),
+            &json!(1)
+        )
+    );
+    assert!(seen.get("receipt").is_none() && seen.get("scores").is_none());
+}
+
+#[tokio::test]
+async fn an_integrator_finds_a_challenge_by_its_own_reference() {
+    let world = world().await;
+    let scanner = world.scanner("dev_1").await;
+    world.enrolled("ada", &scanner, 7).await;
+    let mut verify = verification("ada", &scanner);
+    verify["client_reference"] = json!("order-7");
+    let created = world.integrator().post("/v1/verify", verify).await;
+    let created = created.expect(201);
+    world.user("bob").await;
+    let enroll = json!({
+        "user_id": "bob", "device_id": scanner.id(), "type": "left", "client_reference": "order-8",
+    });
+    world
+        .integrator()
+        .post("/v1/enroll", enroll)
+        .await
+        .expect(201);
+    let listed = async |reference: &str| {
+        let path = format!("/v1/challenges?client_reference={reference}");
+        let list = world.integrator().get(&path).await.expect(200);
+        list["data"].as_array().unwrap().clone()
+    };
+    let found = listed("order-7").await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["challenge_id"], created["challenge_id"]);
+    assert_eq!(found[0]["client_reference"], "order-7");
+    assert_eq!(listed("order-8").await[0]["type"], "enroll");
+    assert!(listed("order").await.is_empty(), "whole references");
+    for pending in scanner.pending(0).await {
+        let shown = pending.get("client_reference");
+        assert!(shown.is_none(), "it is none of the device's business");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::http::{ErrorCode, Problem, from_json, is_json, read};
+use crate::http::{ErrorCode, Problem, from_json, is_json, read, require_uncoded};
 use crate::palm::{Capture, CaptureParts};
 
 /// The largest capture, in bytes of its body (contract §1).
@@ -28,6 +28,7 @@ impl FromRequest<Arc<App>> for CaptureBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Problem> {
+        require_uncoded(request.headers())?;
         let parts = if is_json(request.headers()) {
             json_parts(request).await?
         } else if is_multipart(request.headers()) {
