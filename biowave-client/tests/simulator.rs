@@ -204,6 +204,34 @@ async fn what_the_palm_server_has_against_it_is_typed() {
 }
 
 #[tokio::test]
+async fn one_palm_is_learnt_for_several_users_where_that_is_allowed() {
+    let (server, client) = start().await;
+    let learn = async |user_id| {
+        let registration = Registration {
+            user_id,
+            palm_type: PalmType::Left,
+            query_type: None,
+        };
+        client
+            .add(Uuid::from_u128(1), &palm_sample(7, 0), &registration)
+            .await
+    };
+    learn("t:ada").await.unwrap();
+    let refused = learn("t:bob").await;
+    assert!(matches!(
+        refused,
+        Err(Error::Refused(Refusal::AlreadyRegistered))
+    ));
+    server.take_duplicates();
+    learn("t:bob").await.unwrap();
+    let refused = learn("t:bob").await;
+    assert!(matches!(
+        refused,
+        Err(Error::Refused(Refusal::NameDuplicated))
+    ));
+}
+
+#[tokio::test]
 async fn numbers_of_any_length_are_handed_on_for_the_caller_to_judge() {
     let (server, client) = start().await;
     client.add(id(1), &palm_sample(1, 0), &ADA).await.unwrap();

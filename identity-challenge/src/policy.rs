@@ -1,5 +1,6 @@
 use crate::name::named;
-use crate::{Error, SCORES, Scores, Thresholds, VerifyOutcome};
+use crate::policy_config::{self, PalmPolicyConfig};
+use crate::{Error, SCORES, Scores, Thresholds, VendorFault, VerifyOutcome};
 
 named! {
     /// How four comparisons become one decision.
@@ -11,102 +12,6 @@ named! {
         /// The weighted mean of the distances from the thresholds is not below zero.
         Weighted = "weighted",
     }
-}
-
-/// A tenant's palm policy as it is configured: `palm_policy` of contract §4.
-///
-/// Members that the mode does not read are kept, so that a configuration that was read can be
-/// written back unchanged.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(default, deny_unknown_fields)
-)]
-pub struct PalmPolicyConfig {
-    /// The mode.
-    pub mode: MatchMode,
-    /// For `k_of_n`: how many scores must pass; 1 to the number of slots in use.
-    pub k: u8,
-    /// For `weighted`: the weight of each score, none negative, one in use above zero.
-    pub weights: [f64; SCORES],
-    /// Added to the palm server's thresholds; none negative: a tenant may raise, never lower.
-    pub threshold_offset: [f64; SCORES],
-    /// The scores that count, by index 0 to 3; at least one, none twice.
-    #[cfg_attr(feature = "serde", serde(rename = "use"))]
-    pub slots: Vec<u8>,
-    /// By how much the best candidate must lead the best one of any other user; not negative.
-    pub min_margin: f64,
-}
-
-impl Default for PalmPolicyConfig {
-    fn default() -> Self {
-        Self {
-            mode: MatchMode::All,
-            k: 4,
-            weights: [1.0; SCORES],
-            threshold_offset: [0.0; SCORES],
-            slots: vec![0, 1, 2, 3],
-            min_margin: 0.0,
-        }
-    }
-}
-
-/// The rule that a palm policy breaks.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyRule {
-    /// `k` is zero or above the number of scores.
-    #[error("k is 1 to {most}, not {k}")]
-    K {
-        /// What was given.
-        k: u8,
-        /// The most that can pass.
-        most: usize,
-    },
-    /// A weight is negative or not finite.
-    #[error("weights[{index}] is a finite number from 0, not {value}")]
-    Weight {
-        /// Which one.
-        index: usize,
-        /// What was given.
-        value: f64,
-    },
-    /// No score in use weighs anything.
-    #[error("of the weights in use at least one is above 0")]
-    Weightless,
-    /// An offset is negative or not finite.
-    #[error(
-        "threshold_offset[{index}] is a finite number from 0, not {value}: thresholds may be \
-         raised, never lowered"
-    )]
-    Offset {
-        /// Which one.
-        index: usize,
-        /// What was given.
-        value: f64,
-    },
-    /// No score is in use.
-    #[error("use names at least one score")]
-    NoSlot,
-    /// An index of no score.
-    #[error("use names scores 0 to 3, not {slot}")]
-    Slot {
-        /// What was given.
-        slot: u8,
-    },
-    /// An index given twice.
-    #[error("use names score {slot} twice")]
-    SlotTwice {
-        /// Which one.
-        slot: u8,
-    },
-    /// The margin is negative or not finite.
-    #[error("min_margin is a finite number from 0, not {value}")]
-    MinMargin {
-        /// What was given.
-        value: f64,
-    },
 }
 
 /// One user whom the palm server thinks the sample might be of.
@@ -143,7 +48,7 @@ impl PalmPolicy {
     ///
     /// [`Error::Policy`] with the [`PolicyRule`] that it breaks.
     pub fn new(config: PalmPolicyConfig) -> Result<Self, Error> {
-        check(&config).map_err(Error::Policy)?;
+        policy_config::check(&config).map_err(Error::Policy)?;
         Ok(Self(config))
     }
 
@@ -224,15 +129,67 @@ impl PalmPolicy {
             .and_then(|best| best.passes.then_some(best.candidate))
     }
 
+    /// Checks that the thresholds of the slots in use, the tenant's offsets included, are above zero: one
+    /// that is not would let every palm pass.
+    ///
+    /// # Errors
+    ///
+    /// [`VendorFault::NotPositive`]: nothing is decided by them.
+    pub fn check_thresholds(&self, thresholds: &Thresholds) -> Result<(), VendorFault> {
+        for &slot in &self.0.slots {
+            let index = usize::from(slot);
+            let both = thresholds
+                .as_array()
+                .get(index)
+                .zip(self.0.threshold_offset.get(index));
+            if let Some((&value, offset)) = both
+                && value + offset <= 0.0
+            {
+                return Err(VendorFault::NotPositive { index, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether scores reach their thresholds, whoever else's do.
+    #[must_use]
+    pub fn passes(&self, scores: &Scores, thresholds: &Thresholds) -> bool {
+        self.margin(scores, thresholds) >= 0.0
+    }
+
+    /// Which user other than `user` a sample of theirs would pass for: of the candidates whose scores reach
+    /// their thresholds, the nearest. A tie hides none, so that a palm which two users have already is
+    /// found with a third.
+    #[must_use]
+    pub fn duplicate<'a>(
+        &self,
+        user: &str,
+        candidates: &'a [Candidate],
+        thresholds: &Thresholds,
+    ) -> Option<&'a Candidate> {
+        candidates
+            .iter()
+            .filter(|candidate| candidate.user_id != user)
+            .filter(|candidate| self.passes(&candidate.scores, thresholds))
+            .max_by(|a, b| self.rank(a).total_cmp(&self.rank(b)))
+    }
+
+    fn rank(&self, candidate: &Candidate) -> f64 {
+        self.combine(candidate.scores.as_array())
+    }
+
+    fn margin(&self, scores: &Scores, thresholds: &Thresholds) -> f64 {
+        self.combine(&self.margins(scores, thresholds))
+    }
+
     fn best<'a>(
         &self,
         expected: Option<&str>,
         candidates: &'a [Candidate],
         thresholds: &Thresholds,
     ) -> Option<Best<'a>> {
-        let rank = |candidate: &Candidate| self.combine(candidate.scores.as_array());
-        let margin =
-            |candidate: &Candidate| self.combine(&self.margins(&candidate.scores, thresholds));
+        let rank = |candidate: &Candidate| self.rank(candidate);
+        let margin = |candidate: &Candidate| self.margin(&candidate.scores, thresholds);
         let is_expected = |candidate: &Candidate| Some(candidate.user_id.as_str()) == expected;
         // Equal ranks of two users pass for neither; of one user's templates the nearest counts.
         let candidate = candidates.iter().max_by(|a, b| {
@@ -315,54 +272,6 @@ impl From<PalmPolicy> for PalmPolicyConfig {
 struct Best<'a> {
     candidate: &'a Candidate,
     passes: bool,
-}
-
-fn check(config: &PalmPolicyConfig) -> Result<(), PolicyRule> {
-    check_slots(&config.slots)?;
-    let most = match config.mode {
-        MatchMode::KOfN => config.slots.len(),
-        MatchMode::All | MatchMode::Weighted => SCORES,
-    };
-    if !(1..=most).contains(&usize::from(config.k)) {
-        return Err(PolicyRule::K { k: config.k, most });
-    }
-    if let Some((index, value)) = first_negative(&config.weights) {
-        return Err(PolicyRule::Weight { index, value });
-    }
-    let weighs = |(weight, slot): (&f64, u8)| *weight > 0.0 && config.slots.contains(&slot);
-    if config.mode == MatchMode::Weighted && !config.weights.iter().zip(0u8..).any(weighs) {
-        return Err(PolicyRule::Weightless);
-    }
-    if let Some((index, value)) = first_negative(&config.threshold_offset) {
-        return Err(PolicyRule::Offset { index, value });
-    }
-    match first_negative(&[config.min_margin]) {
-        Some((_, value)) => Err(PolicyRule::MinMargin { value }),
-        None => Ok(()),
-    }
-}
-
-fn check_slots(slots: &[u8]) -> Result<(), PolicyRule> {
-    if slots.is_empty() {
-        return Err(PolicyRule::NoSlot);
-    }
-    let mut seen = [false; SCORES];
-    for &slot in slots {
-        match seen.get_mut(usize::from(slot)) {
-            None => return Err(PolicyRule::Slot { slot }),
-            Some(seen) if *seen => return Err(PolicyRule::SlotTwice { slot }),
-            Some(seen) => *seen = true,
-        }
-    }
-    Ok(())
-}
-
-fn first_negative(values: &[f64]) -> Option<(usize, f64)> {
-    values
-        .iter()
-        .copied()
-        .enumerate()
-        .find(|(_, value)| !value.is_finite() || *value < 0.0)
 }
 
 fn list<T: std::fmt::Display>(values: &[T]) -> String {

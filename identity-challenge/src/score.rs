@@ -22,6 +22,14 @@ pub enum VendorFault {
         /// What it was.
         value: f64,
     },
+    /// A threshold in use that any score reaches.
+    #[error("the palm server gave the threshold {value} in place {index}, which is not above 0")]
+    NotPositive {
+        /// Which one.
+        index: usize,
+        /// What it was.
+        value: f64,
+    },
 }
 
 fn four_finite(what: &'static str, values: &[f64]) -> Result<[f64; SCORES], VendorFault> {

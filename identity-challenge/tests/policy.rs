@@ -3,7 +3,7 @@
 
 use identity_challenge::{
     Candidate, Error, MatchMode, PalmPolicy, PalmPolicyConfig, PolicyRule, Scores, Thresholds,
-    VerifyOutcome,
+    VendorFault, VerifyOutcome,
 };
 use proptest::prelude::*;
 
@@ -125,6 +125,48 @@ fn identify_names_the_best_candidate_that_passes() {
     };
     assert_eq!(identify(0.8), Some("b"));
     assert_eq!(identify(0.96), None);
+}
+
+#[test]
+fn a_duplicate_is_found_whoever_else_passes_too() {
+    let duplicate = |candidates: &[(&str, f64)]| {
+        let candidates: Vec<_> = candidates
+            .iter()
+            .map(|&(user, score)| candidate(user, [score; 4]))
+            .collect();
+        PalmPolicy::default()
+            .duplicate("me", &candidates, &thresholds(0.8))
+            .map(|found| found.user_id.clone())
+    };
+    for (candidates, found) in [
+        (&[][..], None),
+        (&[("me", 0.95)], None),
+        (&[("you", 0.7)], None),
+        (&[("you", 0.8)], Some("you")),
+        (&[("me", 0.95), ("you", 0.9)], Some("you")),
+        (&[("you", 0.9), ("they", 0.95), ("me", 0.92)], Some("they")),
+        // A tie matches nobody's verification, and is two duplicates.
+        (&[("they", 0.9), ("you", 0.9)], Some("you")),
+    ] {
+        assert_eq!(duplicate(candidates).as_deref(), found, "{candidates:?}");
+    }
+}
+
+#[test]
+fn a_threshold_that_every_score_reaches_decides_nothing() {
+    let check = |policy: &PalmPolicy, vendor: [f64; 4]| {
+        policy.check_thresholds(&Thresholds::parse(&vendor).unwrap())
+    };
+    let fault = |index, value| Err(VendorFault::NotPositive { index, value });
+    let all = PalmPolicy::default();
+    assert_eq!(check(&all, [f64::MIN_POSITIVE; 4]), Ok(()));
+    assert_eq!(check(&all, [0.8, 0.0, 0.8, 0.8]), fault(1, 0.0));
+    assert_eq!(check(&all, [0.8, 0.8, 0.8, -1.0]), fault(3, -1.0));
+    assert_eq!(check(&all, [-0.0; 4]), fault(0, -0.0));
+    let raised = policy(|c| c.threshold_offset = [0.0, 0.5, 0.0, 0.0]);
+    assert_eq!(check(&raised, [0.8, 0.0, 0.8, 0.8]), Ok(()));
+    let without = policy(|c| c.slots = vec![0, 2]);
+    assert_eq!(check(&without, [0.8, 0.0, 0.8, -1.0]), Ok(()));
 }
 
 #[test]
@@ -267,6 +309,9 @@ proptest! {
         if before.identify(&candidates, &low).is_none() {
             prop_assert!(after.identify(&candidates, &high).is_none());
         }
+        if before.duplicate("me", &candidates, &low).is_none() {
+            prop_assert!(after.duplicate("me", &candidates, &high).is_none());
+        }
     }
 
     #[test]
@@ -294,5 +339,21 @@ proptest! {
         let policy = PalmPolicy::new(config).unwrap();
         let vendor = Thresholds::parse(&vendor).unwrap();
         prop_assert_ne!(word(&policy.verify("nobody", &candidates, &vendor)), "match");
+    }
+
+    #[test]
+    fn whose_palm_matches_is_a_duplicate_for_everybody_else(
+        config in any_policy(),
+        candidates in any_candidates(),
+        vendor in four(),
+    ) {
+        let policy = PalmPolicy::new(config).unwrap();
+        let vendor = Thresholds::parse(&vendor).unwrap();
+        for user in ["me", "you", "they"] {
+            if word(&policy.verify(user, &candidates, &vendor)) == "match" {
+                let found = policy.duplicate("nobody", &candidates, &vendor);
+                prop_assert_eq!(found.map(|found| found.user_id.as_str()), Some(user));
+            }
+        }
     }
 }

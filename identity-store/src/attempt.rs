@@ -196,8 +196,8 @@ impl AttemptVerdict {
         }
     }
 
-    /// The integrator's id of the other user whose palm it was.
-    pub(crate) fn mismatched_user(&self) -> Option<UserId> {
+    /// The integrator's id of the other user whose palm it was, or is too.
+    pub(crate) fn other_user(&self) -> Option<UserId> {
         match &self.outcome {
             Outcome::Verify(VerifyOutcome::IdentityMismatch { matched_user, .. }) => {
                 matched_user.parse().ok()
@@ -208,8 +208,8 @@ impl AttemptVerdict {
                 | VerifyOutcome::NotFound
                 | VerifyOutcome::QueryTypeRestricted,
             )
-            | Outcome::Enroll(_)
             | Outcome::Undecided(_) => None,
+            Outcome::Enroll(_) => self.duplicate_of.clone(),
         }
     }
 }
@@ -223,7 +223,7 @@ impl AttemptLease {
 }
 
 /// What `verdict` does to the challenge and its user. `matched_user` is the platform's id of
-/// [`AttemptVerdict::mismatched_user`].
+/// [`AttemptVerdict::other_user`].
 pub(crate) fn conclude(
     record: &StoredChallenge,
     throttle: UserThrottle,
@@ -252,6 +252,16 @@ pub(crate) fn conclude(
         }
         Outcome::Enroll(outcome) => {
             if let Some(palm_type) = record.challenge.kind().palm_type() {
+                if verdict.duplicate_of.is_some() {
+                    let event = Event::PalmDuplicateDetected {
+                        facts: record.facts(),
+                        palm_type,
+                        matched_user,
+                        policy_version: verdict.policy_version.clone(),
+                        enrolled: matches!(outcome, EnrollOutcome::Added { .. }),
+                    };
+                    events.push((chain.clone(), event));
+                }
                 let (added, event) = enrollment(&record, palm_type, *outcome, at);
                 palm = added;
                 events.push((chain.clone(), event));

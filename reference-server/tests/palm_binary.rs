@@ -202,7 +202,15 @@ async fn samples_that_race_are_one_call_in_the_database_too() {
         [&b, &c, &d].iter().all(|outcome| **outcome == a),
         "{b} {c} {d}"
     );
-    assert_eq!(scene.palms.calls().len(), 1);
+    let calls = scene.palms.calls();
+    let operations: Vec<_> = calls.iter().map(|call| call.operation).collect();
+    assert_eq!(
+        operations,
+        [
+            biowave_client::Operation::Query,
+            biowave_client::Operation::Add
+        ]
+    );
 }
 
 impl Scene {

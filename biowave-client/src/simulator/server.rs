@@ -121,6 +121,11 @@ impl PalmServer {
         self.shared.lock().templates.set_capacity(templates);
     }
 
+    /// Learns a palm for several users from now on: an `add` no longer answers 30007.
+    pub fn take_duplicates(&self) {
+        self.shared.lock().templates.take_duplicates();
+    }
+
     /// Opens a user's templates to queries of `query_type` only: others answer 30008.
     pub fn restrict(&self, user_id: &str, query_type: PalmTypes) {
         self.shared.lock().templates.restrict(user_id, query_type);

@@ -53,6 +53,8 @@ pub(super) struct Templates {
     templates: Vec<Template>,
     next_id: i64,
     capacity: usize,
+    /// Whether one palm may be learnt for several users.
+    duplicates: bool,
 }
 
 impl Templates {
@@ -61,11 +63,16 @@ impl Templates {
             templates: Vec::new(),
             next_id: FIRST_ID,
             capacity: usize::MAX,
+            duplicates: false,
         }
     }
 
     pub(super) const fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity;
+    }
+
+    pub(super) const fn take_duplicates(&mut self) {
+        self.duplicates = true;
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -137,7 +144,7 @@ impl Templates {
         if same_type().any(|template| template.user_id == user_id) {
             return Err(Refusal::NameDuplicated);
         }
-        if same_type().any(|template| passes(&template.palm.scores(&palm))) {
+        if !self.duplicates && same_type().any(|template| passes(&template.palm.scores(&palm))) {
             return Err(Refusal::AlreadyRegistered);
         }
         if self.templates.len() >= self.capacity {

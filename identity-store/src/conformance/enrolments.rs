@@ -4,9 +4,11 @@ use identity_challenge::{
 
 use super::fixtures::{ENROLL_RIGHT, LEASE, World, at};
 use super::scene::scene;
-use super::verdicts::{added, enrolled, matched, not_found, undecided};
+use super::verdicts::{added, duplicate, enrolled, matched, not_found, undecided};
 use super::witness::Told;
-use crate::{AttemptStart, Conflict, Palm, PalmErasure, VendorState};
+use serde_json::{Value, json};
+
+use crate::{AttemptStart, Chain, Conflict, Palm, PalmErasure, Severity, VendorState};
 
 pub async fn an_enrolment_records_the_palm(world: World) {
     let scene = scene(world).await;
@@ -60,6 +62,47 @@ pub async fn an_enrolment_that_the_vendor_refuses_is_over(world: World) {
         assert_eq!(ended.status_reason().unwrap().as_str(), reason);
         assert_eq!(scene.world.again(&scene.user).await, scene.user);
         assert_eq!(scene.due().await, []);
+    }
+}
+
+pub async fn a_palm_that_is_another_users_too_is_told(world: World) {
+    let scene = scene(world).await;
+    let other = scene.world.enrolled_user(&scene.device, "bob").await;
+    for (of, matched_user, outcome, event, webhook) in [
+        (
+            "bob",
+            json!(other.internal_id),
+            EnrollOutcome::DuplicateBiometrics,
+            "palm_enrollment_failed",
+            "enrollment.failed",
+        ),
+        (
+            "nobody",
+            Value::Null,
+            EnrollOutcome::Added { palm_id: 77 },
+            "palm_enrolled",
+            "enrollment.complete",
+        ),
+    ] {
+        let challenge = scene.open(ENROLL_RIGHT).await;
+        let lease = scene.world.lease(&challenge, 1).await;
+        let told = Told::tenant(
+            &["palm_duplicate_detected", event],
+            &["enrollment.duplicate_detected", webhook],
+        );
+        let finished = scene.finishes(2, lease, duplicate(outcome, of), told).await;
+        assert!(finished.record.challenge.status().is_terminal());
+        let chain = Chain::Tenant(scene.device.identity.tenant_id().clone());
+        let rows = scene.world.audit(&chain).await;
+        let detected = rows
+            .iter()
+            .rfind(|row| row.action == "palm_duplicate_detected")
+            .unwrap();
+        assert_eq!(detected.severity, Severity::High);
+        assert_eq!(detected.metadata["matched_user"], matched_user);
+        assert_eq!(detected.metadata["policy_version"], "p1");
+        let enrolled = event == "palm_enrolled";
+        assert_eq!(detected.metadata["enrolled"], enrolled);
     }
 }
 

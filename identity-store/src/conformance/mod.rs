@@ -346,6 +346,7 @@ macro_rules! conformance_tests {
             enrolments: [
                 an_enrolment_records_the_palm,
                 an_enrolment_that_the_vendor_refuses_is_over,
+                a_palm_that_is_another_users_too_is_told,
                 an_enrolment_heeds_the_lock_alone,
                 an_enrolment_in_doubt_is_reconciled_first,
                 a_template_that_stands_in_the_way_is_due_for_erasure,

@@ -13,6 +13,7 @@ fn verdict(outcome: Outcome, vendor: VendorState) -> AttemptVerdict {
         outcome,
         policy_version: Some("p1".to_owned()),
         receipt: None,
+        duplicate_of: None,
         vendor_request_id: Some("5f0c7b1e".to_owned()),
         vendor,
     }
@@ -53,4 +54,12 @@ pub(super) fn undecided(vendor: VendorState) -> AttemptVerdict {
         Outcome::Undecided(Undecided::ServiceUnavailable { retry_after }),
         vendor,
     )
+}
+
+/// The palm is that user's too.
+pub(super) fn duplicate(outcome: EnrollOutcome, of: &str) -> AttemptVerdict {
+    AttemptVerdict {
+        duplicate_of: Some(of.parse().unwrap()),
+        ..enrolled(outcome)
+    }
 }

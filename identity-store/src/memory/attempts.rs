@@ -195,7 +195,7 @@ impl Transaction<'_> {
         let record = row.record.clone();
         let user = self.user_even_erased(&record.tenant_id, &record.user_id)?;
         let throttle = user.throttle;
-        let matched_user = self.mismatched_user(&record.tenant_id, verdict);
+        let matched_user = self.other_user(&record.tenant_id, verdict);
         let conclusion = match conclude(&record, throttle, matched_user, verdict, self.at()) {
             Ok(conclusion) => conclusion,
             Err(refusal @ Refusal::OtherKind { .. }) => return Err(Error::Challenge(refusal)),
@@ -234,12 +234,8 @@ impl Transaction<'_> {
         }))
     }
 
-    fn mismatched_user(
-        &self,
-        tenant_id: &TenantId,
-        verdict: &AttemptVerdict,
-    ) -> Option<InternalUserId> {
-        let user_id = verdict.mismatched_user()?;
+    fn other_user(&self, tenant_id: &TenantId, verdict: &AttemptVerdict) -> Option<InternalUserId> {
+        let user_id = verdict.other_user()?;
         let user = self.state.users.get(&(tenant_id.clone(), user_id))?;
         Some(user.internal_id.clone())
     }

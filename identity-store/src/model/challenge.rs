@@ -175,6 +175,9 @@ pub struct AttemptVerdict {
     pub policy_version: Option<String>,
     /// The verification receipt of a match.
     pub receipt: Option<String>,
+    /// Another user for whom the palm of an enrolment would pass: it was enrolled all the same, or for
+    /// that was not.
+    pub duplicate_of: Option<UserId>,
     /// The header of the vendor call.
     pub vendor_request_id: Option<String>,
     /// What the attempt leaves in doubt or has to be told to somebody.

@@ -225,7 +225,7 @@ pub(super) async fn finish(
         challenge_rows::must_find(tx.conn(), &lease.tenant_id, &lease.challenge_id).await?;
     let (tenant_id, user_id) = (&lease.tenant_id, &record.user_id);
     let user = user_rows::must_find_even_erased(tx.conn(), tenant_id, user_id).await?;
-    let matched = match verdict.mismatched_user() {
+    let matched = match verdict.other_user() {
         Some(user_id) => user_rows::find(tx.conn(), &lease.tenant_id, &user_id).await?,
         None => None,
     };

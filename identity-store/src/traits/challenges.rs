@@ -98,7 +98,8 @@ pub trait ChallengeStore: Send + Sync {
     ///
     /// Events: `verification_complete`, `palm_enrolled`; `verification_failed`, whose `attempt` is
     /// how many tries are used, and `palm_enrollment_failed`, each with the vendor's reason;
-    /// `user_locked`. In the platform's chain: `palm_vendor_unauthorized` and an `ops_alert` of kind
+    /// `palm_duplicate_detected` before either event of an enrolment whose palm is another user's too
+    /// ([`AttemptVerdict::duplicate_of`]), with that user's id of ours; `user_locked`. In the platform's chain: `palm_vendor_unauthorized` and an `ops_alert` of kind
     /// `vendor_unauthorized` when the vendor refused the platform; an `ops_alert` of kind
     /// `license_capacity`.
     ///

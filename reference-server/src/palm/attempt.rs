@@ -8,12 +8,12 @@ use identity_challenge::{
 use identity_mtls::VerifiedDevice;
 use identity_store::{
     AttemptLease, AttemptStanding, AttemptStart, AttemptVerdict, ChallengeId, Change, Conflict,
-    Entity, Error, StoredChallenge, User,
+    Entity, Error, PalmDuplicateAction, StoredChallenge, User,
 };
 use time::OffsetDateTime;
 
 use super::palm_type::palm_of_sample;
-use super::server::{self, Asked, Claim};
+use super::server::{self, Asked, Claim, EnrollRules};
 use super::verdict::RETRY_AFTER;
 use super::{Capture, CompletionBody, Palm};
 use crate::App;
@@ -67,6 +67,7 @@ struct Basis {
     user: User,
     palm_type: PalmType,
     policy: PalmPolicy,
+    on_duplicate: PalmDuplicateAction,
 }
 
 impl Attempt {
@@ -117,6 +118,7 @@ impl Attempt {
             user,
             palm_type,
             policy: tenant.config.palm_policy,
+            on_duplicate: tenant.config.palm_duplicate_action,
         })
     }
 
@@ -220,12 +222,17 @@ impl Attempt {
                 let receipt = self.receipt(record, outcome, &version, change.at)?;
                 (Some(version), receipt)
             }
-            Outcome::Enroll(_) | Outcome::Undecided(_) => (None, None),
+            Outcome::Enroll(_) => {
+                let judged = asked.verdict.duplicate_of.is_some();
+                (judged.then(|| basis.policy.version()), None)
+            }
+            Outcome::Undecided(_) => (None, None),
         };
         let verdict = AttemptVerdict {
             outcome: asked.verdict.outcome,
             policy_version,
             receipt,
+            duplicate_of: asked.verdict.duplicate_of,
             vendor_request_id: asked.request_id.map(|id| id.to_string()),
             vendor: asked.verdict.vendor,
         };
@@ -249,14 +256,15 @@ impl Attempt {
             palm_type: basis.palm_type,
             policy: &basis.policy,
         };
-        let allowed = &basis.user.palm_policy.allowed_types;
         match record.challenge.kind() {
             ChallengeKind::Verify => server::verify(palm_server, &sample, claim).await,
-            ChallengeKind::Enroll { .. } if reconcile => {
-                server::enroll_again(palm_server, &sample, claim, allowed).await
-            }
             ChallengeKind::Enroll { .. } => {
-                server::enroll(palm_server, &sample, claim, allowed).await
+                let rules = EnrollRules {
+                    allowed: &basis.user.palm_policy.allowed_types,
+                    on_duplicate: basis.on_duplicate,
+                    reconcile,
+                };
+                server::enroll(palm_server, &sample, claim, rules).await
             }
         }
     }

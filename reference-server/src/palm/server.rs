@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use biowave_client::{BioWaveClient, Error, Matches, PalmTypes, Refusal, Registration, Sample};
+use biowave_client::{BioWaveClient, Error, Matches, PalmTypes, Registration, Sample};
 use identity_challenge::{PalmPolicy, PalmType};
 use identity_pki::TenantId;
-use identity_store::{UserId, VendorState};
+use identity_store::{PalmDuplicateAction, UserId, VendorState};
 use uuid::Uuid;
 
 use super::verdict::{self, Verdict};
@@ -54,9 +54,65 @@ pub(super) async fn verify(server: &BioWaveClient, sample: &Sample, claim: Claim
     }
 }
 
-/// Asks the palm server to learn the sample. `allowed` are the palms that the user may be verified
-/// by.
+/// What an enrolment is to heed beside the claim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EnrollRules<'a> {
+    /// The palms that the user may be verified by.
+    pub(super) allowed: &'a BTreeSet<PalmType>,
+    /// What to do when the palm is another user's too.
+    pub(super) on_duplicate: PalmDuplicateAction,
+    /// Whether the answer to an earlier addition was lost.
+    pub(super) reconcile: bool,
+}
+
+/// Asks the palm server to learn the sample, and before that, unless duplicates are allowed, whether it
+/// is another user's palm. What the palm server has against a palm of its own accord stands in any case.
+///
+/// After an addition whose answer was lost the palm server may have the template, and our record says that
+/// the user has none: if the sample matches it, it is taken over. If it stands in the way, it is erased, by
+/// the job that erases: a deletion from here, whose answer is lost, could be carried out behind the next
+/// attempt's addition.
 pub(super) async fn enroll(
+    server: &BioWaveClient,
+    sample: &Sample,
+    claim: Claim<'_>,
+    rules: EnrollRules<'_>,
+) -> Asked {
+    let looks_first = match rules.on_duplicate {
+        PalmDuplicateAction::Reject | PalmDuplicateAction::Flag => true,
+        PalmDuplicateAction::Allow => rules.reconcile,
+    };
+    let mut duplicate_of = None;
+    if looks_first {
+        let (request_id, answer) = query(server, sample, claim).await;
+        let asked = |verdict| Asked {
+            verdict,
+            request_id: Some(request_id),
+        };
+        let known = match verdict::of_search(&answer, claim.tenant_id, claim.user_id, claim.policy)
+        {
+            Ok(known) => known,
+            Err(undecided) => return asked(undecided),
+        };
+        match (rules.on_duplicate, known.duplicate_of) {
+            (PalmDuplicateAction::Reject, Some(other)) => return asked(Verdict::duplicate(other)),
+            (PalmDuplicateAction::Flag, other) => duplicate_of = other,
+            (PalmDuplicateAction::Reject, None) | (PalmDuplicateAction::Allow, _) => {}
+        }
+        if let Some(palm_id) = known.palm_id.filter(|_| rules.reconcile) {
+            return asked(Verdict::added(palm_id).beside(duplicate_of));
+        }
+    }
+    let asked = add(server, sample, claim, rules.allowed).await;
+    let verdict = if rules.reconcile && asked.verdict.is_name_taken() {
+        Verdict::in_the_way()
+    } else {
+        asked.verdict.beside(duplicate_of)
+    };
+    Asked { verdict, ..asked }
+}
+
+async fn add(
     server: &BioWaveClient,
     sample: &Sample,
     claim: Claim<'_>,
@@ -73,53 +129,6 @@ pub(super) async fn enroll(
     Asked {
         verdict: verdict::of_add(&answer),
         request_id: Some(request_id),
-    }
-}
-
-/// As [`enroll`], after an addition whose answer was lost. The palm server may have the template,
-/// and our record says that the user has none: if the sample matches it, it is taken over. If it
-/// stands in the way, it is erased, by the job that erases: a deletion from here, whose answer is lost,
-/// could be carried out behind the next attempt's addition.
-pub(super) async fn enroll_again(
-    server: &BioWaveClient,
-    sample: &Sample,
-    claim: Claim<'_>,
-    allowed: &BTreeSet<PalmType>,
-) -> Asked {
-    let (request_id, answer) = query(server, sample, claim).await;
-    match answer {
-        Ok(matches) => {
-            let Claim {
-                tenant_id,
-                user_id,
-                policy,
-                ..
-            } = claim;
-            let earlier = verdict::enrolled_before(&matches, tenant_id, user_id, policy);
-            if let Some(palm_id) = earlier {
-                return Asked {
-                    verdict: Verdict::added(palm_id),
-                    request_id: Some(request_id),
-                };
-            }
-        }
-        // The lock of a template: it cannot be looked up, and the addition tells more.
-        Err(Error::Refused(Refusal::QueryTypeForbidden)) => {}
-        Err(error) => {
-            let verdict = Verdict::undecided(verdict::state_after(&error));
-            return Asked {
-                verdict,
-                request_id: Some(request_id),
-            };
-        }
-    }
-    let asked = enroll(server, sample, claim, allowed).await;
-    match asked.verdict.is_name_taken() {
-        true => Asked {
-            verdict: Verdict::in_the_way(),
-            ..asked
-        },
-        false => asked,
     }
 }
 

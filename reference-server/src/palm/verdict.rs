@@ -20,6 +20,8 @@ pub(super) struct Verdict {
     pub(super) outcome: Outcome,
     /// How the palm server took it.
     pub(super) vendor: VendorState,
+    /// Another user for whom the palm of an enrolment would pass.
+    pub(super) duplicate_of: Option<UserId>,
 }
 
 impl Verdict {
@@ -32,6 +34,7 @@ impl Verdict {
         Self {
             outcome: Outcome::Undecided(undecided),
             vendor,
+            duplicate_of: None,
         }
     }
 
@@ -53,10 +56,27 @@ impl Verdict {
         self.outcome == Outcome::Enroll(EnrollOutcome::AlreadyEnrolled)
     }
 
+    /// The palm is another user's, and was not enrolled for that.
+    #[must_use]
+    pub(super) fn duplicate(of: UserId) -> Self {
+        Self::answered(Outcome::Enroll(EnrollOutcome::DuplicateBiometrics)).beside(Some(of))
+    }
+
+    /// The palm is another user's too, whatever was decided; of a sample that was not, that tells nothing.
+    #[must_use]
+    pub(super) fn beside(self, duplicate_of: Option<UserId>) -> Self {
+        let is_decided = matches!(self.outcome, Outcome::Enroll(_));
+        Self {
+            duplicate_of: duplicate_of.filter(|_| is_decided),
+            ..self
+        }
+    }
+
     fn answered(outcome: Outcome) -> Self {
         Self {
             outcome,
             vendor: VendorState::Answered,
+            duplicate_of: None,
         }
     }
 }
@@ -76,13 +96,10 @@ pub(super) fn of_query(
     policy: &PalmPolicy,
 ) -> Verdict {
     match answer {
-        Ok(matches) => match verify(matches, tenant_id, user_id, policy) {
-            Ok(outcome) => Verdict::answered(Outcome::Verify(outcome)),
-            Err(fault) => {
-                tracing::warn!(error = %fault, "the palm server's numbers cannot be judged");
-                Verdict::undecided(VendorState::Answered)
-            }
-        },
+        Ok(matches) => verify(matches, tenant_id, user_id, policy)
+            .map_or_else(unjudged, |outcome| {
+                Verdict::answered(Outcome::Verify(outcome))
+            }),
         Err(Error::Refused(Refusal::QueryTypeForbidden)) => {
             Verdict::answered(Outcome::Verify(VerifyOutcome::QueryTypeRestricted))
         }
@@ -104,25 +121,67 @@ pub(super) fn of_add(answer: &Result<Added, Error>) -> Verdict {
     Verdict::answered(Outcome::Enroll(outcome))
 }
 
-/// The palm server's number of the template of `user_id` that the sample matches: an addition whose
-/// answer was lost has happened.
-#[must_use]
-pub(super) fn enrolled_before(
+/// What the palm server knows of a palm before it is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Known {
+    /// The number of the template that the user has there: an addition whose answer was lost has happened.
+    pub(super) palm_id: Option<i64>,
+    /// Another user of the tenant for whom the sample would pass.
+    pub(super) duplicate_of: Option<UserId>,
+}
+
+/// Looks for the palm that is to be enrolled for `user_id` among the candidates of a query.
+///
+/// # Errors
+///
+/// The fault, when the numbers cannot be judged.
+pub(super) fn known(
     matches: &Matches,
     tenant_id: &TenantId,
     user_id: &UserId,
     policy: &PalmPolicy,
-) -> Option<i64> {
-    let outcome = verify(matches, tenant_id, user_id, policy).ok()?;
-    let vendor_id = vendor_user_id(tenant_id, user_id);
-    matches!(outcome, VerifyOutcome::Match { .. })
-        .then(|| {
-            matches
-                .results
-                .iter()
-                .find(|candidate| candidate.user_id == vendor_id)
-        })?
-        .map(|candidate| candidate.id)
+) -> Result<Known, VendorFault> {
+    let Some((candidates, thresholds)) = candidates(matches, tenant_id, policy)? else {
+        return Ok(Known::default());
+    };
+    let own = vendor_user_id(tenant_id, user_id);
+    let passes = |found: &&Match| {
+        let scores = Scores::parse(&found.scores);
+        scores.is_ok_and(|scores| policy.passes(&scores, &thresholds))
+    };
+    let found = matches.results.iter().filter(|found| found.user_id == own);
+    let duplicate = policy.duplicate(user_id.as_str(), &candidates, &thresholds);
+    Ok(Known {
+        palm_id: found.filter(passes).map(|found| found.id).next(),
+        duplicate_of: duplicate.and_then(|other| other.user_id.parse().ok()),
+    })
+}
+
+/// What the palm server knows of a palm, by the answer to a query before it is enrolled. The lock of a
+/// template hides whose it is: the addition tells more.
+///
+/// # Errors
+///
+/// The verdict, when the answer leads to none; the query has added nothing.
+pub(super) fn of_search(
+    answer: &Result<Matches, Error>,
+    tenant_id: &TenantId,
+    user_id: &UserId,
+    policy: &PalmPolicy,
+) -> Result<Known, Verdict> {
+    match answer {
+        Ok(matches) => known(matches, tenant_id, user_id, policy).map_err(unjudged),
+        Err(Error::Refused(Refusal::QueryTypeForbidden)) => Ok(Known::default()),
+        Err(error) => Err(Verdict::undecided(match state_after(error) {
+            VendorState::Unknown => VendorState::NotReached,
+            known => known,
+        })),
+    }
+}
+
+fn unjudged(fault: VendorFault) -> Verdict {
+    tracing::warn!(error = %fault, "the palm server's numbers cannot be judged");
+    Verdict::undecided(VendorState::Answered)
 }
 
 /// How the palm server took a call that failed.
@@ -143,18 +202,30 @@ fn verify(
     user_id: &UserId,
     policy: &PalmPolicy,
 ) -> Result<VerifyOutcome, VendorFault> {
-    if matches.results.is_empty() {
+    let Some((candidates, thresholds)) = candidates(matches, tenant_id, policy)? else {
         return Ok(VerifyOutcome::NotFound);
+    };
+    Ok(policy.verify(user_id.as_str(), &candidates, &thresholds))
+}
+
+/// The tenant's candidates, and the thresholds to judge them by; `None` when the palm server has no
+/// candidates, which need no thresholds.
+fn candidates(
+    matches: &Matches,
+    tenant_id: &TenantId,
+    policy: &PalmPolicy,
+) -> Result<Option<(Vec<Candidate>, Thresholds)>, VendorFault> {
+    if matches.results.is_empty() {
+        return Ok(None);
     }
     let thresholds = Thresholds::parse(&matches.thresholds)?;
+    policy.check_thresholds(&thresholds)?;
     let parsed = matches
         .results
         .iter()
         .map(|found| candidate(found, tenant_id));
-    let candidates: Vec<Candidate> = parsed
-        .filter_map(Result::transpose)
-        .collect::<Result<_, _>>()?;
-    Ok(policy.verify(user_id.as_str(), &candidates, &thresholds))
+    let candidates = parsed.filter_map(Result::transpose);
+    Ok(Some((candidates.collect::<Result<_, _>>()?, thresholds)))
 }
 
 /// A candidate of the tenant; one of another tenant is none.
@@ -252,6 +323,10 @@ mod tests {
             judged(vec![found("acme:alice", f64::NAN)], vec![0.8; 4]),
             unjudged
         );
+        assert_eq!(
+            judged(vec![found("acme:alice", 0.9)], vec![0.8, 0.8, 0.0, 0.8]),
+            unjudged
+        );
         let mut short = found("other:bob", 0.9);
         short.scores.pop();
         assert_eq!(
@@ -327,20 +402,100 @@ mod tests {
         }
     }
 
+    fn looked_up(results: Vec<Match>) -> (Option<i64>, Option<String>) {
+        let (tenant, user) = ids();
+        let matches = Matches {
+            results,
+            thresholds: vec![0.8; 4],
+        };
+        let known = known(&matches, &tenant, &user, &PalmPolicy::default()).unwrap();
+        (known.palm_id, known.duplicate_of.map(|id| id.to_string()))
+    }
+
     #[test]
     fn a_lost_addition_is_found_again_by_the_palm_that_matches() {
+        for (results, palm_id) in [
+            (vec![found("acme:alice", 0.9)], Some(7)),
+            (vec![found("acme:alice", 0.5)], None),
+            (vec![found("acme:bob", 0.9)], None),
+            (vec![found("other:alice", 0.9)], None),
+            // Somebody who has the palm too does not hide it.
+            (
+                vec![found("acme:bob", 0.95), found("acme:alice", 0.9)],
+                Some(7),
+            ),
+            (vec![], None),
+        ] {
+            assert_eq!(looked_up(results.clone()).0, palm_id, "{results:?}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_is_another_user_of_the_tenant_who_would_match() {
+        for (results, duplicate_of) in [
+            (vec![], None),
+            (vec![found("acme:bob", 0.8)], Some("bob")),
+            (vec![found("acme:bob", 0.79)], None),
+            // Their other hand, or what is left of an addition.
+            (vec![found("acme:alice", 0.9)], None),
+            (vec![found("other:bob", 0.9)], None),
+            (vec![found("bob", 0.9)], None),
+            (
+                vec![found("acme:alice", 0.95), found("acme:bob", 0.9)],
+                Some("bob"),
+            ),
+            (
+                vec![found("acme:bob", 0.9), found("acme:eve", 0.91)],
+                Some("eve"),
+            ),
+            // Two users who have one palm are a tie, and match nobody's verification.
+            (
+                vec![found("acme:bob", 0.9), found("acme:eve", 0.9)],
+                Some("eve"),
+            ),
+        ] {
+            let looked_up = looked_up(results.clone()).1;
+            assert_eq!(looked_up.as_deref(), duplicate_of, "{results:?}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_fails_has_added_nothing() {
         let (tenant, user) = ids();
-        let before = |results| {
+        let search = |error| of_search(&Err(error), &tenant, &user, &PalmPolicy::default());
+        let undecided = |vendor| Err(Verdict::undecided(vendor));
+        let limit = Duration::from_secs(3);
+        for (error, expected) in [
+            (
+                Error::Refused(Refusal::QueryTypeForbidden),
+                Ok(Known::default()),
+            ),
+            (Error::Timeout { limit }, undecided(VendorState::NotReached)),
+            (
+                Error::Status { status: 502 },
+                undecided(VendorState::NotReached),
+            ),
+            (
+                Error::Refused(Refusal::StoreError),
+                undecided(VendorState::Refused(50000)),
+            ),
+        ] {
+            assert_eq!(search(error), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_judged_tell_of_no_palm() {
+        let (tenant, user) = ids();
+        for (scores, thresholds) in [(3, 4), (5, 4), (4, 3), (4, 0)] {
+            let mut candidate = found("other:bob", 0.9);
+            candidate.scores = vec![0.9; scores];
             let matches = Matches {
-                results,
-                thresholds: vec![0.8; 4],
+                results: vec![candidate],
+                thresholds: vec![0.8; thresholds],
             };
-            enrolled_before(&matches, &tenant, &user, &PalmPolicy::default())
-        };
-        assert_eq!(before(vec![found("acme:alice", 0.9)]), Some(7));
-        assert_eq!(before(vec![found("acme:alice", 0.5)]), None);
-        assert_eq!(before(vec![found("acme:bob", 0.9)]), None);
-        assert_eq!(before(vec![found("other:alice", 0.9)]), None);
-        assert_eq!(before(vec![]), None);
+            let known = known(&matches, &tenant, &user, &PalmPolicy::default());
+            assert!(known.is_err(), "{scores} and {thresholds}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::journal::Book;
 use crate::records::Records;
 
 /// What is both audited and announced, under which names.
-const AUDITED_AND_ANNOUNCED: [(&str, &str); 18] = [
+const AUDITED_AND_ANNOUNCED: [(&str, &str); 19] = [
     ("device_created", "device.created"),
     ("device_updated", "device.updated"),
     ("device_paired", "device.paired"),
@@ -27,6 +27,7 @@ const AUDITED_AND_ANNOUNCED: [(&str, &str); 18] = [
     ("challenge_denied", "challenge.denied"),
     ("verification_complete", "verification.complete"),
     ("palm_enrolled", "enrollment.complete"),
+    ("palm_duplicate_detected", "enrollment.duplicate_detected"),
     ("palm_enrollment_failed", "enrollment.failed"),
     ("user_created", "user.created"),
     ("user_updated", "user.updated"),

@@ -5,6 +5,7 @@
 mod calls;
 mod captures;
 mod certificates;
+mod duplicates;
 mod erased_users;
 mod erasures;
 mod gates;

@@ -25,7 +25,7 @@ async fn audit(world: &World, chain: &Chain) -> Vec<AuditRow> {
     sealed.into_iter().map(|sealed| sealed.row).collect()
 }
 
-async fn tenant_audit(world: &World, action: &str) -> Vec<AuditRow> {
+pub(crate) async fn tenant_audit(world: &World, action: &str) -> Vec<AuditRow> {
     let rows = audit(world, &Chain::Tenant(world.tenant.clone())).await;
     rows.into_iter()
         .filter(|row| row.action == action)
@@ -303,6 +303,16 @@ async fn a_palm_server_that_fails_costs_no_try_and_the_sample_may_come_again() {
         },
         Fault::Scores(vec![0.9; 3]),
         Fault::Thresholds(vec![0.8; 5]),
+        Fault::Scores(vec![0.9; 5]),
+        Fault::Scores(vec![]),
+        // Any palm would pass.
+        Fault::Thresholds(vec![0.0; 4]),
+        Fault::Thresholds(vec![0.8, 0.8, 0.8, -1.0]),
+        garbage(r#"{"code": 0, "data": {"results": [], "thresholds": [NaN]}}"#),
+        garbage(r#"{"code": 0, "data": {"results": [], "thresholds": [1e999]}}"#),
+        garbage("{\"code\": 0"),
+        garbage(""),
+        garbage(&"x".repeat(2 * 1024 * 1024)),
         Fault::Silence { carried_out: true },
         Fault::Close { carried_out: false },
         Fault::CutAnswer,
@@ -401,7 +411,7 @@ async fn an_enrolment_whose_answer_was_lost_is_found_again() {
         .collect();
     assert_eq!(
         operations,
-        [Operation::Add, Operation::Query],
+        [Operation::Query, Operation::Add, Operation::Query],
         "asked before it adds again"
     );
 }

@@ -37,6 +37,7 @@ impl Event {
             | Self::VerificationComplete { facts, .. }
             | Self::VerificationFailed { facts, .. }
             | Self::PalmEnrolled { facts, .. }
+            | Self::PalmDuplicateDetected { facts, .. }
             | Self::PalmEnrollmentFailed { facts, .. } => facts.challenge_id.to_string(),
             Self::PalmErased { user }
             | Self::UserCreated { user }
@@ -229,6 +230,19 @@ impl Event {
             } => with(
                 facts.audit_metadata(),
                 json!({"palm_id": palm_id, "palm_type": palm_type}),
+            ),
+            Self::PalmDuplicateDetected {
+                facts,
+                palm_type,
+                matched_user,
+                policy_version,
+                enrolled,
+            } => with(
+                facts.audit_metadata(),
+                json!({
+                    "palm_type": palm_type, "matched_user": matched_user,
+                    "policy_version": policy_version, "enrolled": enrolled,
+                }),
             ),
             Self::PalmEnrollmentFailed {
                 facts,

@@ -126,6 +126,9 @@ impl Event {
                 .high_if(*reason == ReasonCode::IdentityMismatch)
                 .webhook_if(*ended, "verification.failed"),
             Self::PalmEnrolled { .. } => audited("palm_enrolled").webhook("enrollment.complete"),
+            Self::PalmDuplicateDetected { .. } => audited("palm_duplicate_detected")
+                .high()
+                .webhook("enrollment.duplicate_detected"),
             Self::PalmEnrollmentFailed { reason, .. } => audited("palm_enrollment_failed")
                 .failed()
                 .high_if(*reason == ReasonCode::DuplicateBiometrics)

@@ -154,6 +154,15 @@ pub enum Event {
         palm_type: PalmType,
         at: OffsetDateTime,
     },
+    /// A palm that was to be enrolled is another user's too: `enrolled` tells whether it was all the same.
+    /// `matched_user` is who that is, for the audit trail alone.
+    PalmDuplicateDetected {
+        facts: ChallengeFacts,
+        palm_type: PalmType,
+        matched_user: Option<InternalUserId>,
+        policy_version: Option<String>,
+        enrolled: bool,
+    },
     PalmEnrollmentFailed {
         facts: ChallengeFacts,
         palm_type: PalmType,

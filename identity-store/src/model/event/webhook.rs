@@ -42,6 +42,18 @@ impl Event {
                 "device_id": facts.device_id.as_str(),
                 "timestamp": rfc3339(*at),
             }),
+            Self::PalmDuplicateDetected {
+                facts,
+                palm_type,
+                enrolled,
+                ..
+            } => json!({
+                "user_id": facts.user.user_id,
+                "challenge_id": facts.challenge_id,
+                "palm_type": palm_type,
+                "device_id": facts.device_id.as_str(),
+                "enrolled": enrolled,
+            }),
             Self::PalmEnrollmentFailed {
                 facts,
                 palm_type,

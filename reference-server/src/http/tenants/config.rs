@@ -40,7 +40,8 @@ pub(super) struct ConfigObject {
     max_attempts: MaxAttempts,
     /// 1 to 100.
     max_open_challenges_per_device: u32,
-    /// `reject`. Other values are not supported yet.
+    /// When a palm that is to be enrolled is another user's too: `reject` the enrolment, `flag` it, which
+    /// enrols and records it, or `allow` it.
     #[schema(value_type = String)]
     palm_duplicate_action: PalmDuplicateAction,
     /// When a vendor's scores are a match.
@@ -105,13 +106,7 @@ impl ConfigObject {
             let reason = format!("must be 1 to {MAX_OPEN_CHALLENGES}");
             return refuse("max_open_challenges_per_device", reason);
         }
-        match self.palm_duplicate_action {
-            PalmDuplicateAction::Reject => Ok(()),
-            PalmDuplicateAction::Flag | PalmDuplicateAction::Allow => refuse(
-                "palm_duplicate_action",
-                "must be reject: other actions are not supported yet".to_owned(),
-            ),
-        }
+        Ok(())
     }
 }
 
@@ -155,15 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_or_are_not_supported_are_refused() {
+    fn settings_that_make_no_sense_are_refused() {
         for (member, value) in [
             ("certificate_validity_days", json!(0)),
             ("certificate_validity_days", json!(3651)),
             ("renewal_grace_seconds", json!(86_401)),
             ("max_open_challenges_per_device", json!(0)),
             ("max_open_challenges_per_device", json!(101)),
-            ("palm_duplicate_action", json!("flag")),
-            ("palm_duplicate_action", json!("allow")),
         ] {
             let mut config = default_json();
             config[member] = value.clone();
