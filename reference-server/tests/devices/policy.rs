@@ -71,7 +71,10 @@ async fn certificates_are_made_as_the_platforms_policy_says_from_its_change_on()
         .filter(|row| row.action == "device_policy_changed")
         .collect();
     assert_eq!(changed.len(), 1);
-    assert_eq!(changed[0].metadata, policy);
+    let me = operator.get("/v1/auth/me").await.expect(200);
+    let mut recorded = policy;
+    recorded["platform_admin_id"] = me["id"].clone();
+    assert_eq!(changed[0].metadata, recorded);
     assert_eq!(changed[0].subject, "device_policy");
 }
 
