@@ -46,7 +46,7 @@ impl PalmPolicy {
     ///
     /// # Errors
     ///
-    /// [`Error::Policy`] with the [`PolicyRule`] that it breaks.
+    /// [`Error::Policy`] with the [`PolicyRule`](crate::PolicyRule) that it breaks.
     pub fn new(config: PalmPolicyConfig) -> Result<Self, Error> {
         policy_config::check(&config).map_err(Error::Policy)?;
         Ok(Self(config))
