@@ -460,10 +460,8 @@ mod tests {
         assert!(ours.verify_access(&issue(&theirs), NOW).is_err());
     }
 
-    #[test]
-    fn what_the_key_signs_for_others_is_no_access_token() {
-        let tokens = tokens("https://id.example");
-        let claims = AccessClaims {
+    fn claims(tokens: &Tokens, seconds: i64) -> AccessClaims {
+        AccessClaims {
             iss: tokens.issuer.clone(),
             aud: tokens.issuer.clone(),
             sub: "s".into(),
@@ -472,8 +470,14 @@ mod tests {
             scope: String::new(),
             jti: "j".into(),
             iat: NOW.unix_timestamp(),
-            exp: NOW.unix_timestamp() + 60,
-        };
+            exp: NOW.unix_timestamp() + seconds,
+        }
+    }
+
+    #[test]
+    fn what_the_key_signs_for_others_is_no_access_token() {
+        let tokens = tokens("https://id.example");
+        let claims = claims(&tokens, 60);
         let receipt = tokens
             .sign("verification-receipt+jwt", &claims)
             .expect("receipt");
@@ -529,17 +533,7 @@ mod tests {
         tokens.follow(&rotated(&tokens, &fresh)).expect("keys");
         assert!(tokens.verify_access(&token, NOW).is_ok());
         // One that claims to live longer than any.
-        let claims = AccessClaims {
-            iss: tokens.issuer.clone(),
-            aud: tokens.issuer.clone(),
-            sub: "s".into(),
-            client_id: ClientId::generate(NOW, &mut clock::entropy()).to_string(),
-            tenant_id: "acme".into(),
-            scope: String::new(),
-            jti: "j".into(),
-            iat: NOW.unix_timestamp(),
-            exp: NOW.unix_timestamp() + 86_400,
-        };
+        let claims = claims(&tokens, 86_400);
         let old = Tokens::load("https://id.example", &fresh).expect("tokens");
         let long = old.sign(ACCESS_TOKEN_TYPE, &claims).expect("one");
         let newest = Tokens::fresh_key().expect("a key");
