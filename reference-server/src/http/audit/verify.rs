@@ -46,7 +46,7 @@ pub(super) struct Verification {
     reason: Option<String>,
     /// The hash of the last row, in hexadecimal; zeros when there is none.
     head: String,
-    /// How many rows have no place in the chain yet: those of the last second or so.
+    /// How many rows had no place in the chain before it was read: those of the last second or so.
     unsealed: u64,
 }
 
@@ -66,9 +66,10 @@ pub(super) async fn verify(
     let chain = super::readable(&app, &context, &caller, query.tenant_id).await?;
     let turn = app.verifications.0.acquire().await;
     let _turn = turn.map_err(Problem::internal)?;
+    // Counted first: a row sealed meanwhile is then among both, and none among neither.
+    let unsealed = app.store.unsealed_audit(Some(&chain)).await?;
     let state = app.store.chain_state(&chain).await?;
     let verified = walk(&app, state).await;
-    let unsealed = app.store.unsealed_audit(Some(&chain)).await?;
     match verified {
         Ok(verified) => Ok(Json(Verification {
             ok: true,
