@@ -30,8 +30,8 @@
 //!
 //! - [`Store`]: everything that a back end does, in a trait for each topic: [`TenantStore`],
 //!   [`DeviceStore`], [`CertificateStore`], [`UserStore`], [`ChallengeStore`], [`OperatorStore`],
-//!   [`SecondFactorStore`], [`ClientStore`], [`TokenKeyStore`], [`TokenStore`], [`SecretStore`],
-//!   [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`], [`LeaseStore`], [`RateLimitStore`],
+//!   [`SecondFactorStore`], [`ClientStore`], [`TokenKeyStore`], [`TokenStore`], [`BackchannelStore`],
+//!   [`SecretStore`], [`IdempotencyStore`], [`AuditStore`], [`AuditArchiveStore`], [`LeaseStore`], [`RateLimitStore`],
 //!   [`JobStore`].
 //! - [`MemoryStore`]: the model, for tests.
 #![cfg_attr(
@@ -52,6 +52,7 @@
 
 mod attempt;
 mod audit_chain;
+mod backchannel;
 #[cfg(feature = "sqlite")]
 mod backup;
 mod ca_rotation;

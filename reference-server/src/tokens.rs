@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use identity_pki::{SoftwareSigner, TenantId};
-use identity_store::{ClientId, IssuedToken, SecretBytes, TokenKeys};
+use identity_store::{ClientId, IssuedToken, SecretBytes, TokenKeys, UserId};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
@@ -55,6 +55,8 @@ pub struct AccessToken {
     pub client_id: ClientId,
     /// The client's tenant.
     pub tenant_id: TenantId,
+    /// The user who authenticated for it, if one did.
+    pub user_id: Option<UserId>,
     /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
     /// Its own id.
@@ -66,6 +68,15 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
+    /// Whom it is about (RFC 9068 §2.2): its user, or its client.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match &self.user_id {
+            Some(user_id) => user_id.to_string(),
+            None => self.client_id.to_string(),
+        }
+    }
+
     /// The token as stores know it. What is known of it is kept for longer than any replica's clock takes it
     /// for valid.
     #[must_use]
@@ -308,13 +319,41 @@ impl Tokens {
         scopes: &BTreeSet<Scope>,
         now: OffsetDateTime,
     ) -> Result<String, TokenError> {
+        let sub = client_id.to_string();
+        self.sign_access(sub, client_id, tenant_id, scope_text(scopes), now)
+    }
+
+    /// An access token for the client to which a user authenticated, good for as long as any.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Jwt`] when the key fails.
+    pub fn issue_access_of_user(
+        &self,
+        user_id: &UserId,
+        client_id: &ClientId,
+        tenant_id: &TenantId,
+        now: OffsetDateTime,
+    ) -> Result<String, TokenError> {
+        let (sub, scope) = (user_id.to_string(), Scope::OpenId.to_string());
+        self.sign_access(sub, client_id, tenant_id, scope, now)
+    }
+
+    fn sign_access(
+        &self,
+        sub: String,
+        client_id: &ClientId,
+        tenant_id: &TenantId,
+        scope: String,
+        now: OffsetDateTime,
+    ) -> Result<String, TokenError> {
         let claims = AccessClaims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
-            sub: client_id.to_string(),
+            sub,
             client_id: client_id.to_string(),
             tenant_id: tenant_id.as_str().to_owned(),
-            scope: scope_text(scopes),
+            scope,
             jti: identity_store::new_ulid(now, &mut clock::entropy()),
             iat: now.unix_timestamp(),
             exp: (now + ACCESS_TOKEN_LIFE).unix_timestamp(),
@@ -377,7 +416,12 @@ impl TryFrom<AccessClaims> for AccessToken {
             OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Claim(claim))
         };
         let scopes = claims.scope.split_ascii_whitespace().map(str::parse);
+        let of_user = (claims.sub != claims.client_id).then_some(&claims.sub);
         Ok(Self {
+            user_id: of_user
+                .map(|sub| sub.parse())
+                .transpose()
+                .map_err(|_| TokenError::Claim("sub"))?,
             client_id: claims
                 .client_id
                 .parse()

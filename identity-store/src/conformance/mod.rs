@@ -28,6 +28,8 @@ pub mod audit_archive;
 #[doc(hidden)]
 pub mod audit_lists;
 #[doc(hidden)]
+pub mod backchannel;
+#[doc(hidden)]
 pub mod cas;
 #[doc(hidden)]
 pub mod challenges;
@@ -222,6 +224,20 @@ macro_rules! conformance_tests {
                 an_assertion_is_used_once_by_each_client,
                 of_many_that_use_one_assertion_at_once_one_is_first,
                 what_is_over_of_tokens_is_purged,
+            ];
+            backchannel: [
+                an_auth_request_is_made_with_its_challenge_or_not_at_all,
+                a_client_is_told_of_its_own_requests_alone,
+                who_polls_too_soon_is_slowed_down_by_five_seconds_each_time,
+                of_many_that_poll_too_soon_at_once_each_is_slowed_down,
+                a_client_is_told_how_its_challenge_ended,
+                a_match_is_granted_once,
+                of_many_that_poll_at_once_one_is_granted,
+                a_token_can_be_fetched_for_a_minute_after_the_match,
+                a_request_at_a_device_that_is_revoked_is_denied,
+                a_match_of_a_user_who_is_suspended_since_is_denied,
+                an_auth_request_goes_with_its_erased_user,
+                what_is_over_of_auth_requests_is_purged,
             ];
             operators: [
                 the_first_operator_is_seeded_once,
@@ -488,6 +504,7 @@ mod tests {
             include_str!("attempts.rs"),
             include_str!("audit.rs"),
             include_str!("audit_archive.rs"),
+            include_str!("backchannel.rs"),
             include_str!("cas.rs"),
             include_str!("challenges.rs"),
             include_str!("clients.rs"),

@@ -142,7 +142,7 @@ impl Transaction<'_> {
         row.ok_or(Error::NotFound(Entity::Challenge))
     }
 
-    fn create_challenge(&mut self, new: NewChallenge) -> Result<StoredChallenge> {
+    pub(super) fn create_challenge(&mut self, new: NewChallenge) -> Result<StoredChallenge> {
         let at = self.at();
         let state = &self.state;
         let key = (new.tenant_id.clone(), new.challenge_id.clone());

@@ -4,6 +4,7 @@
 mod attempts;
 mod audit;
 mod audit_archive;
+mod backchannel;
 mod certificates;
 mod challenges;
 mod clients;

@@ -6,14 +6,15 @@ use time::OffsetDateTime;
 
 use super::expiry_alerts::ExpiryRow;
 use super::second_factor::TotpRow;
+use crate::backchannel::AuthRequest;
 use crate::{
-    ArchiveManifest, AssertionSha256, AuditRow, BucketKey, CaRecord, Chain, ChainHead, ChallengeId,
-    ClientId, Consent, DeniedCertificate, Device, DevicePolicy, DeviceStatus, Erasure, ErasureId,
-    IdempotencyKey, Issuance, Job, Lease, LeaseName, NamedSecret, OAuthClient, Operator,
-    OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem, RecoveryCodeHash,
-    RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord, SessionId,
-    SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge, Tenant,
-    TokenKeys, User, UserId,
+    ArchiveManifest, AssertionSha256, AuditRow, AuthRequestSha256, BucketKey, CaRecord, Chain,
+    ChainHead, ChallengeId, ClientId, Consent, DeniedCertificate, Device, DevicePolicy,
+    DeviceStatus, Erasure, ErasureId, IdempotencyKey, Issuance, Job, Lease, LeaseName, NamedSecret,
+    OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem,
+    RecoveryCodeHash, RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord,
+    SessionId, SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge,
+    Tenant, TokenKeys, User, UserId,
 };
 
 /// Everything that is stored.
@@ -35,6 +36,7 @@ pub(super) struct State {
     pub(super) erasing: BTreeMap<(TenantId, UserId), (User, ErasureId)>,
     pub(super) user_erasures: BTreeMap<(TenantId, ErasureId), Erasure>,
     pub(super) challenges: BTreeMap<(TenantId, ChallengeId), ChallengeRow>,
+    pub(super) auth_requests: BTreeMap<(TenantId, AuthRequestSha256), AuthRequestRow>,
     pub(super) clients: BTreeMap<ClientId, OAuthClient>,
     /// With the moments at which they are over.
     pub(super) revoked_tokens: BTreeMap<(TenantId, String), OffsetDateTime>,
@@ -115,6 +117,15 @@ impl ChallengeRow {
                 .iter()
                 .any(|attempt| attempt.state.is_in_doubt())
     }
+}
+
+/// An authentication request, and its challenge.
+#[derive(Debug, Clone)]
+pub(super) struct AuthRequestRow {
+    pub(super) challenge_id: ChallengeId,
+    pub(super) request: AuthRequest,
+    /// The challenge's.
+    pub(super) expires_at: OffsetDateTime,
 }
 
 #[derive(Debug, Clone)]

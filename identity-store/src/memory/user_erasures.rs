@@ -114,6 +114,9 @@ impl ErasureStore for MemoryStore {
         for key in &idle {
             state.challenges.remove(key);
         }
+        state.auth_requests.retain(|(tenant_id, _), row| {
+            !idle.contains(&(tenant_id.clone(), row.challenge_id.clone()))
+        });
         Ok(as_u64(idle.len()))
     }
 

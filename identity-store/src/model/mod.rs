@@ -3,6 +3,7 @@
 mod actor;
 mod archive;
 mod audit;
+mod backchannel;
 mod certificate;
 mod challenge;
 mod change;
@@ -34,6 +35,7 @@ pub use audit::{
     AuditActor, AuditFilter, AuditRow, Chain, ChainHead, ChainState, OutboxEvent, Sealed,
     SealedRow, SignedHead,
 };
+pub use backchannel::{AUTH_POLL_INTERVAL, AuthRequestAnswer, AuthRequestSha256};
 pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
 };

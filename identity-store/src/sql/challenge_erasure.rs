@@ -36,6 +36,13 @@ const FORGET_ATTEMPTS: Sql = Sql {
         "challenge FROM json_array_elements_text($2::json) AS listed(challenge)"
     ),
 };
+const FORGET_AUTH_REQUESTS: Sql = Sql {
+    sqlite: delete_listed!("backchannel_requests", "value FROM json_each($2)"),
+    postgres: delete_listed!(
+        "backchannel_requests",
+        "challenge FROM json_array_elements_text($2::json) AS listed(challenge)"
+    ),
+};
 const FORGET_CHALLENGES: Sql = Sql {
     sqlite: delete_listed!("challenges", "value FROM json_each($2)"),
     postgres: delete_listed!(
@@ -63,7 +70,7 @@ pub(super) async fn erase(
         .await?;
     let id = |row| Columns::of(row, "challenges").get::<String>("challenge_id");
     let ids = json(&rows.iter().map(id).collect::<Result<Vec<_>>>()?)?;
-    for forget in [FORGET_ATTEMPTS, FORGET_CHALLENGES] {
+    for forget in [FORGET_ATTEMPTS, FORGET_AUTH_REQUESTS, FORGET_CHALLENGES] {
         let forget = query(forget).bind(tenant_id.as_str()).bind(&ids);
         forget.execute(tx.conn()).await?;
     }

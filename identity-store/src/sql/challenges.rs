@@ -13,7 +13,7 @@ use crate::{
     PageRequest, Result, SampleDigest, StoredChallenge, StoredVerdict,
 };
 
-async fn create(tx: &mut ChangeTx<'_>, new: NewChallenge) -> Step<StoredChallenge> {
+pub(super) async fn create(tx: &mut ChangeTx<'_>, new: NewChallenge) -> Step<StoredChallenge> {
     let at = tx.at();
     // A tenant that is not there has no users either, and that is what admission says.
     let tenant = tenants::find(tx.conn(), &new.tenant_id).await?;

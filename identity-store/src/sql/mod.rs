@@ -8,6 +8,7 @@ mod attempts;
 mod audit;
 mod audit_archive;
 mod audit_list;
+mod backchannel;
 mod cancel;
 mod candidates;
 mod certificates;

@@ -49,7 +49,8 @@ pub trait ErasureStore: Send + Sync {
     /// one moment by tenant and id, at most `limit`.
     async fn running_erasures(&self, after: Option<&Erasure>, limit: u32) -> Result<Vec<Erasure>>;
 
-    /// Deletes challenges of a user who is being erased, with their attempts, at most `limit`; returns how
+    /// Deletes challenges of a user who is being erased, with their attempts and the
+    /// [authentication requests](crate::BackchannelStore) that they answer, at most `limit`; returns how
     /// many. A challenge with an attempt that is under way at `now` stays: what the palm server is
     /// about to learn by it has to be erased behind it.
     async fn erase_challenges(

@@ -19,6 +19,7 @@
 
 mod audit;
 mod audit_archive;
+mod backchannel;
 mod certificates;
 mod challenges;
 mod clients;
@@ -40,6 +41,7 @@ mod users;
 
 pub use audit::AuditStore;
 pub use audit_archive::AuditArchiveStore;
+pub use backchannel::BackchannelStore;
 pub use certificates::CertificateStore;
 pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
@@ -68,6 +70,7 @@ use crate::{Result, StoreObserver};
 pub trait Store:
     AuditArchiveStore
     + AuditStore
+    + BackchannelStore
     + CertificateStore
     + ChallengeStore
     + ClientStore

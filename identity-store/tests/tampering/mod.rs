@@ -36,6 +36,7 @@ async fn seal_rows(store: &SqlStore) {
         let event = Event::TokenIssued {
             client_id: format!("cli_{:026}", number).parse().unwrap(),
             scope: "devices.read".to_owned(),
+            challenge_id: None,
         };
         let change = change(format!("req-{number}"));
         let recorded = store.record(change, Chain::Tenant(acme()), vec![event]);

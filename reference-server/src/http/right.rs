@@ -155,6 +155,7 @@ macro_rules! scopes {
 }
 
 scopes! {
+    OpenId = "openid",
     DevicesRead = "devices.read",
     DevicesWrite = "devices.write",
     DevicesRevoke = "devices.revoke",
@@ -169,6 +170,14 @@ scopes! {
     WebhooksWrite = "webhooks.write",
     AuditRead = "audit.read",
     AuditExport = "audit.export",
+}
+
+impl Scope {
+    /// Whether clients have it. A user's token has the other, which opens no route.
+    #[must_use]
+    pub const fn is_of_clients(self) -> bool {
+        !matches!(self, Self::OpenId)
+    }
 }
 
 impl fmt::Display for Scope {

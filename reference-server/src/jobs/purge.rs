@@ -13,9 +13,12 @@ const FAILURES_KEPT: time::Duration = time::Duration::DAY;
 /// How long jobs that have ended are kept; the audit trail tells of them for longer.
 const JOBS_KEPT: time::Duration = time::Duration::days(30);
 
+/// How long an authentication request whose time is over is told from one that never was.
+const AUTH_REQUESTS_KEPT: time::Duration = time::Duration::HOUR;
+
 /// Deletes jobs that ended long ago, kept answers whose time is over, denials of certificates that expired by
-/// themselves, rate limits' buckets that are full, what is over of sign-ins, and revoked tokens and used
-/// assertions that are over.
+/// themselves, rate limits' buckets that are full, what is over of sign-ins, revoked tokens and used
+/// assertions that are over, and authentication requests that were over long ago.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, PERIOD);
     // The first turn follows no other: a process may start often.
@@ -26,6 +29,8 @@ pub(super) async fn run(app: &App) {
         log_failure("purge_denials", app.store.purge_denials(now, step).await);
         log_failure("purge_buckets", app.store.purge_buckets(now).await);
         log_failure("purge_tokens", app.store.purge_tokens(now).await);
+        let purged = app.store.purge_auth_requests(now - AUTH_REQUESTS_KEPT);
+        log_failure("purge_auth_requests", purged.await);
         let purged = app.store.purge_sign_ins(now, now - FAILURES_KEPT).await;
         log_failure("purge_sign_ins", purged);
         log_failure("purge_jobs", app.store.purge_jobs(now - JOBS_KEPT).await);

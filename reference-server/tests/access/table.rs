@@ -83,6 +83,7 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("GET /v1/auth/sessions", ConsoleUser),
     ("DELETE /v1/auth/sessions/{id}", ConsoleUser),
     ("POST /v1/auth/token", SIGN_IN),
+    ("POST /v1/bc-authorize", SIGN_IN),
     ("GET /v1/challenges", Holder(&[Right::ChallengesRead])),
     ("GET /v1/challenges/pending", Scanner),
     ("GET /v1/challenges/stream", Scanner),
@@ -148,6 +149,7 @@ pub(crate) const ANSWERS: &[(&str, u16, &str)] = &[
     ("POST /v1/auth/mfa/totp/remove", 404, "not_found"),
     ("POST /v1/auth/revoke", 401, "invalid_client"),
     ("POST /v1/auth/token", 401, "invalid_client"),
+    ("POST /v1/bc-authorize", 401, "invalid_client"),
     ("POST /v1/devices/pair", 401, "pairing_code_invalid"),
     (
         "POST /v1/devices/{device_id}/pairing-code",

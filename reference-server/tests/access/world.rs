@@ -48,7 +48,7 @@ impl World {
 impl Tenant {
     async fn make(platform: &Platform, tenant_id: &'static str) -> Self {
         let admin = platform.tenant(tenant_id).await;
-        let scopes: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        let scopes: Vec<_> = all_scopes().iter().map(|scope| scope.as_str()).collect();
         let client = json!({"name": "backend", "scopes": scopes});
         let client = admin.post("/v1/oauth-clients", client).await.json;
         let member = |name: &str| client[name].as_str().expect("text").to_owned();
@@ -78,7 +78,8 @@ impl Tenant {
     }
 }
 
-/// Every scope.
+/// Every scope that a client can have.
 pub(crate) fn all_scopes() -> BTreeSet<Scope> {
-    Scope::ALL.iter().copied().collect()
+    let all = Scope::ALL.iter().copied();
+    all.filter(|scope| scope.is_of_clients()).collect()
 }

@@ -115,6 +115,7 @@ fn main() {
         replicas::a_revocation_arrives_without_the_listener,
         replicas::a_revocation_at_one_replica_closes_connections_at_the_other,
         replicas::limits_hold_over_two_replicas_together,
+        replicas::of_those_who_poll_for_one_token_at_two_replicas_one_gets_it,
         replicas::of_those_who_redeem_one_code_at_two_replicas_one_wins,
         replicas::of_those_who_renew_one_certificate_at_two_replicas_one_wins,
         replicas::replicas_that_are_stopped_in_turn_lose_nothing,

@@ -6,7 +6,7 @@ use http::Method;
 use identity_store::LeaseName;
 use serde_json::json;
 
-use crate::clients::{Clients, Device};
+use crate::clients::{Clients, Device, text};
 use crate::harness::{Api, DeviceKey, Flow};
 use crate::invariants::Invariants;
 use crate::outage::recovers;
@@ -81,6 +81,56 @@ pub(crate) async fn of_those_who_renew_one_certificate_at_two_replicas_one_wins(
     }
     let extent = Invariants::check(&mut stage).await;
     assert_eq!(extent.unavailable, 0, "{extent:?}");
+}
+
+pub(crate) async fn of_those_who_poll_for_one_token_at_two_replicas_one_gets_it() {
+    let mut stage = two().await;
+    let clients = &stage.clients;
+    let device = clients.paired().await;
+    let user = clients.user().await;
+    clients.enrol(&device, &user, 7).await;
+    let client = json!({"name": "shop", "scopes": ["challenges.write"]});
+    let client = clients.create("/v1/oauth-clients", &client).await;
+    let client = client.expect(201);
+    let [id, secret] = ["client_id", "client_secret"].map(|name| text(&client[name]));
+    clients.journal.hide(secret.as_str());
+    let post = |path: &str, form: &[(&str, &str)]| {
+        let request = clients.nobody().request(Method::POST, path);
+        request.basic_auth(&id, Some(&secret)).form(form)
+    };
+    for round in 1..=rounds(5) {
+        let form = [
+            ("scope", "openid"),
+            ("login_hint", &user),
+            ("device_id", &device.id),
+        ];
+        let asked = clients.nobody().send(post("/v1/bc-authorize", &form)).await;
+        assert_eq!(asked.status, 200, "{}", asked.text);
+        let auth_req_id = text(&asked.json["auth_req_id"]);
+        let own = clients.device(&device);
+        let pending = own.get("/v1/challenges/pending").await.json;
+        let challenge = text(&pending["challenges"][0]["challenge_id"]);
+        let noise = u64::try_from(round).expect("few");
+        clients.complete(&device, &challenge, 7, noise).await;
+        let form = [
+            ("grant_type", "urn:openid:params:grant-type:ciba"),
+            ("auth_req_id", &auth_req_id),
+        ];
+        let polls = (0..RIVALS).map(|_| post("/v1/auth/token", &form));
+        let mut won = 0;
+        for reply in clients.at_once(polls).await {
+            let reply = reply.expect("an answer");
+            match reply.status {
+                200 => won += 1,
+                _ => assert_eq!(
+                    (reply.status, &reply.json["error"]),
+                    (400, &json!("invalid_grant"))
+                ),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+    Invariants::check(&mut stage).await;
 }
 
 /// Whether a replica holds a lease, by its own metrics.

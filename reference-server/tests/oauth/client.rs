@@ -25,14 +25,24 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let platform = Platform::first_run().await;
+        Self::start_with(&[]).await
+    }
+
+    /// With these variables beside the usual ones.
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+        let platform = Platform::first_run_with(variables).await;
         let admin = platform.tenant("acme").await;
         Self { platform, admin }
     }
 
     /// A client with a secret, of a tenant.
     pub(crate) async fn client_of(&self, admin: &Api) -> Client {
-        let body = json!({"name": "backend", "scopes": ["devices.read", "users.read"]});
+        self.client_with(admin, &["devices.read", "users.read"])
+            .await
+    }
+
+    pub(crate) async fn client_with(&self, admin: &Api, scopes: &[&str]) -> Client {
+        let body = json!({"name": "backend", "scopes": scopes});
         let made = created(admin.post("/v1/oauth-clients", body).await);
         Client {
             api: self.platform.api(),
@@ -47,8 +57,12 @@ impl World {
 
     /// A client with these public keys.
     pub(crate) async fn keyed(&self, keys: &[&SigningKey]) -> Client {
+        self.keyed_with(keys, &["devices.read"]).await
+    }
+
+    pub(crate) async fn keyed_with(&self, keys: &[&SigningKey], scopes: &[&str]) -> Client {
         let keys: Vec<_> = keys.iter().map(|key| &key.public).collect();
-        let body = json!({"name": "backend", "scopes": ["devices.read"], "jwks": {"keys": keys}});
+        let body = json!({"name": "backend", "scopes": scopes, "jwks": {"keys": keys}});
         let made = created(self.admin.post("/v1/oauth-clients", body).await);
         assert_eq!(made.get("client_secret"), None, "keys stand in for it");
         Client {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{SigningKey, World};
-use crate::tell;
+use crate::{backchannel, tell};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let python = std::env::var_os("IDENTITY_PYTHON").is_some();
@@ -24,6 +24,13 @@ pub(crate) fn trials() -> Vec<Trial> {
             node,
             || {
                 tell(client_story(Foreign::node("clients.mjs")));
+            },
+        ),
+        trial(
+            "openid_client_authenticates_a_user_by_the_backchannel",
+            node,
+            || {
+                tell(backchannel::story());
             },
         ),
     ]

@@ -13,6 +13,7 @@
 mod harness;
 
 mod assertions;
+mod backchannel;
 mod client;
 mod foreign;
 mod tokens;

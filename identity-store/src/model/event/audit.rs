@@ -379,8 +379,16 @@ impl Event {
             Self::ClientAuthFailed { client_id, reason } => {
                 json!({"client_id": client_id, "reason": reason})
             }
-            Self::TokenIssued { client_id, scope } => {
-                json!({"client_id": client_id, "scope": scope})
+            Self::TokenIssued {
+                client_id,
+                scope,
+                challenge_id,
+            } => {
+                let of_client = json!({"client_id": client_id, "scope": scope});
+                match challenge_id {
+                    Some(challenge_id) => with(of_client, json!({"challenge_id": challenge_id})),
+                    None => of_client,
+                }
             }
             Self::TokenRevoked { client_id, jti } => {
                 json!({"client_id": client_id, "jti": jti})

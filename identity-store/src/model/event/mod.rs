@@ -314,6 +314,8 @@ pub enum Event {
     TokenIssued {
         client_id: ClientId,
         scope: String,
+        /// The challenge by which its user authenticated, of a token that has one.
+        challenge_id: Option<ChallengeId>,
     },
     TokenRevoked {
         client_id: ClientId,

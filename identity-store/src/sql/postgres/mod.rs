@@ -63,6 +63,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "client keys and tokens",
         include_str!("../../../migrations/postgres/0009_client_keys_and_tokens.sql"),
     ),
+    (
+        "backchannel requests",
+        include_str!("../../../migrations/postgres/0010_backchannel_requests.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

@@ -82,6 +82,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "client keys and tokens",
         include_str!("../../../migrations/sqlite/0014_client_keys_and_tokens.sql"),
     ),
+    (
+        "backchannel requests",
+        include_str!("../../../migrations/sqlite/0015_backchannel_requests.sql"),
+    ),
 ];
 
 /// The connections to one file.

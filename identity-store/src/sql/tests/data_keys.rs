@@ -433,6 +433,7 @@ async fn every_column_of_bytes_is_encrypted_or_a_digest() {
         "audit_chains.signed_hash",
         "audit_rows.hash",
         "audit_rows.prev_hash",
+        "backchannel_requests.request_sha256",
         "challenge_attempts.sample_digest",
         "console_recovery_codes.code_hash",
         "console_sessions.token_hash",

@@ -64,6 +64,7 @@ const PLATFORM_WIDE: &[&str] = &[
     "WHERE e.completed_at IS NULL AND (e.requested_at, e.tenant_id, e.erasure_id) > ($1, $2, $3)",
     "FROM revoked_tokens WHERE expires_at <= $1",
     "FROM used_assertions WHERE expires_at <= $1",
+    "FROM backchannel_requests WHERE expires_at <= $1",
     "FROM palm_erasures ORDER BY requested_at, tenant_id, user_id, palm_type LIMIT $1",
     "FROM jobs WHERE status IN ('queued', 'running') AND (created_at, job_id) > ($1, $2) ORDER BY",
     "SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2",

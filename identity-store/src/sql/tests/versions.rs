@@ -11,14 +11,15 @@ use crate::crypter::Place;
 use crate::sql::schema;
 use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
-    AssertionSha256, AuditArchiveStore as _, AuditStore as _, BucketKey, CertificateStore as _,
-    Chain, ChallengeStore as _, ClientStore as _, DevicePolicyStore as _, DeviceStore as _,
-    ErasureStore as _, Error, ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _,
-    IssuedToken, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
-    OperatorStore as _, PasswordHash, RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result,
-    SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId,
-    SessionTokenHash, SignInTokenHash, SqlStore, Store as _, TenantStore as _, TokenStore as _,
-    Unreadable, UserStore as _,
+    AssertionSha256, AuditArchiveStore as _, AuditStore as _, AuthRequestSha256,
+    BackchannelStore as _, BucketKey, CertificateStore as _, Chain, ChallengeStore as _,
+    ClientStore as _, DevicePolicyStore as _, DeviceStore as _, ErasureStore as _, Error,
+    ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _, IssuedToken, JobStore as _,
+    LeaseName, LeaseStore as _, NamedSecret, NewSession, OperatorStore as _, PasswordHash,
+    RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result, SampleDigest, SecondFactor,
+    SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId, SessionTokenHash,
+    SignInTokenHash, SqlStore, Store as _, TenantStore as _, TokenStore as _, Unreadable,
+    UserStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -108,6 +109,8 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let attempt = store.begin_attempt(change(), &tenant, &challenge, sample, later);
     let attempt = told(attempt.await);
     let challenge = store.challenge(&tenant, &challenge).await;
+    let request = AuthRequestSha256([5; 32]);
+    let request = store.poll_auth_request(change(), &tenant, &client_id, request);
     let operator = store.operator_by_email("root@example.org").await;
     let session = store
         .use_session(&SessionTokenHash([7; 32]), NOW, NOW)
@@ -164,6 +167,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ("consents", told(consents), "doors"),
         ("challenges", told(challenge), "the safe"),
         ("challenge_attempts", attempt, "Replayed"),
+        ("backchannel_requests", told(request.await), "Pending"),
         ("oauth_clients", client.clone(), "Backend"),
         ("oauth_client_secrets", client, "SecretHash([6, 6"),
         ("console_users", told(operator), "root@example.org"),

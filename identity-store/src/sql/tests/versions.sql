@@ -87,9 +87,10 @@ INSERT INTO palm_erasures (tenant_id, user_id, palm_type, requested_at)
 VALUES ('acme', 'ada', 'right', 0);
 INSERT INTO consents VALUES ('acme', 'ada', 1, 0, 'v1', '["doors"]', 1, 'signature', NULL);
 INSERT INTO challenges (tenant_id, challenge_id, kind, status, attempts_used, max_attempts, user_id,
-                        internal_user_id, device_id, context, metadata, nonce, created_at, expires_at)
-VALUES ('acme', 'ch_[id]', 'verify', 'in_progress', 0, 3, 'ada', 'usr_[id]', 'dev_1', 'the safe',
-        '{}', 'nonce', 0, 4000000000000);
+                        internal_user_id, device_id, client_id, context, metadata, nonce, created_at,
+                        expires_at)
+VALUES ('acme', 'ch_[id]', 'verify', 'in_progress', 0, 3, 'ada', 'usr_[id]', 'dev_1', 'cli_[id]',
+        'the safe', '{}', 'nonce', 0, 4000000000000);
 INSERT INTO challenge_attempts (tenant_id, challenge_id, number, sample_digest, started_at,
                                 lease_until, finished_at, decided, may_have_happened)
 VALUES ('acme', 'ch_[id]', 1, [5], 0, 1, 1, 1, 0);
@@ -124,3 +125,6 @@ VALUES ('acme', 'era_[id]', 'usr_01j00000000000000000000003', 0);
 -- versions 14 to 99
 INSERT INTO used_assertions VALUES ('acme', 'cli_[id]', [5], 4000000000000);
 INSERT INTO revoked_tokens VALUES ('acme', 'the token', 4000000000000);
+
+-- versions 15 to 99
+INSERT INTO backchannel_requests VALUES ('acme', 'ch_[id]', [5], 5, NULL, NULL, 4000000000000);

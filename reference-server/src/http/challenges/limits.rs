@@ -9,7 +9,7 @@ const MAX_OBJECT: usize = 4096;
 /// A JSON object of at most 4 KiB.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
-pub(super) struct SmallObject(Map<String, Value>);
+pub(in crate::http) struct SmallObject(Map<String, Value>);
 
 impl SmallObject {
     pub(super) fn into_value(self) -> Value {

@@ -26,6 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::capture_slots::CaptureSlots;
+pub(super) use self::create::{Wanted, settings};
+pub(super) use self::limits::SmallObject;
 pub(super) use self::object::ChallengeObject;
 pub use self::own::own_challenge;
 pub use self::pace::PollPace;

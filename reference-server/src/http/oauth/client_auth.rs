@@ -12,12 +12,13 @@ use subtle::{Choice, ConstantTimeEq as _};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use super::CIBA_GRANT;
 use super::assertion::{ASSERTION_TYPE, Assertion, AssertionFault};
 use super::client_keys::ClientKeys;
 use super::error::{OAuthError, OAuthErrorCode, TokenRefusal};
 use super::form::Form;
 use crate::App;
-use crate::http::{ErrorCode, MAX_JSON, Problem, RequestContext, Source};
+use crate::http::{ErrorCode, MAX_JSON, Problem, RateRefusal, RequestContext, Source};
 
 /// The ways that there are, as metadata names them.
 pub(super) const METHODS: [&str; 3] = [
@@ -29,8 +30,8 @@ pub(super) const METHODS: [&str; 3] = [
 /// Which requests count against the limit of their source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
-    /// Each: tokens are made to be kept.
-    All,
+    /// Each: tokens are made to be kept. A poll that its client sent is none: those have a pace of their own.
+    ButPolls,
     /// Those whose client did not prove itself: others are as many as a client has work.
     Failures,
 }
@@ -46,22 +47,28 @@ pub(super) async fn authenticated(
 ) -> Result<(OAuthClient, Form), TokenRefusal> {
     let (limit, shared) = (&app.rate_limits.sign_in, app.shared_store());
     let source = || Source::from(context.source);
-    match counted {
-        Counted::All => limit.take(shared, source(), context.now).await,
-        Counted::Failures => limit.check(shared, source(), context.now).await,
-    }
-    .map_err(|refusal| {
+    let too_many = |refusal: RateRefusal| {
         let detail = "Too many requests of clients from this address.";
         refusal.problem(ErrorCode::RateLimited, detail)
-    })?;
+    };
+    let checked = limit.check(shared, source(), context.now).await;
+    checked.map_err(too_many)?;
     let headers = request.headers().clone();
     let body = crate::http::read(request, MAX_JSON).await?;
     let mut form = Form::parse(&headers, &body, parameters)?;
+    let is_counted = match counted {
+        Counted::ButPolls => !form.has("grant_type", CIBA_GRANT),
+        Counted::Failures => false,
+    };
+    if is_counted {
+        let taken = limit.take(shared, source(), context.now).await;
+        taken.map_err(too_many)?;
+    }
     let claim = Claim::of(&headers, &mut form)?;
     let client = match proven(app, context, &claim).await? {
         Ok(client) => client,
         Err(refusal) => {
-            if counted == Counted::Failures {
+            if !is_counted {
                 limit.charge(shared, source(), context.now).await?;
             }
             return Err(refusal.into());

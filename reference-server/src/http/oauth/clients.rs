@@ -94,8 +94,9 @@ impl TryFrom<BTreeSet<String>> for Scopes {
         if names.is_empty() {
             return Err("must name a scope");
         }
-        if !names.iter().all(|name| name.parse::<Scope>().is_ok()) {
-            return Err("must name scopes that scopes_supported lists");
+        let is_of_clients = |name: &String| name.parse().is_ok_and(Scope::is_of_clients);
+        if !names.iter().all(is_of_clients) {
+            return Err("must name scopes that scopes_supported lists, but openid");
         }
         Ok(Self(names))
     }

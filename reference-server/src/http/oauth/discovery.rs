@@ -7,10 +7,12 @@ use utoipa::ToSchema;
 
 use super::client_auth::METHODS;
 use super::client_keys::ALGORITHMS;
+use super::{CIBA_GRANT, id_token};
 use crate::App;
 use crate::http::Scope;
 
-/// The authorization server's metadata (RFC 8414 §2): what this server does, and no more.
+/// The authorization server's metadata (RFC 8414 §2; CIBA Core 1.0 §4): what this server does, and no
+/// more.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Metadata {
     issuer: String,
@@ -18,7 +20,7 @@ pub(super) struct Metadata {
     jwks_uri: String,
     scopes_supported: Vec<&'static str>,
     response_types_supported: [&'static str; 0],
-    grant_types_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 3],
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     revocation_endpoint: String,
@@ -27,6 +29,13 @@ pub(super) struct Metadata {
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
+    backchannel_authentication_endpoint: String,
+    backchannel_token_delivery_modes_supported: [&'static str; 1],
+    backchannel_user_code_parameter_supported: bool,
+    id_token_signing_alg_values_supported: [&'static str; 1],
+    /// The users of one tenant have one set of subjects for all clients of the tenant.
+    subject_types_supported: [&'static str; 1],
+    claims_supported: [&'static str; 10],
 }
 
 /// Tells where tokens are given, and how.
@@ -43,12 +52,18 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
         issuer: issuer.clone(),
         scopes_supported: Scope::ALL.iter().map(|scope| scope.as_str()).collect(),
         response_types_supported: [],
-        grant_types_supported: ["client_credentials"],
+        grant_types_supported: ["client_credentials", CIBA_GRANT],
         token_endpoint_auth_methods_supported: METHODS,
         token_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
         revocation_endpoint_auth_methods_supported: METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
         introspection_endpoint_auth_methods_supported: METHODS,
         introspection_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
+        backchannel_authentication_endpoint: format!("{issuer}/v1/bc-authorize"),
+        backchannel_token_delivery_modes_supported: ["poll"],
+        backchannel_user_code_parameter_supported: false,
+        id_token_signing_alg_values_supported: ["ES256"],
+        subject_types_supported: ["pairwise"],
+        claims_supported: id_token::CLAIMS,
     })
 }

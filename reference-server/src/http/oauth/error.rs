@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::Problem;
 
-/// Why a client is refused (RFC 6749 §5.2).
+/// Why a client is refused (RFC 6749 §5.2; CIBA Core 1.0 §§11, 13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OAuthErrorCode {
@@ -16,6 +16,13 @@ pub(super) enum OAuthErrorCode {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    InvalidGrant,
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    AccessDenied,
+    UnknownUserId,
+    InvalidBindingMessage,
 }
 
 /// What a client is told that did not prove itself.
@@ -29,6 +36,9 @@ pub(super) struct OAuthError {
     /// Whether the client authenticated by HTTP Basic, and is to be told so.
     #[serde(skip)]
     basic: bool,
+    /// Whether the request is refused before there is a grant (CIBA Core 1.0 §13).
+    #[serde(skip)]
+    forbidden: bool,
 }
 
 impl OAuthError {
@@ -37,6 +47,15 @@ impl OAuthError {
             error,
             error_description,
             basic: false,
+            forbidden: false,
+        }
+    }
+
+    /// 403 `access_denied`: nobody is asked.
+    pub(super) fn forbidden(error_description: &'static str) -> Self {
+        Self {
+            forbidden: true,
+            ..Self::new(OAuthErrorCode::AccessDenied, error_description)
         }
     }
 
@@ -62,11 +81,19 @@ impl OAuthError {
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let status = match self.error {
+            _ if self.forbidden => StatusCode::FORBIDDEN,
             OAuthErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
             OAuthErrorCode::InvalidRequest
             | OAuthErrorCode::UnauthorizedClient
             | OAuthErrorCode::UnsupportedGrantType
-            | OAuthErrorCode::InvalidScope => StatusCode::BAD_REQUEST,
+            | OAuthErrorCode::InvalidScope
+            | OAuthErrorCode::InvalidGrant
+            | OAuthErrorCode::AuthorizationPending
+            | OAuthErrorCode::SlowDown
+            | OAuthErrorCode::ExpiredToken
+            | OAuthErrorCode::AccessDenied
+            | OAuthErrorCode::UnknownUserId
+            | OAuthErrorCode::InvalidBindingMessage => StatusCode::BAD_REQUEST,
         };
         let basic = self.basic;
         let mut response = (status, Json(self)).into_response();

@@ -45,6 +45,11 @@ impl Form {
         Ok(form)
     }
 
+    /// Whether a parameter has this value.
+    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+        self.0.iter().any(|(n, v)| n == name && v.as_str() == value)
+    }
+
     /// Takes the value of a parameter out of the form.
     pub(super) fn take(&mut self, name: &str) -> Option<Zeroizing<String>> {
         let place = self.0.iter().position(|(known, _)| known == name)?;

@@ -58,7 +58,7 @@ impl TokenClaims {
             token_type: "Bearer",
             scope: scope_text(&token.scopes),
             client_id: token.client_id.to_string(),
-            sub: token.client_id.to_string(),
+            sub: token.subject(),
             iss: issuer.to_owned(),
             aud: issuer.to_owned(),
             tenant_id: token.tenant_id.to_string(),

@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 
 use super::client_auth::{Counted, authenticated};
 use super::error::{OAuthError, OAuthErrorCode, TokenRefusal};
+use super::form::Form;
+use super::{CIBA_GRANT, backchannel};
 use crate::App;
 use crate::http::{Problem, ProblemDocument, RequestContext, Scope};
 use crate::tokens::{ACCESS_TOKEN_LIFE, scope_text};
@@ -24,16 +26,34 @@ pub(super) struct TokenAnswer {
     #[schema(example = 900)]
     expires_in: i64,
     scope: String,
+    /// What its user's palm proved, of an authentication request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<String>,
+}
+
+impl TokenAnswer {
+    pub(super) fn new(access_token: String, scope: String, id_token: Option<String>) -> Self {
+        Self {
+            access_token,
+            token_type: "Bearer",
+            expires_in: ACCESS_TOKEN_LIFE.whole_seconds(),
+            scope,
+            id_token,
+        }
+    }
 }
 
 /// The form of a token request, for the description of the interface.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form that is read")]
 pub(super) struct TokenRequest {
+    /// `client_credentials`, or `urn:openid:params:grant-type:ciba` with `auth_req_id`.
     #[schema(example = "client_credentials")]
     grant_type: String,
     /// Some of the client's scopes, separated by spaces; all of them when left out.
     scope: Option<String>,
+    /// What `/v1/bc-authorize` answered.
+    auth_req_id: Option<String>,
     /// Instead of HTTP Basic.
     client_id: Option<String>,
     /// Instead of HTTP Basic.
@@ -45,13 +65,20 @@ pub(super) struct TokenRequest {
     client_assertion: Option<String>,
 }
 
+/// A grant that a client can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    ClientCredentials,
+    Ciba,
+}
+
 /// Gives an access token to a client, by HTTP Basic, `client_id` and `client_secret` in the body, or a
 /// `client_assertion`.
 #[utoipa::path(post, path = "/v1/auth/token", tag = "oauth",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token", body = TokenAnswer),
-        (status = 400, description = "RFC 6749 §5.2", body = OAuthError),
+        (status = 400, description = "RFC 6749 §5.2; OpenID CIBA Core 1.0 §11", body = OAuthError),
         (status = 401, description = "`invalid_client`", body = OAuthError),
         (status = 429, description = "`rate_limited`", body = ProblemDocument),
     )
@@ -61,38 +88,45 @@ pub(super) async fn token(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, TokenRefusal> {
-    let parameters = ["grant_type", "scope"];
+    let parameters = ["grant_type", "scope", "auth_req_id"];
     let (client, mut form) =
-        authenticated(&app, &context, request, &parameters, Counted::All).await?;
-    require_grant(form.take("grant_type").as_ref().map(|it| it.as_str()))?;
-    let scopes = granted(&client, form.take("scope").as_ref().map(|it| it.as_str()))?;
-    let tokens = app.secrets.tokens.get()?;
-    let token = tokens
-        .issue_access(&client.client_id, &client.tenant_id, &scopes, context.now)
-        .map_err(Problem::internal)?;
-    let scope = scope_text(&scopes);
-    record_issue(&app, &context, client, scope.clone()).await?;
-    let answer = TokenAnswer {
-        access_token: token,
-        token_type: "Bearer",
-        expires_in: ACCESS_TOKEN_LIFE.whole_seconds(),
-        scope,
+        authenticated(&app, &context, request, &parameters, Counted::ButPolls).await?;
+    let answer = match grant(form.take("grant_type").as_ref().map(|it| it.as_str()))? {
+        Grant::ClientCredentials => client_credentials(&app, &context, client, form).await?,
+        Grant::Ciba => backchannel::poll(&app, &context, &client, form).await?,
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-fn require_grant(grant_type: Option<&str>) -> Result<(), OAuthError> {
+fn grant(grant_type: Option<&str>) -> Result<Grant, OAuthError> {
     match grant_type {
-        Some("client_credentials") => Ok(()),
+        Some("client_credentials") => Ok(Grant::ClientCredentials),
+        Some(CIBA_GRANT) => Ok(Grant::Ciba),
         Some(_) => Err(OAuthError::new(
             OAuthErrorCode::UnsupportedGrantType,
-            "the grant type is client_credentials",
+            "the grant type is client_credentials or urn:openid:params:grant-type:ciba",
         )),
         None => Err(OAuthError::new(
             OAuthErrorCode::InvalidRequest,
             "grant_type is missing",
         )),
     }
+}
+
+async fn client_credentials(
+    app: &App,
+    context: &RequestContext,
+    client: OAuthClient,
+    mut form: Form,
+) -> Result<TokenAnswer, TokenRefusal> {
+    let scopes = granted(&client, form.take("scope").as_ref().map(|it| it.as_str()))?;
+    let tokens = app.secrets.tokens.get()?;
+    let token = tokens
+        .issue_access(&client.client_id, &client.tenant_id, &scopes, context.now)
+        .map_err(Problem::internal)?;
+    let scope = scope_text(&scopes);
+    record_issue(app, context, client, scope.clone()).await?;
+    Ok(TokenAnswer::new(token, scope, None))
 }
 
 /// The scopes asked for, all of which the client has; all that it has, when it asks for none.
@@ -124,6 +158,7 @@ async fn record_issue(
     let event = Event::TokenIssued {
         client_id: client.client_id,
         scope,
+        challenge_id: None,
     };
     Ok(app
         .store
@@ -174,9 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn one_grant_is_supported() {
-        assert!(require_grant(Some("client_credentials")).is_ok());
-        let code = |grant| require_grant(grant).expect_err("refused").code();
+    fn two_grants_are_supported() {
+        for (name, it) in [
+            ("client_credentials", Grant::ClientCredentials),
+            ("urn:openid:params:grant-type:ciba", Grant::Ciba),
+        ] {
+            assert_eq!(grant(Some(name)), Ok(it));
+        }
+        let code = |name| grant(name).expect_err("refused").code();
         assert_eq!(code(Some("password")), OAuthErrorCode::UnsupportedGrantType);
         assert_eq!(code(None), OAuthErrorCode::InvalidRequest);
     }
