@@ -45,6 +45,7 @@ const TESTS: &[InstallationTest] = installation_tests![
     a_server_needs_no_right_but_to_rows,
     a_servers_role_drops_no_audit_row_without_an_archive_and_never_acts_as_the_owner,
     a_server_on_postgresql_needs_a_data_key,
+    the_databases_password_and_the_data_key_are_in_no_log,
     replicas_serve_on_when_a_later_release_migrates_and_none_starts,
     a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up,
     a_commit_that_no_standby_confirms_is_told_in_time_and_holds_up_no_end,
@@ -263,6 +264,37 @@ fn a_server_on_postgresql_needs_a_data_key(_: &Installation) {
     assert_eq!(served.status.code(), Some(1));
     let named = said.starts_with("reference-server: IDENTITY_DATA_ENCRYPTION_KEYS must be set");
     assert!(named && !said.contains("canary"), "{said}");
+}
+
+fn the_databases_password_and_the_data_key_are_in_no_log(installation: &Installation) {
+    let cluster = Cluster::options(installation).throw_away().start();
+    let database = cluster.database();
+    let password = "canary-of-the-database";
+    let owner = format!("CREATE ROLE told LOGIN SUPERUSER PASSWORD '{password}'");
+    cluster.execute("postgres", &owner);
+    let (port, name) = (cluster.port(), database.name());
+    let url = format!("postgres://told:{password}@127.0.0.1:{port}/{name}");
+    let variables = [("DATABASE_URL", &*url), KEYS, ("IDENTITY_LOG", "trace")];
+    story(async {
+        let mut platform = Platform::first_run_with(&variables).await;
+        let logged = [platform.first_logged.clone(), platform.process.logged()];
+        // What is said of a database that is gone, and of one that is there again.
+        cluster.kill();
+        let ready = platform.api().get("/readyz").await;
+        assert_eq!(ready.status, 503, "{}", ready.text);
+        cluster.resume();
+        platform.tenant("acme").await;
+        assert_eq!(platform.process.terminate(), harness::Exit::success());
+        let lines: Vec<_> = logged.iter().flat_map(harness::Logged::lines).collect();
+        assert!(
+            lines.iter().any(|line| line.contains("connect")),
+            "{lines:?}"
+        );
+        let key = KEYS.1.trim_start_matches("k1:");
+        for line in lines {
+            assert!(!line.contains(password) && !line.contains(key), "{line}");
+        }
+    });
 }
 
 fn replicas_serve_on_when_a_later_release_migrates_and_none_starts(installation: &Installation) {

@@ -188,7 +188,7 @@ async fn take_up(app: &App, progress: &JobProgress) {
     if matches!(job.work, JobWork::RevokeCa { .. })
         && let Err(error) = app.reload_certificates().await
     {
-        metrics::counter!("job_failures_total", "job" => JOB).increment(1);
+        metrics::counter!("job_failures_total", "name" => JOB).increment(1);
         tracing::warn!(error = error.one_line(), "certificates were not taken up");
     }
 }

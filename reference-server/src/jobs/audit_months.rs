@@ -82,7 +82,7 @@ async fn retire(app: &App, last: Month, lease: Option<&Lease>) {
             tell(retired, last);
         }
         Err(error) => {
-            metrics::counter!("job_failures_total", "job" => JOB).increment(1);
+            metrics::counter!("job_failures_total", "name" => JOB).increment(1);
             unarchived().set(0);
             refuse(folder, last, &error);
             if error.is_finding() && !app.audit_alert_stands.load(Ordering::Relaxed) {
@@ -189,7 +189,7 @@ mod tests {
         std::fs::remove_file(file).expect("it was there");
         for failures in 1..=3 {
             turn(&app, None).await;
-            let line = format!("job_failures_total{{job=\"{JOB}\"}} {failures}");
+            let line = format!("job_failures_total{{name=\"{JOB}\"}} {failures}");
             assert!(shows(&recorder, &line), "{line}");
         }
         let line = format!("ops_alerts_total{{kind=\"{ALERT}\"}} 1");

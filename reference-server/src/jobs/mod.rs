@@ -82,7 +82,7 @@ async fn to_its_end<J: Future<Output = ()>>(
     job: impl Fn() -> J,
 ) {
     while caught(Box::pin(job())).await.is_err() {
-        metrics::counter!("job_failures_total", "job" => name).increment(1);
+        metrics::counter!("job_failures_total", "name" => name).increment(1);
         tokio::time::sleep(rest).await;
     }
 }
@@ -157,7 +157,7 @@ fn log_failure<T>(job: &'static str, outcome: identity_store::Result<T>) -> Opti
     match outcome {
         Ok(value) => Some(value),
         Err(error) => {
-            metrics::counter!("job_failures_total", "job" => job).increment(1);
+            metrics::counter!("job_failures_total", "name" => job).increment(1);
             let source = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(job, %error, source, "a job failed");
             None

@@ -88,7 +88,7 @@ async fn erase(app: &App, erasure: PalmErasure, lease: Option<&Lease>) -> Erased
 /// The palm stays due. Where the palm server may still be about to erase it, it stays claimed too,
 /// until that is over.
 async fn failed(app: &App, erasure: &PalmErasure, until: OffsetDateTime, error: &Error) -> Erased {
-    metrics::counter!("job_failures_total", "job" => JOB).increment(1);
+    metrics::counter!("job_failures_total", "name" => JOB).increment(1);
     tracing::warn!(%error, "a palm could not be erased at the palm server");
     let answered = matches!(error, Error::Refused(_));
     if answered || !error.may_have_happened() {

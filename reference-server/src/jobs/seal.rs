@@ -51,7 +51,7 @@ async fn seal_all(app: &App) {
 
 async fn sign(app: &App, signer: &mut HeadSigner) {
     if let Err(error) = signer.sign_grown(app).await {
-        metrics::counter!("job_failures_total", "job" => "sign_heads").increment(1);
+        metrics::counter!("job_failures_total", "name" => "sign_heads").increment(1);
         tracing::warn!(job = "sign_heads", %error, "a job failed");
     }
 }

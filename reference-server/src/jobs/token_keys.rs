@@ -20,7 +20,7 @@ pub(super) async fn run(app: &App, lease: Option<Lease>) {
 
 pub(super) async fn turn(app: &App, lease: Option<&Lease>) {
     if let Err(error) = rotate(app, lease).await {
-        metrics::counter!("job_failures_total", "job" => JOB).increment(1);
+        metrics::counter!("job_failures_total", "name" => JOB).increment(1);
         tracing::warn!(
             error = error.one_line(),
             "the keys of tokens were not looked after"
@@ -70,7 +70,7 @@ pub(super) async fn take_up(app: &App) {
     };
     let keys = log_failure("follow_token_keys", app.store.token_keys().await);
     if let Some(Err(error)) = keys.map(|keys| tokens.follow(&keys)) {
-        metrics::counter!("job_failures_total", "job" => "follow_token_keys").increment(1);
+        metrics::counter!("job_failures_total", "name" => "follow_token_keys").increment(1);
         tracing::warn!(%error, "the keys of tokens were not taken up");
     }
 }

@@ -73,7 +73,7 @@ async fn complete(app: &App, erasure: &Erasure, lease: Option<&Lease>) {
     let receipt = match receipt.sign(tokens) {
         Ok(receipt) => receipt,
         Err(error) => {
-            metrics::counter!("job_failures_total", "job" => JOB).increment(1);
+            metrics::counter!("job_failures_total", "name" => JOB).increment(1);
             tracing::warn!(%error, "the receipt of an erasure could not be signed");
             return;
         }

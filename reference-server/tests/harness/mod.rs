@@ -17,6 +17,7 @@
 )]
 
 mod api;
+mod authenticator;
 pub mod frames;
 mod keys;
 mod process;
@@ -26,6 +27,7 @@ mod rotation;
 mod store;
 
 pub use api::{Api, Reply};
+pub use authenticator::Authenticator;
 pub use keys::{CaKey, DeviceKey, ServerKey};
 pub use process::{Exit, Logged, Process, command, program, wrapped};
 pub use proxy::{Flow, Held, Proxy};
@@ -68,6 +70,8 @@ pub struct Platform {
     pub server_key: ServerKey,
     /// The administrator.
     pub admin: Api,
+    /// What was logged before there was HTTPS.
+    pub first_logged: Logged,
     variables: Vec<(String, String)>,
 }
 
@@ -86,7 +90,7 @@ impl Platform {
         assert_eq!(uploaded.status, 200, "{}", uploaded.json);
         assert_eq!(uploaded.json["restart_scheduled"], true);
         let Fresh { directory, process } = fresh;
-        let address = process.address;
+        let (address, first_logged) = (process.address, process.logged());
         assert_eq!(process.exit(), Exit::success());
 
         let process = Process::start(directory.path(), &address.to_string(), variables);
@@ -102,6 +106,7 @@ impl Platform {
             process,
             server_key,
             admin,
+            first_logged,
             variables,
         }
     }
