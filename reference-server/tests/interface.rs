@@ -1,8 +1,9 @@
 //! What every route has in common, told to the real binary.
 
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 mod harness;
+mod sources;
 
 use std::process::{Output, Stdio};
 
@@ -238,4 +239,30 @@ async fn the_served_description_is_the_printed_one() {
     let printed = harness::program().arg("openapi").output().expect("it runs");
     let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("JSON");
     assert_eq!(served, printed);
+}
+
+/// Types of one name are one schema of the description, whichever it is: the others are described wrongly.
+#[test]
+fn no_two_types_of_the_description_have_one_name() {
+    let sources = sources::sources(&sources::root().join("reference-server/src"));
+    let mut names = std::collections::BTreeSet::new();
+    for described in sources.split("ToSchema)]").skip(1) {
+        let kinds = ["struct ", "enum "];
+        let (_, kind) = { kinds.iter() }
+            .filter_map(|kind| Some((described.find(kind)?, kind)))
+            .min()
+            .expect("a type");
+        let (attributes, declaration) = described.split_once(kind).expect("a type");
+        let alias = attributes
+            .split_once("schema(as = ")
+            .map(|(_, alias)| alias);
+        let is_part = |letter: char| letter.is_ascii_alphanumeric();
+        let name = alias.unwrap_or(declaration);
+        let name = name
+            .split(|letter| !is_part(letter))
+            .next()
+            .expect("a name");
+        assert!(names.insert(name), "{name} is two types'");
+    }
+    assert!(names.contains("AuditVerification"), "{names:?}");
 }

@@ -26,10 +26,12 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[must_use]
 pub fn openapi() -> OpenApi {
     let mut document = all_routes().into_openapi();
-    let paths = document.paths.paths.values_mut();
-    for operation in paths.flat_map(operations) {
-        offer_cookie(operation);
-        describe_refusals(operation);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(operation_id(method, path));
+            offer_cookie(operation);
+            describe_refusals(operation);
+        }
     }
     document
 }
@@ -75,7 +77,8 @@ fn is_problem(content: &RefOr<Content>) -> bool {
     )
 }
 
-fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+/// The operations of a path, each with its method.
+fn operations(path: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let PathItem {
         get,
         put,
@@ -87,9 +90,28 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         trace,
         ..
     } = path;
-    [get, put, post, delete, options, head, patch, trace]
-        .into_iter()
-        .flatten()
+    [
+        ("get", get),
+        ("put", put),
+        ("post", post),
+        ("delete", delete),
+        ("options", options),
+        ("head", head),
+        ("patch", patch),
+        ("trace", trace),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// A name for generated clients that no other operation has: `post_v1_devices_device_id_pairing_code`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    std::iter::once(method)
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join("_")
 }
 
 /// The description of the interface as JSON; `/openapi.json` and the command `openapi` print it.
@@ -175,8 +197,11 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(json["openapi"], "3.1.0");
         let paths = json["paths"].as_object().expect("paths");
+        let mut ids = HashSet::new();
         for (path, operations) in paths {
             for (method, operation) in operations.as_object().expect("operations") {
+                let id = operation["operationId"].as_str().expect("an id");
+                assert!(ids.insert(id), "{id} is two routes'");
                 let responses = operation["responses"].as_object().expect("responses");
                 assert!(!responses.is_empty(), "{method} {path}");
                 for (status, response) in responses {

@@ -33,6 +33,7 @@ pub(super) struct VerifyQuery {
 
 /// Whether an audit trail is whole.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditVerification)]
 pub(super) struct Verification {
     /// Whether every row is the one that was sealed in its place, and signed.
     ok: bool,
