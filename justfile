@@ -1,4 +1,4 @@
-# CI runs `.ci/run`: `just check`, and then `just foreign` and `just tls-posture`.
+# CI runs `.ci/run`: `just check`, and then `just foreign`, `just schemas` and `just tls-posture`.
 
 default:
     @just --list
@@ -28,6 +28,11 @@ alone:
 foreign:
     cargo build -p reference-server --locked
     python3 foreign/story.py target/debug/reference-server
+
+# Every route, called with what its description allows and what it does not, for so many seconds.
+schemas seconds="60":
+    cargo build -p reference-server --locked
+    python3 foreign/schemas.py target/debug/reference-server {{seconds}}
 
 # What sslyze and testssl.sh report of the server's TLS has to be defended in docs/THREAT_MODEL.md.
 tls-posture:
