@@ -1,6 +1,6 @@
 // Whether a description of the interface is OpenAPI:
 //
-//     node foreign/npm/description.mjs openapi.json
+//     node foreign/openapi/validate.mjs openapi.json
 import { readFileSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
 
