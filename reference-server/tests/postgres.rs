@@ -283,6 +283,7 @@ fn the_databases_password_and_the_data_key_are_in_no_log(installation: &Installa
         let ready = platform.api().get("/readyz").await;
         assert_eq!(ready.status, 503, "{}", ready.text);
         cluster.resume();
+        wait_until(async || platform.api().get("/readyz").await.status == 200).await;
         platform.tenant("acme").await;
         assert_eq!(platform.process.terminate(), harness::Exit::success());
         let lines: Vec<_> = logged.iter().flat_map(harness::Logged::lines).collect();
@@ -340,7 +341,8 @@ fn a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up(installati
         let app = Arc::clone(&server.app);
         let follows = async || {
             let since = app.clock.now();
-            wait_until(|| app.denylist.age(app.clock.now()) < Some(app.clock.now() - since)).await;
+            wait_until(async || app.denylist.age(app.clock.now()) < Some(app.clock.now() - since))
+                .await;
         };
         let is_denied = || {
             app.denylist
@@ -364,7 +366,7 @@ fn a_denial_that_a_database_numbered_anew_after_its_crash_is_taken_up(installati
         );
         cluster.kill();
         cluster.resume();
-        wait_until(is_denied).await;
+        wait_until(async || is_denied()).await;
         app.shutdown.cancel();
         server.join().await;
     });
@@ -386,15 +388,15 @@ fn a_commit_that_no_standby_confirms_is_told_in_time_and_holds_up_no_end(
         let ready = platform.api().get("/readyz").await;
         assert_eq!(ready.status, 503, "{}", ready.text);
         platform.process.signal("TERM");
-        wait_until(|| platform.process.has_ended()).await;
+        wait_until(async || platform.process.has_ended()).await;
         assert_eq!(platform.process.exit(), harness::Exit::success());
     });
 }
 
 /// Waits until something holds, for a minute.
-async fn wait_until(mut holds: impl FnMut() -> bool) {
+async fn wait_until(mut holds: impl AsyncFnMut() -> bool) {
     let held = async {
-        while !holds() {
+        while !holds().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -478,7 +480,7 @@ fn a_platform_goes_back_to_a_moment(installation: &Installation) {
         let (done, ready) = (format!("{last}.done"), format!("{last}.ready"));
         std::fs::rename(status.join(&done), status.join(ready)).expect("it was archived");
         archived(&cluster);
-        wait_until(|| status.join(&done).exists()).await;
+        wait_until(async || status.join(&done).exists()).await;
         cluster.stop(Stop::Fast);
 
         let restored = backup.restore(&[
