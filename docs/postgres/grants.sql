@@ -16,15 +16,17 @@ BEGIN
     END LOOP;
 END $$;
 
--- The ledger only grows, a denial is not altered, nobody takes a sealed row out of the audit trail or a
--- sealed event back, a secret that was made stays known, and archives and migrations are the owner's. The
--- sealer takes what it has sealed out of both intakes, and the purge denials that are over: both delete.
+-- The ledger only grows, a denial is not altered, nobody takes a sealed row out of the audit trail or alters
+-- a sealed event, a secret that was made stays known, and archives and migrations are the owner's. The
+-- sealer takes what it has sealed out of both intakes, and the purge denials and events that are over: both
+-- delete.
 REVOKE UPDATE, DELETE ON issued_certificates FROM identity_server;
 REVOKE UPDATE ON revoked_cert_fingerprints FROM identity_server;
 REVOKE UPDATE, DELETE ON named_secrets FROM identity_server;
 REVOKE UPDATE ON audit_intake, outbox_intake FROM identity_server;
-REVOKE UPDATE, DELETE ON audit_rows, outbox FROM identity_server;
-REVOKE DELETE ON audit_chains FROM identity_server;
+REVOKE UPDATE, DELETE ON audit_rows FROM identity_server;
+REVOKE UPDATE ON outbox FROM identity_server;
+REVOKE DELETE ON audit_chains, webhook_fan_out FROM identity_server;
 -- A tombstone stays.
 REVOKE DELETE ON erasures FROM identity_server;
 REVOKE INSERT, UPDATE, DELETE ON audit_archives FROM identity_server;

@@ -40,6 +40,9 @@ pub enum Error {
     /// Text that is not a cursor which an earlier page gave.
     #[error("the cursor is not one that an earlier page gave")]
     Cursor,
+    /// Text that does not name events.
+    #[error("events are named `*`, like `verification.*`, or like `verification.complete`")]
+    EventPattern,
     /// Text that is not a month.
     #[error("a month is written YYYY-MM")]
     Month,
@@ -186,6 +189,12 @@ pub enum Entity {
     /// A sign-in that waits for a code.
     #[error("sign-in that waits for a code")]
     SignIn,
+    /// An endpoint that is told of events.
+    #[error("webhook")]
+    Webhook,
+    /// That an endpoint is to be told of an event.
+    #[error("delivery")]
+    Delivery,
 }
 
 /// Why the state of things does not allow an operation.
@@ -280,6 +289,12 @@ pub enum Conflict {
     /// A piece of an audit chain that does not lie behind the pieces before it.
     #[error("the piece does not lie behind the archived pieces of its chain")]
     ArchiveGap,
+    /// The owner has as many endpoints as there may be.
+    #[error("there are {} webhooks already: delete one first", crate::MAX_WEBHOOKS)]
+    TooManyWebhooks,
+    /// The endpoint is disabled.
+    #[error("the webhook is disabled: enable it first")]
+    WebhookDisabled,
     /// The CA of the new certificate was tainted or retired since it was signed.
     #[error("the CA that signed the certificate issues no more")]
     CaWithdrawn,

@@ -138,6 +138,14 @@ prefixed_id!(
     /// An event of the outbox.
     EventId, "evt_"
 );
+prefixed_id!(
+    /// An endpoint that is told of events.
+    WebhookId, "whe_"
+);
+prefixed_id!(
+    /// That an endpoint is to be told of an event.
+    DeliveryId, "dlv_"
+);
 
 /// The id by which an integrator knows a user: 1 to 128 of `A-Za-z0-9._~-`, the characters that need
 /// no escaping in a URL (RFC 3986 §2.3).

@@ -88,8 +88,8 @@ pub use backup::{Backup, back_up};
 pub use crypter::{Crypter, DataKey};
 pub use error::{Conflict, Entity, Error, Result, Unreadable};
 pub use id::{
-    AuditId, ChallengeId, ClientId, ErasureId, EventId, InternalUserId, JobId, OperatorId,
-    ReplicaId, SessionId, TotpId, UserId, new_ulid,
+    AuditId, ChallengeId, ClientId, DeliveryId, ErasureId, EventId, InternalUserId, JobId,
+    OperatorId, ReplicaId, SessionId, TotpId, UserId, WebhookId, new_ulid,
 };
 pub use memory::MemoryStore;
 pub use model::*;

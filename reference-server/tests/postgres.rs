@@ -171,7 +171,7 @@ fn a_server_needs_no_right_but_to_rows(installation: &Installation) {
         "UPDATE audit_intake SET action = 'another'",
         "UPDATE revoked_cert_fingerprints SET tbs_sha256 = fingerprint",
         "UPDATE outbox SET data = '{}'",
-        "DELETE FROM outbox",
+        "DELETE FROM webhook_fan_out",
         "UPDATE outbox_intake SET data = '{}'",
         "DELETE FROM _sqlx_migrations",
         "DELETE FROM named_secrets",

@@ -244,3 +244,37 @@ pub async fn who_had_the_mail_is_known_until_it_is_finished(world: World) {
     assert_eq!(alerts.mailed, Some(ExpiryThreshold::Days14));
     assert!(alerts.recipients.is_empty());
 }
+
+pub async fn an_expiry_is_told_to_the_platforms_endpoints_that_want_it(world: World) {
+    let owner = Chain::Platform;
+    for patterns in [
+        &["platform.server_cert.*"][..],
+        &["*"],
+        &["platform.ops_alert"],
+    ] {
+        world.add_webhook(&owner, patterns).await;
+    }
+    let tenants = world.owner("acme").await;
+    world.add_webhook(&tenants, &["*"]).await;
+    let expiry = world.expiry_in_two_weeks();
+    let told = Told {
+        webhooks: vec!["platform.server_cert.expiring".to_owned()],
+        ..Told::platform(&["server_cert_expiring", "cert_expiry_alert_sent"])
+    };
+    let announced = world
+        .commits(world.change(), told, async |change| {
+            world.store.announce_expiry(change, expiry).await
+        })
+        .await;
+    assert!(announced);
+    let row = world.audit(&owner).await.pop().unwrap();
+    assert_eq!(
+        row.metadata,
+        json!({
+            "kind": "server_cert", "channel": "webhook", "threshold_days": 14,
+            "fingerprint": expiry.fingerprint.to_string(), "recipient_count": 2,
+        })
+    );
+    world.fan_out().await;
+    assert_eq!(world.claim(0, 9).await.len(), 2);
+}

@@ -38,6 +38,8 @@ pub mod clients;
 #[doc(hidden)]
 pub mod consents;
 #[doc(hidden)]
+pub mod deliveries;
+#[doc(hidden)]
 pub mod device_lists;
 #[doc(hidden)]
 pub mod device_policy;
@@ -83,6 +85,8 @@ pub mod tokens;
 pub mod user_erasures;
 #[doc(hidden)]
 pub mod users;
+#[doc(hidden)]
+pub mod webhooks;
 #[doc(hidden)]
 pub mod wrong_answers;
 
@@ -387,6 +391,36 @@ macro_rules! conformance_tests {
                 a_claim_that_passed_on_is_not_given_back_by_who_had_it,
                 of_many_that_claim_mail_at_once_one_may_send_it,
                 who_had_the_mail_is_known_until_it_is_finished,
+                an_expiry_is_told_to_the_platforms_endpoints_that_want_it,
+            ];
+            webhooks: [
+                an_endpoint_is_made_with_one_secret,
+                an_endpoint_needs_a_tenant_which_has_a_few,
+                endpoints_are_listed_newest_first_each_once_with_their_owner,
+                an_endpoints_settings_are_replaced_whole,
+                a_rotated_secret_signs_until_its_end_beside_the_new_one,
+                an_endpoint_is_deleted_with_its_deliveries,
+                an_endpoint_is_enabled_again,
+                a_test_goes_to_one_endpoint_whatever_it_subscribes_to,
+                another_owners_endpoint_is_not_found,
+                deliveries_are_listed_newest_first_by_their_status,
+                a_delivery_is_sent_again_with_all_its_tries,
+                what_an_endpoint_missed_is_recovered,
+                the_events_of_a_subject_are_read_from_a_number_on,
+            ];
+            deliveries: [
+                an_event_is_delivered_to_each_endpoint_that_is_to_be_told_of_it,
+                each_event_is_fanned_out_once_whoever_does_it,
+                a_delivery_is_claimed_by_one_at_a_time,
+                of_many_that_claim_at_once_each_delivery_goes_to_one,
+                no_endpoint_takes_the_turns_of_another,
+                what_came_of_a_try_is_noted,
+                an_endpoint_that_is_gone_is_disabled_at_once,
+                an_endpoint_that_fails_for_too_long_is_disabled_and_an_alert,
+                a_secret_that_ended_signs_nothing,
+                events_are_purged_with_their_deliveries_and_numbered_on,
+                the_number_of_an_erased_user_goes_with_their_last_event,
+                a_clock_that_is_ahead_purges_a_step_at_a_time,
             ];
             leases: [
                 a_lease_has_one_holder_until_it_runs_out,
@@ -509,6 +543,7 @@ mod tests {
             include_str!("challenges.rs"),
             include_str!("clients.rs"),
             include_str!("consents.rs"),
+            include_str!("deliveries.rs"),
             include_str!("device_policy.rs"),
             include_str!("device_lists.rs"),
             include_str!("devices.rs"),
@@ -531,6 +566,7 @@ mod tests {
             include_str!("token_keys.rs"),
             include_str!("tokens.rs"),
             include_str!("users.rs"),
+            include_str!("webhooks.rs"),
             include_str!("wrong_answers.rs"),
         ];
         for line in topics.iter().flat_map(|topic| topic.lines()) {

@@ -173,8 +173,13 @@ impl State {
             let of_the_subject = |earlier: &&OutboxEvent| {
                 earlier.tenant_id == event.tenant_id && earlier.subject == event.subject
             };
-            event.sequence = as_u64(self.outbox.iter().filter(of_the_subject).count()) + 1;
-            event.position = as_u64(self.outbox.len()) + 1;
+            let earlier = self.outbox.iter().filter(of_the_subject);
+            let purged = (event.tenant_id.clone(), event.subject.clone());
+            let purged = self.numbers.get(&purged).copied();
+            let last = earlier.map(|event| event.sequence).max().max(purged);
+            event.sequence = last.unwrap_or(0) + 1;
+            self.placed += 1;
+            event.position = self.placed;
             self.outbox.push(event);
         }
     }

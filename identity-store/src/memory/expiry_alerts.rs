@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::MemoryStore;
 use crate::posting::to_millisecond;
-use crate::{Change, Event, Expiry, ExpiryAlertStore, ExpiryAlerts, ExpiryMail, Result};
+use crate::{Chain, Change, Event, Expiry, ExpiryAlertStore, ExpiryAlerts, ExpiryMail, Result};
 
 /// The alerts of a certificate.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,17 @@ impl ExpiryAlertStore for MemoryStore {
                 return Ok(false);
             }
             row.alerts.announced = Some(expiry.threshold);
-            tx.tell_platform(&Event::CertExpiring(expiry));
+            let news = Event::CertExpiring(expiry);
+            tx.tell_platform(&news);
+            let event_type = news.webhook_type().unwrap_or_default();
+            let subject = news.webhook_subject();
+            let all = tx.state.webhooks.values();
+            let own = all.filter(|webhook| webhook.owner == Chain::Platform);
+            let told = own.filter(|webhook| webhook.wants(event_type, &subject));
+            let told = told.count();
+            if told > 0 {
+                tx.tell_platform(&Event::expiry_webhooks_sent(&expiry, told));
+            }
             Ok(true)
         })
     }

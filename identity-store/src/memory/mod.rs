@@ -8,6 +8,7 @@ mod backchannel;
 mod certificates;
 mod challenges;
 mod clients;
+mod deliveries;
 mod device_policy;
 mod devices;
 mod erasures;
@@ -28,6 +29,7 @@ mod tokens;
 mod transaction;
 mod user_erasures;
 mod users;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

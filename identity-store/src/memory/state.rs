@@ -4,6 +4,7 @@ use identity_challenge::ReasonCode;
 use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
+use super::deliveries::DeliveryRow;
 use super::expiry_alerts::ExpiryRow;
 use super::second_factor::TotpRow;
 use crate::backchannel::AuthRequest;
@@ -14,7 +15,7 @@ use crate::{
     OAuthClient, Operator, OperatorId, OutboxEvent, PairingOffer, PalmErasure, PrivateKeyPem,
     RecoveryCodeHash, RenewalGrace, SampleDigest, SealedRow, SecretBytes, ServerCertRecord,
     SessionId, SessionTokenHash, SignInTokenHash, SignedHead, StoredAnswer, StoredChallenge,
-    Tenant, TokenKeys, User, UserId,
+    Tenant, TokenKeys, User, UserId, Webhook, WebhookId,
 };
 
 /// Everything that is stored.
@@ -67,6 +68,16 @@ pub(super) struct State {
     /// Events without a place, in the order of commits; place and number are 0.
     pub(super) unplaced: VecDeque<OutboxEvent>,
     pub(super) outbox: Vec<OutboxEvent>,
+    /// How many events have their place, those that were purged too.
+    pub(super) placed: u64,
+    /// The last numbers of subjects whose events were purged.
+    pub(super) numbers: BTreeMap<(Option<TenantId>, String), u64>,
+    pub(super) webhooks: BTreeMap<WebhookId, Webhook>,
+    pub(super) deliveries: Vec<DeliveryRow>,
+    /// Up to which place events have their deliveries.
+    pub(super) fanned_out: u64,
+    /// Up to which moment events were purged.
+    pub(super) events_purged: Option<OffsetDateTime>,
 }
 
 /// A chain: its live rows, where it ends, what was signed and archived of it.

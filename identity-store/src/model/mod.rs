@@ -8,6 +8,7 @@ mod certificate;
 mod challenge;
 mod change;
 mod client;
+mod delivery;
 mod denial_purge;
 mod denied_page;
 mod device;
@@ -28,6 +29,7 @@ mod tenant;
 mod token;
 mod token_key;
 mod user;
+mod webhook;
 
 pub use actor::Actor;
 pub use archive::{ArchiveManifest, Retired};
@@ -45,6 +47,11 @@ pub use challenge::{
 };
 pub use change::Change;
 pub use client::{ClientCredential, ClientSecret, NewClient, OAuthClient, SecretHash};
+pub(crate) use delivery::Health;
+pub use delivery::{
+    ClaimedDelivery, Delivery, DeliveryStatus, DisabledWebhook, FannedOut, Recovered,
+    TriedDelivery, Try, Verdict,
+};
 pub(crate) use denial_purge::DenialPurge;
 pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
@@ -82,4 +89,9 @@ pub use token_key::{NextTokenKey, RetiredTokenKey, TokenKeys};
 pub use user::{
     Consent, ConsentMethod, ConsentStatus, Kyc, KycStatus, NewConsent, NewUser, Palm, PalmErasure,
     User, UserEdit, UserPalmPolicy, UserStatus,
+};
+pub(crate) use webhook::rotate;
+pub use webhook::{
+    DisableReason, EventPattern, MAX_WEBHOOK_SECRETS, MAX_WEBHOOKS, NewWebhook, Webhook,
+    WebhookSecret, WebhookSettings,
 };

@@ -119,7 +119,7 @@ pub(super) fn read_sealed(row: &Row) -> Result<SealedRow> {
     })
 }
 
-fn read_outbox(row: &Row) -> Result<OutboxEvent> {
+pub(super) fn read_outbox(row: &Row) -> Result<OutboxEvent> {
     let columns = Columns::of(row, "outbox");
     Ok(OutboxEvent {
         position: columns.number("position")?,

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use identity_pki::{ExpiryThreshold, Fingerprint};
 use time::OffsetDateTime;
 
-use super::SqlStore;
 use super::column::{Columns, ms};
 use super::connection::Connection;
 use super::fault::Step;
+use super::post::chain_column;
 use super::query::query;
 use super::row::Row;
 use super::tx::{ChangeTx, Isolation};
+use super::{SqlStore, webhook_rows};
 use crate::{Chain, Change, Event, Expiry, ExpiryAlertStore, ExpiryAlerts, ExpiryMail, Result};
 
 // Of two thresholds the one of fewer days is the later one.
@@ -88,8 +89,20 @@ async fn announce(tx: &mut ChangeTx<'_>, expiry: Expiry) -> Step<bool> {
     if announced == 0 {
         return Ok(false);
     }
-    tx.post(&Chain::Platform, &Event::CertExpiring(expiry))
-        .await?;
+    let news = Event::CertExpiring(expiry);
+    tx.post(&Chain::Platform, &news).await?;
+    let event_type = news.webhook_type().unwrap_or_default();
+    let subject = news.webhook_subject();
+    let platforms = [chain_column(&Chain::Platform)];
+    let webhooks = webhook_rows::enabled(tx.tx, &platforms).await?;
+    let told = webhooks.iter();
+    let told = told
+        .filter(|webhook| webhook.wants(event_type, &subject))
+        .count();
+    if told > 0 {
+        let event = Event::expiry_webhooks_sent(&expiry, told);
+        tx.post(&Chain::Platform, &event).await?;
+    }
     Ok(true)
 }
 

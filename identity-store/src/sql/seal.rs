@@ -99,9 +99,14 @@ macro_rules! place {
                                  data)
              SELECT $2 + row_number() OVER (ORDER BY event.position), event.tenant_id,
                     event.event_id, event.event_type, event.subject,
-                    coalesce((SELECT max(earlier.sequence) FROM outbox earlier
-                              WHERE earlier.tenant_id = event.tenant_id
-                                AND earlier.subject = event.subject), 0)
+                    coalesce((SELECT max(last.sequence) FROM (
+                                  SELECT max(earlier.sequence) AS sequence FROM outbox earlier
+                                  WHERE earlier.tenant_id = event.tenant_id
+                                    AND earlier.subject = event.subject
+                                  UNION ALL
+                                  SELECT purged.sequence FROM outbox_numbers purged
+                                  WHERE purged.tenant_id = event.tenant_id
+                                    AND purged.subject = event.subject) last), 0)
                     + row_number() OVER (PARTITION BY event.tenant_id, event.subject
                                          ORDER BY event.position),
                     event.at, event.data

@@ -14,7 +14,8 @@ pub trait ExpiryAlertStore: Send + Sync {
 
     /// Announces that a certificate has crossed a threshold, unless that one or a later one was announced;
     /// returns whether it did. Events: `server_cert_expiring` or `platform_ca_expiring`, and
-    /// `server_cert_expired` or `platform_ca_expired` for the last threshold.
+    /// `server_cert_expired` or `platform_ca_expired` for the last threshold. Where endpoints of the platform are
+    /// to be told of it, `cert_expiry_alert_sent` with their number too.
     async fn announce_expiry(&self, change: Change, expiry: Expiry) -> Result<bool>;
 
     /// Claims the mail of a threshold until `until`, unless somebody has a claim at `now`, or the mail of

@@ -23,6 +23,7 @@ mod backchannel;
 mod certificates;
 mod challenges;
 mod clients;
+mod deliveries;
 mod device_policy;
 mod devices;
 mod erasures;
@@ -38,6 +39,7 @@ mod tenants;
 mod token_keys;
 mod tokens;
 mod users;
+mod webhooks;
 
 pub use audit::AuditStore;
 pub use audit_archive::AuditArchiveStore;
@@ -45,6 +47,7 @@ pub use backchannel::BackchannelStore;
 pub use certificates::CertificateStore;
 pub use challenges::ChallengeStore;
 pub use clients::ClientStore;
+pub use deliveries::DeliveryStore;
 pub use device_policy::DevicePolicyStore;
 pub use devices::DeviceStore;
 pub use erasures::ErasureStore;
@@ -60,6 +63,7 @@ pub use tenants::TenantStore;
 pub use token_keys::TokenKeyStore;
 pub use tokens::TokenStore;
 pub use users::UserStore;
+pub use webhooks::WebhookStore;
 
 use std::sync::Arc;
 
@@ -74,6 +78,7 @@ pub trait Store:
     + CertificateStore
     + ChallengeStore
     + ClientStore
+    + DeliveryStore
     + DevicePolicyStore
     + DeviceStore
     + ErasureStore
@@ -89,6 +94,7 @@ pub trait Store:
     + TokenKeyStore
     + TokenStore
     + UserStore
+    + WebhookStore
     + std::fmt::Debug
     + Send
     + Sync

@@ -102,6 +102,15 @@ impl Event {
             | Self::ConsoleUserReauthenticationFailed { operator_id, .. }
             | Self::ConsoleUserSessionEnded { operator_id, .. } => operator_id.to_string(),
             Self::PalmVendorUnauthorized { .. } => "palm_server".to_owned(),
+            Self::WebhookEndpointCreated { webhook_id }
+            | Self::WebhookEndpointUpdated { webhook_id }
+            | Self::WebhookEndpointDeleted { webhook_id }
+            | Self::WebhookEndpointSecretRotated { webhook_id }
+            | Self::WebhookEndpointEnabled { webhook_id }
+            | Self::WebhookEndpointDisabled { webhook_id, .. }
+            | Self::WebhookEndpointTested { webhook_id }
+            | Self::WebhookEndpointRecovered { webhook_id, .. }
+            | Self::WebhookDeliveryResent { webhook_id, .. } => webhook_id.to_string(),
             Self::OpsAlert { kind } => (*kind).to_owned(),
         }
     }
@@ -425,6 +434,24 @@ impl Event {
                 operator_id,
                 session_id,
             } => json!({"operator_id": operator_id, "session_id": session_id}),
+            Self::WebhookEndpointCreated { webhook_id }
+            | Self::WebhookEndpointUpdated { webhook_id }
+            | Self::WebhookEndpointDeleted { webhook_id }
+            | Self::WebhookEndpointSecretRotated { webhook_id }
+            | Self::WebhookEndpointEnabled { webhook_id }
+            | Self::WebhookEndpointTested { webhook_id } => json!({"webhook_id": webhook_id}),
+            Self::WebhookEndpointDisabled { webhook_id, reason } => {
+                json!({"webhook_id": webhook_id, "reason": reason})
+            }
+            Self::WebhookEndpointRecovered {
+                webhook_id,
+                since,
+                count,
+            } => json!({"webhook_id": webhook_id, "since": rfc3339(*since), "count": count}),
+            Self::WebhookDeliveryResent {
+                webhook_id,
+                delivery_id,
+            } => json!({"webhook_id": webhook_id, "delivery_id": delivery_id}),
             Self::OpsAlert { kind } => json!({"kind": kind}),
         }
     }

@@ -71,6 +71,60 @@ fn expiring(expiry: &Expiry) -> Entry {
 }
 
 impl Event {
+    /// What is sent to one endpoint that is tried out.
+    pub const WEBHOOK_TEST: &'static str = "webhook.test";
+
+    /// Every dotted name under which webhooks carry events that endpoints subscribe to.
+    pub const WEBHOOK_TYPES: &'static [&'static str] = &[
+        "challenge.canceled",
+        "challenge.created",
+        "challenge.denied",
+        "challenge.expired",
+        "consent.granted",
+        "consent.withdrawn",
+        "device.created",
+        "device.paired",
+        "device.renewed",
+        "device.revoked",
+        "device.updated",
+        "enrollment.complete",
+        "enrollment.duplicate_detected",
+        "enrollment.failed",
+        "erasure.completed",
+        "platform.ops_alert",
+        "platform.platform_ca.expired",
+        "platform.platform_ca.expiring",
+        "platform.server_cert.expired",
+        "platform.server_cert.expiring",
+        "user.created",
+        "user.deleted",
+        "user.locked",
+        "user.reactivated",
+        "user.suspended",
+        "user.unlocked",
+        "user.updated",
+        "verification.complete",
+        "verification.failed",
+    ];
+
+    /// Those behind which nothing more happens to their subject: nobody counts on from its number.
+    const LAST_TYPES: &'static [&'static str] = &[
+        "challenge.canceled",
+        "challenge.denied",
+        "challenge.expired",
+        "enrollment.complete",
+        "enrollment.failed",
+        "erasure.completed",
+        "user.deleted",
+        "verification.complete",
+        "verification.failed",
+    ];
+
+    /// Whether an event of this type is the last of its subject, unless somebody else gets its id.
+    pub(crate) fn ends_subject(webhook_type: &str) -> bool {
+        Self::LAST_TYPES.contains(&webhook_type)
+    }
+
     /// The event's name in the audit trail.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -202,10 +256,54 @@ impl Event {
                 audited("console_user_reauthentication_failed").failed()
             }
             Self::ConsoleUserSessionEnded { .. } => audited("console_user_session_ended"),
+            Self::WebhookEndpointCreated { .. } => audited("webhook_endpoint_created"),
+            Self::WebhookEndpointUpdated { .. } => audited("webhook_endpoint_updated"),
+            Self::WebhookEndpointDeleted { .. } => audited("webhook_endpoint_deleted"),
+            Self::WebhookEndpointSecretRotated { .. } => audited("webhook_endpoint_secret_rotated"),
+            Self::WebhookEndpointEnabled { .. } => audited("webhook_endpoint_enabled"),
+            Self::WebhookEndpointDisabled { .. } => {
+                audited("webhook_endpoint_disabled").failed().high()
+            }
+            Self::WebhookEndpointTested { .. } => {
+                audited("webhook_endpoint_tested").webhook(Self::WEBHOOK_TEST)
+            }
+            Self::WebhookEndpointRecovered { .. } => audited("webhook_endpoint_recovered"),
+            Self::WebhookDeliveryResent { .. } => audited("webhook_delivery_resent"),
             Self::OpsAlert { .. } => audited("ops_alert")
                 .failed()
                 .critical()
                 .webhook("platform.ops_alert"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_names_is_the_tables() {
+        let table = include_str!("catalogue.rs");
+        let (_, table) = table.split_once("fn expiring(").unwrap();
+        let (table, _) = table.split_once("#[cfg(test)]").unwrap();
+        let (before, list) = table.split_once("WEBHOOK_TYPES").unwrap();
+        let (_, rest) = list.split_once("];").unwrap();
+        let texts = before.split('"').skip(1).step_by(2);
+        let texts = texts.chain(rest.split('"').skip(1).step_by(2));
+        let named: BTreeSet<_> = texts.filter(|text| text.contains('.')).collect();
+        let listed: BTreeSet<_> = Event::WEBHOOK_TYPES.iter().copied().collect();
+        let sent = Event::WEBHOOK_TEST;
+        assert_eq!(
+            named
+                .into_iter()
+                .filter(|name| *name != sent)
+                .collect::<BTreeSet<_>>(),
+            listed
+        );
+        assert!(Event::WEBHOOK_TYPES.is_sorted());
+        let last = Event::LAST_TYPES.iter();
+        assert!(last.copied().all(|name| listed.contains(name)));
     }
 }

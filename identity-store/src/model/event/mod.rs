@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{DevicePolicy, DeviceStatus, Expiry, ExpiryMail, NamedSecret, Role, Tombstone};
+use super::{
+    DevicePolicy, DeviceStatus, DisableReason, Expiry, ExpiryMail, NamedSecret, Role, Tombstone,
+};
 use crate::{
-    ChallengeId, ClientId, ErasureId, InternalUserId, JobId, OperatorId, SessionId, UserId,
+    ChallengeId, ClientId, DeliveryId, ErasureId, InternalUserId, JobId, OperatorId, SessionId,
+    UserId, WebhookId,
 };
 
 /// Whether what an audit row tells of succeeded.
@@ -364,6 +367,38 @@ pub enum Event {
         operator_id: OperatorId,
         session_id: SessionId,
     },
+    WebhookEndpointCreated {
+        webhook_id: WebhookId,
+    },
+    WebhookEndpointUpdated {
+        webhook_id: WebhookId,
+    },
+    WebhookEndpointDeleted {
+        webhook_id: WebhookId,
+    },
+    WebhookEndpointSecretRotated {
+        webhook_id: WebhookId,
+    },
+    WebhookEndpointEnabled {
+        webhook_id: WebhookId,
+    },
+    WebhookEndpointDisabled {
+        webhook_id: WebhookId,
+        reason: DisableReason,
+    },
+    WebhookEndpointTested {
+        webhook_id: WebhookId,
+    },
+    /// `count` events since `since` are sent that were not delivered.
+    WebhookEndpointRecovered {
+        webhook_id: WebhookId,
+        since: OffsetDateTime,
+        count: u64,
+    },
+    WebhookDeliveryResent {
+        webhook_id: WebhookId,
+        delivery_id: DeliveryId,
+    },
     OpsAlert {
         kind: Reason,
     },
@@ -378,6 +413,24 @@ impl Event {
             threshold: mail.expiry.threshold,
             fingerprint: mail.expiry.fingerprint,
             recipient_count: mail.recipients.len(),
+        }
+    }
+
+    /// That an endpoint was disabled because nothing reached it.
+    pub(crate) fn webhook_disabled_alert() -> Self {
+        Self::OpsAlert {
+            kind: "webhook_disabled",
+        }
+    }
+
+    /// That an expiry is told to so many endpoints.
+    pub(crate) fn expiry_webhooks_sent(expiry: &Expiry, recipient_count: usize) -> Self {
+        Self::CertExpiryAlertSent {
+            kind: expiry.kind,
+            channel: "webhook",
+            threshold: expiry.threshold,
+            fingerprint: expiry.fingerprint,
+            recipient_count,
         }
     }
 }

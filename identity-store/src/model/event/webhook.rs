@@ -139,6 +139,15 @@ impl Event {
             | Self::ConsoleUserTotpLocked { .. }
             | Self::ConsoleUserReauthenticationFailed { .. }
             | Self::ConsoleUserSessionEnded { .. }
+            | Self::WebhookEndpointCreated { .. }
+            | Self::WebhookEndpointUpdated { .. }
+            | Self::WebhookEndpointDeleted { .. }
+            | Self::WebhookEndpointSecretRotated { .. }
+            | Self::WebhookEndpointEnabled { .. }
+            | Self::WebhookEndpointDisabled { .. }
+            | Self::WebhookEndpointTested { .. }
+            | Self::WebhookEndpointRecovered { .. }
+            | Self::WebhookDeliveryResent { .. }
             | Self::OpsAlert { .. } => self.audit_metadata(),
         }
     }

@@ -67,6 +67,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "backchannel requests",
         include_str!("../../../migrations/postgres/0010_backchannel_requests.sql"),
     ),
+    (
+        "webhooks",
+        include_str!("../../../migrations/postgres/0011_webhooks.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

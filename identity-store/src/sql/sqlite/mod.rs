@@ -86,6 +86,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "backchannel requests",
         include_str!("../../../migrations/sqlite/0015_backchannel_requests.sql"),
     ),
+    (
+        "webhooks",
+        include_str!("../../../migrations/sqlite/0016_webhooks.sql"),
+    ),
 ];
 
 /// The connections to one file.

@@ -9,14 +9,24 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{File, NOW, acme, change, close};
 use crate::sql::encrypted::ALL;
 use crate::{
-    CaOrigin, CaRecord, CaState, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret,
-    NewOperator, NewTotp, NewUser, Notice, Operator, OperatorId, OperatorStore as _, Origin,
-    PageRequest, PasswordHash, PrivateKeyPem, Role, SecondFactorStore as _, SecretBytes,
+    CaOrigin, CaRecord, CaState, Chain, Error, IdempotencyKey, IdempotencyStore as _, NamedSecret,
+    NewOperator, NewTotp, NewUser, NewWebhook, Notice, Operator, OperatorId, OperatorStore as _,
+    Origin, PageRequest, PasswordHash, PrivateKeyPem, Role, SecondFactorStore as _, SecretBytes,
     SecretStore as _, SqlStore, Store as _, StoreObserver, StoredAnswer, TenantStore as _, TotpId,
-    Transaction, UnreadableValue, User, UserEdit, UserStore as _,
+    Transaction, UnreadableValue, User, UserEdit, UserStore as _, WebhookSettings,
+    WebhookStore as _,
 };
 
 const ROOT: &str = "root@example.org";
+const WEBHOOK: &str = "whe_01j00000000000000000000001";
+
+/// What signs for the endpoint.
+async fn webhook_secrets(store: &SqlStore) -> Vec<Vec<u8>> {
+    let (owner, id) = (Chain::Tenant(acme()), WEBHOOK.parse().unwrap());
+    let webhook = store.webhook(&owner, &id).await.unwrap().unwrap();
+    let secrets = webhook.secrets.iter();
+    secrets.map(|it| it.secret.expose().to_vec()).collect()
+}
 
 async fn add_user(store: &SqlStore, user_id: &str) {
     let mut rng = super::entropy();
@@ -82,6 +92,17 @@ async fn fill(store: &SqlStore) {
         .add_ca(change(), record, key, CaOrigin::Generated)
         .await
         .unwrap();
+    let webhook = NewWebhook {
+        webhook_id: WEBHOOK.parse().unwrap(),
+        owner: Chain::Tenant(acme()),
+        settings: WebhookSettings {
+            url: "https://hooks.example".to_owned(),
+            events: ["*".parse().unwrap()].into(),
+            description: None,
+        },
+        secret: SecretBytes::new(*b"webhook secret"),
+    };
+    store.create_webhook(change(), webhook).await.unwrap();
     let (key, until) = (IdempotencyKey([9; 32]), NOW + time::Duration::hours(1));
     let reserved = store.reserve(key, [5; 32], NOW, until, until);
     reserved.await.unwrap();
@@ -291,11 +312,11 @@ async fn after_a_rotation_the_earlier_key_may_be_dropped() {
     let mut steps = Vec::new();
     let rotation = store.rotate_keys(|step| steps.push(step)).await.unwrap();
     assert!(rotation.is_complete(), "{rotation:?}");
-    // 451 users with 3 fields, an operator with 2, an answer, the CA's key and the digest key.
-    assert_eq!((rotation.re_encrypted, rotation.verified), (1358, 1358));
+    // 451 users with 3 fields, an operator with 2, an answer, a webhook, the CA's key and the digest key.
+    assert_eq!((rotation.re_encrypted, rotation.verified), (1359, 1359));
     assert!(steps.len() > 12, "it tells of each batch: {steps:?}");
     let again = store.rotate_keys(|_| {}).await.unwrap();
-    assert_eq!((again.re_encrypted, again.verified), (0, 1358));
+    assert_eq!((again.re_encrypted, again.verified), (0, 1359));
     store.close().await;
 
     let store = file.open_with(&[2]).await.unwrap();
@@ -309,6 +330,7 @@ async fn after_a_rotation_the_earlier_key_may_be_dropped() {
     assert_eq!(root.email.as_deref(), Some(ROOT));
     let secret = totp_secret(&store, &root).await.unwrap();
     assert_eq!(secret.expose(), b"shared secret");
+    assert_eq!(webhook_secrets(&store).await, [b"webhook secret"]);
     let key = store.private_key(&ca(1).0.fingerprint).await.unwrap();
     assert_eq!(key.unwrap().expose(), "CA key 1");
     let key = IdempotencyKey([9; 32]);
@@ -338,7 +360,7 @@ async fn a_rotation_goes_on_behind_pages_that_are_done_or_empty() {
     let store = file.open_with(&[2, 1]).await.unwrap();
     let rotation = store.rotate_keys(|_| {}).await.unwrap();
     // Zoe's three; with them 211 users' two, an operator's two, an answer, the CA's key and the digest key.
-    assert_eq!((rotation.re_encrypted, rotation.verified), (3, 430));
+    assert_eq!((rotation.re_encrypted, rotation.verified), (3, 431));
     assert!(rotation.is_complete(), "{rotation:?}");
 }
 
@@ -356,7 +378,7 @@ async fn a_rotation_goes_past_what_does_not_open_and_names_it() {
     assert!(!rotation.is_complete());
     assert_eq!(
         (rotation.re_encrypted, rotation.unreadable, rotation.stale),
-        (8, 3, 0)
+        (9, 3, 0)
     );
     let names = ["display_name", "email", "mobile"];
     let named = names.map(|column| format!("users.{column} of acme/lost"));

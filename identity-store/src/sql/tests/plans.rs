@@ -26,6 +26,8 @@ const FEW: &[&str] = &[
     "sqlite_schema",
     "t",
     "tenants",
+    "webhook_endpoints",
+    "webhook_fan_out",
     // What waits for the sealer or a job, and what a job clears away.
     "audit_intake",
     "idempotent_answers",
@@ -34,8 +36,11 @@ const FEW: &[&str] = &[
     // What the statement itself has found by then.
     "(subquery-4)",
     "(subquery-5)",
+    "(subquery-6)",
+    "(subquery-7)",
     "due",
     "page",
+    "waiting",
     "CONSTANT",
 ];
 
@@ -55,6 +60,7 @@ const WHOLE: &[&str] = &[
     "INDEXED BY challenge_attempts_under_way",
     // The first one only.
     "FROM revoked_cert_fingerprints ORDER BY sequence LIMIT 1",
+    "FROM outbox ORDER BY position LIMIT 1",
 ];
 
 fn is_found(step: &str) -> bool {

@@ -174,6 +174,7 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "denial_purge",
         "outbox",
         "outbox_intake",
+        "webhook_fan_out",
     ];
     let file = File::new();
     let store = file.open().await;

@@ -44,8 +44,14 @@ const PLATFORM_WIDE: &[&str] = &[
     "DELETE FROM audit_rows WHERE at < $1",
     // The operator keeps the tombstones of all tenants.
     "FROM erasures e WHERE (e.tenant_id, e.erasure_id) > ($1, $2)",
-    // One job delivers the events of all tenants.
+    // One job makes the events of all tenants deliveries, and another forgets old ones.
     "FROM outbox WHERE position > $1 ORDER BY position LIMIT $2",
+    "FROM webhook_endpoints WHERE tenant_id IN (",
+    "(SELECT at FROM outbox ORDER BY position LIMIT 1)",
+    "FROM outbox WHERE position <= $1 ORDER BY position LIMIT $2",
+    "DELETE FROM outbox_numbers WHERE (tenant_id, subject) IN (",
+    "DELETE FROM webhook_deliveries WHERE event_position <= $1",
+    "DELETE FROM outbox WHERE position <= $1",
     // The denylist that a handshake is decided by is all tenants'.
     "(SELECT revoked_at FROM revoked_cert_fingerprints ORDER BY sequence LIMIT 1)",
     "FROM revoked_cert_fingerprints WHERE sequence > $1 ORDER BY sequence LIMIT $2",
@@ -59,6 +65,7 @@ const PLATFORM_WIDE: &[&str] = &[
     "AND d.active_serial = c.serial WHERE c.ca_fingerprint = $1",
     "FROM devices WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3",
     // What is due, whose it may be.
+    "WITH RECURSIVE waiting (endpoint_id) AS (",
     "c WHERE status IN ('pending', 'in_progress') AND expires_at <= $1 ORDER BY expires_at",
     "FROM renewal_graces WHERE ends_at <= $1",
     "WHERE e.completed_at IS NULL AND (e.requested_at, e.tenant_id, e.erasure_id) > ($1, $2, $3)",
@@ -74,8 +81,10 @@ const PLATFORM_WIDE: &[&str] = &[
 
 /// The same of statements that the suite does not begin: whoever encrypts what the database holds, under
 /// another key or at all, reads all of it.
-const OF_A_DATA_KEY: &[&str] =
-    &["FROM users WHERE (tenant_id, user_id) > ($1, $2) ORDER BY tenant_id, user_id LIMIT $3"];
+const OF_A_DATA_KEY: &[&str] = &[
+    "FROM users WHERE (tenant_id, user_id) > ($1, $2) ORDER BY tenant_id, user_id LIMIT $3",
+    "FROM webhook_endpoints WHERE (tenant_id, endpoint_id) > ($1, $2) ORDER BY tenant_id, endpoint_id",
+];
 
 /// A piece of a statement.
 #[derive(Debug, PartialEq)]

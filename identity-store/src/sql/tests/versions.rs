@@ -13,13 +13,13 @@ use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
     AssertionSha256, AuditArchiveStore as _, AuditStore as _, AuthRequestSha256,
     BackchannelStore as _, BucketKey, CertificateStore as _, Chain, ChallengeStore as _,
-    ClientStore as _, DevicePolicyStore as _, DeviceStore as _, ErasureStore as _, Error,
-    ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _, IssuedToken, JobStore as _,
-    LeaseName, LeaseStore as _, NamedSecret, NewSession, OperatorStore as _, PasswordHash,
-    RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result, SampleDigest, SecondFactor,
-    SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId, SessionTokenHash,
-    SignInTokenHash, SqlStore, Store as _, TenantStore as _, TokenStore as _, Unreadable,
-    UserStore as _,
+    ClientStore as _, DeliveryStore as _, DevicePolicyStore as _, DeviceStore as _,
+    ErasureStore as _, Error, ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _,
+    IssuedToken, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
+    OperatorStore as _, PageRequest, PasswordHash, RateLimitStore as _, RecoveryCodeHash,
+    ReplicaId, Result, SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes,
+    SecretStore as _, SessionId, SessionTokenHash, SignInTokenHash, SqlStore, Store as _,
+    TenantStore as _, TokenStore as _, Unreadable, UserStore as _, WebhookStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -139,6 +139,12 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         .sealed_audit(&Chain::Tenant(tenant.clone()), 0, 9)
         .await;
     let outbox = told(store.outbox(0, 9).await);
+    let owner = Chain::Tenant(tenant.clone());
+    let webhook_id = format!("whe_{ID}").parse().unwrap();
+    let deliveries = store.deliveries(&owner, &webhook_id, None, PageRequest::first(9));
+    let deliveries = told(deliveries.await);
+    let fanned_out = told(store.fan_out_events(NOW, 9).await);
+    let webhook = told(store.webhook(&owner, &webhook_id).await);
     let lease = store.acquire_lease(LeaseName::Purge, &replica, NOW, later);
     vec![
         ("tenants", told(store.tenant(&tenant).await), "Acme"),
@@ -189,7 +195,11 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ("audit_archives", told(archives), "platform_2026-01"),
         ("outbox", outbox.clone(), "platform.ops_alert"),
         ("outbox_intake", outbox.clone(), "device.created"),
-        ("audit_sealer", outbox, "position: 2"),
+        ("audit_sealer", outbox.clone(), "position: 2"),
+        ("outbox_numbers", outbox, "sequence: 42"),
+        ("webhook_fan_out", fanned_out, "events: 1"),
+        ("webhook_endpoints", webhook, "https://hooks.example"),
+        ("webhook_deliveries", deliveries, "tries: 3"),
         (
             "denial_purge",
             told(store.purge_denials(NOW, time::Duration::ZERO).await),

@@ -128,3 +128,13 @@ INSERT INTO revoked_tokens VALUES ('acme', 'the token', 4000000000000);
 
 -- versions 15 to 99
 INSERT INTO backchannel_requests VALUES ('acme', 'ch_[id]', [5], 5, NULL, NULL, 4000000000000);
+
+-- versions 16 to 99
+INSERT INTO webhook_endpoints (tenant_id, endpoint_id, url, events, secrets, created_at)
+VALUES ('acme', 'whe_[id]', 'https://hooks.example', '["*"]',
+        <webhook_endpoints.secrets of acme/whe_[id]: [{"secret":"AAAA","expires_at":null}]>, 0);
+INSERT INTO webhook_deliveries (tenant_id, delivery_id, endpoint_id, event_position, event_id, event_type,
+                                status, tries, claims, due_at, created_at)
+VALUES ('acme', 'dlv_[id]', 'whe_[id]', 1, 'evt_[id]', 'device.created', 'pending', 3, 3, 0, 0);
+INSERT INTO outbox_numbers VALUES ('acme', 'dev_1', 41);
+UPDATE webhook_fan_out SET position = 1;
