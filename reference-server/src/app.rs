@@ -29,6 +29,7 @@ use crate::start::StartError;
 use crate::superseded::Offered;
 use crate::tls::Tls;
 use crate::waiters::Waiters;
+use crate::webhooks::Webhooks;
 
 /// The parts of a running server.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// What sends mail, where there is a mail server.
     pub mailer: Option<Mailer>,
+    /// What delivers events.
+    pub webhooks: Webhooks,
     /// What decides on palm samples.
     pub palm: Palm,
     /// Requests that wait for a change of a challenge.
@@ -161,6 +164,7 @@ impl App {
             replica: ReplicaId::generate(clock.now(), &mut clock::entropy()),
             metrics,
             mailer: config.mail.as_ref().map(Mailer::new).transpose()?,
+            webhooks: Webhooks::new(config.webhook_loopback).map_err(StartError::WebhookClient)?,
             palm: Palm::new(config.palm_server.as_ref())?,
             waiters: Arc::clone(&notices.waiters),
             notices,

@@ -49,6 +49,7 @@ pub mod tls;
 pub mod token_keys;
 pub mod tokens;
 pub mod waiters;
+pub mod webhooks;
 
 pub use app::App;
 pub use seen::Seen;

@@ -64,6 +64,9 @@ pub enum StartError {
     /// The palm server's client cannot be made.
     #[error("BIOWAVE_URL: the palm client cannot be made")]
     PalmClient(#[source] biowave_client::Error),
+    /// The client of webhooks cannot be made.
+    #[error("the client of webhooks cannot be made")]
+    WebhookClient(#[source] reqwest::Error),
     /// The mail server's client cannot be made.
     #[error("SMTP_URL: the mail client cannot be made")]
     Mail(#[from] crate::mail::MailError),

@@ -18,6 +18,7 @@ use identity_store::{Crypter, Migrate};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::webhooks::Loopback;
 pub use data_key_file::load_or_create;
 pub use database::{Database, SqlitePath};
 pub use lookup::ConfigError;
@@ -56,6 +57,8 @@ pub struct Config {
     pub product_name: String,
     /// `IDENTITY_AUDIT_RETENTION_MONTHS` and `IDENTITY_AUDIT_ARCHIVES`.
     pub audit: Audit,
+    /// `IDENTITY_WEBHOOK_ALLOW_LOOPBACK`.
+    pub webhook_loopback: Loopback,
     /// `IDENTITY_RATE_LIMITS`.
     pub rate_limits: bool,
     /// `IDENTITY_LOG` and `IDENTITY_LOG_FORMAT`.
@@ -175,6 +178,12 @@ impl Config {
             mail: Mail::read(&vars)?,
             product_name: mail::product_name(&vars)?,
             audit: audit(&vars)?,
+            webhook_loopback: vars
+                .choice(
+                    "IDENTITY_WEBHOOK_ALLOW_LOOPBACK",
+                    &[("true", Loopback::Allowed), ("false", Loopback::Refused)],
+                )?
+                .unwrap_or(Loopback::Refused),
             rate_limits: vars
                 .choice("IDENTITY_RATE_LIMITS", &[("on", true), ("off", false)])?
                 .unwrap_or(true),

@@ -111,6 +111,10 @@ error_codes! {
     RegenerateConfirmRequired, "regenerate_confirm_required", CONFLICT,
         "The CA that this is the end of has to be confirmed";
 
+    WebhookUrlForbidden, "webhook_url_forbidden", UNPROCESSABLE_ENTITY,
+        "Events are not sent to this URL";
+    WebhookDisabled, "webhook_disabled", CONFLICT, "The webhook is disabled";
+
     UserNotFound, "user_not_found", NOT_FOUND, "There is no such user";
     DeviceNotFound, "device_not_found", NOT_FOUND, "There is no such device";
     DeviceNotPaired, "device_not_paired", CONFLICT, "The device is not paired";

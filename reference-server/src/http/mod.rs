@@ -37,6 +37,7 @@ mod text;
 mod timestamp;
 mod trace_context;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -87,6 +88,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(audit::routes())
         .merge(issuance::routes())
         .merge(expiry::routes())
+        .merge(webhooks::routes())
 }
 
 /// The service of the API listener.

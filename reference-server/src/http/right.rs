@@ -44,6 +44,12 @@ pub enum Right {
     AnyAudit,
     /// Read the issuance ledger.
     Issuance,
+    /// Read the tenant's webhooks, their deliveries and the tenant's events.
+    WebhooksRead,
+    /// Make, change and try out the tenant's webhooks, and send events again.
+    WebhooksWrite,
+    /// All of that for the platform's own.
+    PlatformWebhooks,
     /// Read and change tenants and their settings.
     Tenants,
     /// Read and change TLS certificate and platform CA.
@@ -88,6 +94,9 @@ impl Right {
         Self::AuditExport,
         Self::AnyAudit,
         Self::Issuance,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
+        Self::PlatformWebhooks,
         Self::Tenants,
         Self::Tls,
         Self::DevicePolicy,
@@ -119,7 +128,10 @@ impl Right {
             Self::ClientsWrite => (None, ADMIN),
             Self::AuditRead => (Some(Scope::AuditRead), ADMIN),
             Self::AuditExport => (Some(Scope::AuditExport), ADMIN),
+            Self::WebhooksRead => (Some(Scope::WebhooksRead), STAFF),
+            Self::WebhooksWrite => (Some(Scope::WebhooksWrite), ADMIN),
             Self::AnyDevicesRead
+            | Self::PlatformWebhooks
             | Self::AnyAudit
             | Self::Issuance
             | Self::Tenants
@@ -223,6 +235,9 @@ mod tests {
             (Right::DevicesRevoke, false, true, false),
             (Right::ClientsRead, false, true, true),
             (Right::ClientsWrite, false, true, false),
+            (Right::WebhooksRead, false, true, true),
+            (Right::WebhooksWrite, false, true, false),
+            (Right::PlatformWebhooks, true, false, false),
             (Right::UsersRead, false, true, true),
             (Right::UsersWrite, false, true, false),
             (Right::UsersExport, false, true, false),

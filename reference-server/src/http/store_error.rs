@@ -90,6 +90,8 @@ fn conflict(conflict: Conflict) -> Problem {
         Conflict::PairingCodeInvalid => ErrorCode::PairingCodeInvalid,
         Conflict::RenewalConflict => ErrorCode::RenewalConflict,
         Conflict::KeyReused => ErrorCode::CsrKeyReused,
+        Conflict::WebhookDisabled => ErrorCode::WebhookDisabled,
+        Conflict::TooManyWebhooks => ErrorCode::Conflict,
         _ => ErrorCode::Conflict,
     };
     Problem::new(code, sentence(&conflict))

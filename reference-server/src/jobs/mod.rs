@@ -34,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::App;
 use crate::panics::caught;
+use crate::webhooks;
 use lease::Lessee;
 
 /// How long a job rests that panicked.
@@ -60,6 +61,7 @@ pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
         AFTER_PANIC,
         token_keys::follow,
     );
+    spawn(app, tasks, "webhooks", AFTER_PANIC, webhooks::run);
 }
 
 fn spawn<J>(

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use super::{Pace, log_failure};
 use crate::App;
+use crate::webhooks::EVENTS_KEPT;
 
 const PERIOD: Duration = Duration::from_secs(60);
-/// How much a turn moves the purge of denials on: twice the time since the turn before, so that what
+/// How much a turn moves the purges of denials and events on: twice the time since the turn before, so that what
 /// nobody did for a while is made up for, and a clock that is ahead does no harm for a week.
 const STEP: time::Duration = time::Duration::minutes(2);
 /// How long failed sign-ins are kept: far longer than they count, whatever the clocks of replicas say.
@@ -18,7 +19,8 @@ const AUTH_REQUESTS_KEPT: time::Duration = time::Duration::HOUR;
 
 /// Deletes jobs that ended long ago, kept answers whose time is over, denials of certificates that expired by
 /// themselves, rate limits' buckets that are full, what is over of sign-ins, revoked tokens and used
-/// assertions that are over, and authentication requests that were over long ago.
+/// assertions that are over, authentication requests that were over long ago, and old events with their
+/// deliveries.
 pub(super) async fn run(app: &App) {
     let mut pace = Pace::every(app, PERIOD);
     // The first turn follows no other: a process may start often.
@@ -34,6 +36,8 @@ pub(super) async fn run(app: &App) {
         let purged = app.store.purge_sign_ins(now, now - FAILURES_KEPT).await;
         log_failure("purge_sign_ins", purged);
         log_failure("purge_jobs", app.store.purge_jobs(now - JOBS_KEPT).await);
+        let purged = app.store.purge_events(now - EVENTS_KEPT, step).await;
+        log_failure("purge_events", purged);
         step = STEP;
     }
 }

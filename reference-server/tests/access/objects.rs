@@ -10,6 +10,9 @@ use tokio::sync::OnceCell;
 use crate::harness::{Api, CaKey, DeviceKey, FIRST_PASSWORD, PASSWORD, Reply};
 use crate::world::{Tenant, World};
 
+/// An address of this machine's at which nobody is.
+const NOBODY_LISTENS: &str = "http://127.0.0.1:9/";
+
 /// Objects of a tenant that belong together: the challenge is the user's and the device's.
 pub(crate) struct Objects<'w> {
     pub(crate) world: &'w World,
@@ -23,6 +26,10 @@ pub(crate) struct Objects<'w> {
     console_user: OnceCell<ConsoleUser>,
     new_tenant: OnceCell<String>,
     prepared_ca: OnceCell<String>,
+    /// Whoever has webhooks: the tenant, or the platform.
+    listener: &'w Api,
+    webhook: OnceCell<String>,
+    delivery: OnceCell<String>,
     ca: CaKey,
 }
 
@@ -70,7 +77,18 @@ impl<'w> Objects<'w> {
             console_user: OnceCell::new(),
             new_tenant: OnceCell::new(),
             prepared_ca: OnceCell::new(),
+            listener: &tenant.admin,
+            webhook: OnceCell::new(),
+            delivery: OnceCell::new(),
             ca: CaKey::generate(),
+        }
+    }
+
+    /// Objects whose webhooks are the platform's own.
+    pub(crate) fn with_the_platforms_webhooks(world: &'w World, tenant: &'w Tenant) -> Self {
+        Self {
+            listener: &world.platform.admin,
+            ..Self::of(world, tenant)
         }
     }
 
@@ -89,6 +107,8 @@ impl<'w> Objects<'w> {
             (_, "{user_id}") => self.user().await.to_owned(),
             (_, "{challenge_id}") => self.challenge().await.to_owned(),
             (_, "{client_id}") => self.client().await.to_owned(),
+            (_, "{webhook_id}") => self.webhook().await.to_owned(),
+            (_, "{delivery_id}") => self.delivery().await.to_owned(),
             _ => panic!(
                 "say in reference-server/tests/access/objects.rs what `{place}` is to be filled with"
             ),
@@ -124,6 +144,8 @@ impl<'w> Objects<'w> {
             }]),
             ("Pairing" | "Renewal", "csr") => json!(DeviceKey::generate().csr()),
             ("PalmTemplate", "image_rgb" | "image_ir") => json!(image()),
+            ("NewWebhook" | "WebhookSettings", "url") => json!(NOBODY_LISTENS),
+            ("NewWebhook" | "WebhookSettings", "events") => json!(["*"]),
             ("RevokeAll", "confirm") => json!(self.new_tenant.get()),
             ("CaUpload", "cert") => json!(self.ca.certificate_pem()),
             ("CaUpload", "key") => json!(self.ca.key_pem()),
@@ -212,6 +234,32 @@ impl<'w> Objects<'w> {
             text(&self.make("/v1/oauth-clients", client).await["client_id"])
         };
         self.client.get_or_init(make).await
+    }
+
+    async fn webhook(&self) -> &str {
+        let make = async || {
+            let webhook = json!({"url": NOBODY_LISTENS, "events": ["*"]});
+            let made = made(self.listener.post("/v1/webhooks", webhook).await);
+            text(&made["webhook_id"])
+        };
+        self.webhook.get_or_init(make).await
+    }
+
+    /// One that is on its way.
+    async fn delivery(&self) -> &str {
+        let make = async || {
+            let path = format!("/v1/webhooks/{}", self.webhook().await);
+            let sent = self.listener.post(&format!("{path}/test"), json!({})).await;
+            assert_eq!(sent.status, 202, "{}", sent.text);
+            loop {
+                let listed = self.listener.get(&format!("{path}/deliveries")).await;
+                if let Some(delivery) = listed.json["data"].get(0) {
+                    break text(&delivery["delivery_id"]);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        self.delivery.get_or_init(make).await
     }
 
     pub(crate) async fn console_user(&self) -> &ConsoleUser {

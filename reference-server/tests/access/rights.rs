@@ -72,7 +72,10 @@ async fn refused(world: &World, route: &Route, call: &Call, rights: &[Right]) {
 /// Everybody who holds it, each with objects of their own.
 async fn served(world: &World, route: &Route, rights: &[Right]) {
     for role in roles(rights) {
-        let objects = Objects::of(world, &world.acme);
+        let objects = match role {
+            Role::PlatformAdmin => Objects::with_the_platforms_webhooks(world, &world.acme),
+            Role::TenantAdmin | Role::TenantOperator => Objects::of(world, &world.acme),
+        };
         let (who, api) = (format!("{role:?}"), of_role(world, role));
         expect_service(route, &who, &objects, api).await;
     }

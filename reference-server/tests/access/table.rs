@@ -105,6 +105,7 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("POST /v1/devices/{device_id}/pairing-code", Holder(&[Right::DevicesWrite])),
     ("POST /v1/enroll", Holder(&[Right::ChallengesWrite])),
     ("GET /v1/erasures/{erasure_id}", Holder(&[Right::UsersDelete])),
+    ("GET /v1/events", Holder(&[Right::WebhooksRead, Right::PlatformWebhooks])),
     ("GET /v1/jobs/{job_id}", Holder(&[Right::Jobs])),
     ("GET /v1/oauth-clients", Holder(&[Right::ClientsRead])),
     ("POST /v1/oauth-clients", Holder(&[Right::ClientsWrite])),
@@ -125,6 +126,17 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("POST /v1/users/{user_id}/reactivate", Holder(&[Right::UsersWrite])),
     ("POST /v1/users/{user_id}/suspend", Holder(&[Right::UsersWrite])),
     ("POST /v1/verify", Holder(&[Right::ChallengesWrite])),
+    ("POST /v1/webhook-deliveries/{delivery_id}/resend", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("GET /v1/webhooks", Holder(&[Right::WebhooksRead, Right::PlatformWebhooks])),
+    ("POST /v1/webhooks", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("GET /v1/webhooks/{webhook_id}", Holder(&[Right::WebhooksRead, Right::PlatformWebhooks])),
+    ("PUT /v1/webhooks/{webhook_id}", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("DELETE /v1/webhooks/{webhook_id}", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("GET /v1/webhooks/{webhook_id}/deliveries", Holder(&[Right::WebhooksRead, Right::PlatformWebhooks])),
+    ("POST /v1/webhooks/{webhook_id}/enable", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("POST /v1/webhooks/{webhook_id}/recover", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("POST /v1/webhooks/{webhook_id}/secret/rotate", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
+    ("POST /v1/webhooks/{webhook_id}/test", Holder(&[Right::WebhooksWrite, Right::PlatformWebhooks])),
 ];
 
 /// What whoever may call is answered where that is no success: the call is good, and something else is
@@ -156,6 +168,8 @@ pub(crate) const ANSWERS: &[(&str, u16, &str)] = &[
         409,
         "device_already_paired",
     ),
+    // Nothing is asked for.
+    ("GET /v1/events", 422, "validation_failed"),
     // A job of nobody's: no tenant can ask for one yet.
     ("GET /v1/jobs/{job_id}", 404, "not_found"),
     ("POST /v1/verify", 400, "user_not_enrolled"),

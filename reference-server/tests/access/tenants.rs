@@ -80,6 +80,8 @@ async fn ids(objects: &Objects<'_>) -> Vec<String> {
         "/{user_id}",
         "/{challenge_id}",
         "/{client_id}",
+        "/{webhook_id}",
+        "/{delivery_id}",
         "/v1/admin/console-users/{id}",
     ];
     let mut ids = Vec::new();

@@ -30,7 +30,8 @@ pub(crate) struct Tenant {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let platform = Platform::first_run().await;
+        let platform =
+            Platform::first_run_with(&[("IDENTITY_WEBHOOK_ALLOW_LOOPBACK", "true")]).await;
         Self {
             acme: Tenant::make(&platform, "acme").await,
             other: Tenant::make(&platform, "other").await,

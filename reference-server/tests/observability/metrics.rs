@@ -16,6 +16,11 @@ const NOT_IN_THIS_STORY: &[(&str, &str)] = &[
     ("panics_total", "nothing panics"),
     ("superseded_certificates_used_total", "nobody uses one"),
     ("unreadable_values_total", "every data key is there"),
+    ("webhook_deliveries_total", "there is no webhook"),
+    ("webhook_endpoints_disabled_total", "there is no webhook"),
+    ("webhook_tries_total", "there is no webhook"),
+    ("webhook_tries_under_way", "there is no webhook"),
+    ("webhook_try_duration_seconds", "there is no webhook"),
 ];
 
 #[tokio::test]
