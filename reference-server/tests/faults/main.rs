@@ -38,11 +38,15 @@ mod rotation;
 mod samples;
 mod sealer;
 mod sessions;
+#[allow(dead_code, reason = "stories of webhooks use the rest of it")]
+#[path = "../webhooks/sink.rs"]
+mod sink;
 mod stage;
 mod strace;
 mod suspension;
 mod template;
 mod trail;
+mod webhooks;
 mod workload;
 
 use std::pin::Pin;
@@ -75,6 +79,7 @@ fn main() {
         lost_answers::a_client_that_leaves_in_the_middle_of_a_request_costs_nothing,
         lost_answers::an_answer_that_is_cut_at_any_byte_costs_nothing,
         renewals::a_scanner_whose_renewals_answer_is_lost_gets_it_again,
+        webhooks::events_reach_their_receiver_though_the_server_is_killed_again_and_again,
     ];
     let by_strace = stories![
         crash_at_write::a_crash_at_the_nth_write_loses_nothing,
@@ -127,6 +132,7 @@ fn main() {
         samples::who_waited_for_a_dead_replica_is_told_of_the_sample_in_its_place,
         samples::who_waited_is_told_of_the_sample_that_it_waited_for,
         sealer::a_sealer_whose_lease_was_taken_meanwhile_signs_no_chain_that_was_cut_off,
+        webhooks::events_reach_their_receiver_though_replicas_are_killed_again_and_again,
     ];
     let with_a_cluster = stories![
         postgres::a_database_that_stops_under_load_is_answered_503_until_it_is_back,
