@@ -194,6 +194,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         let is_connected = u8::from(!app.notices.is_deaf());
         metrics::gauge!("notification_listener_connected").set(f64::from(is_connected));
     }
+    let trusted = app.tls.trust().certificates().count();
+    metrics::gauge!("platform_cas_trusted").set(trusted as f64);
     let ca = app.ca.load();
     let ca = (**ca).as_ref().and_then(Secret::usable);
     let ca_not_after = ca.map(|ca| ca.certificate().not_after());

@@ -14,6 +14,7 @@
 
 mod administration;
 mod broken;
+mod certificate_rotation;
 mod clients;
 mod clock;
 mod crash_at_write;
@@ -101,6 +102,7 @@ fn main() {
     let on_postgresql = stories![
         broken::the_check_finds_each_invariant_broken_on_postgresql,
         administration::certificates_that_one_replica_takes_up_reach_the_other,
+        certificate_rotation::certificates_are_replaced_under_devices_that_poll_two_replicas_and_no_request_fails,
         data_key::a_replica_on_postgresql_with_the_wrong_data_key_says_so_and_writes_nothing,
         data_key::a_replica_with_the_wrong_data_key_does_not_join_one_that_serves,
         jobs::a_job_whose_runners_are_killed_again_and_again_revokes_each_device_once,

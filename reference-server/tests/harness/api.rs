@@ -66,7 +66,7 @@ impl Api {
         Self::trusting(address, server.root_pem())
     }
 
-    /// A client that trusts this root and nothing else.
+    /// A client that trusts this root, or these, and nothing else.
     pub fn trusting(address: SocketAddr, root: String) -> Self {
         let client = trusting(&root).build().expect("a client");
         Self {
@@ -245,5 +245,5 @@ fn builder() -> ClientBuilder {
 }
 
 fn trusting(root: &str) -> ClientBuilder {
-    builder().tls_certs_only([Certificate::from_pem(root.as_bytes()).expect("a root")])
+    builder().tls_certs_only(Certificate::from_pem_bundle(root.as_bytes()).expect("roots"))
 }
