@@ -179,7 +179,7 @@ async fn the_metadata_tells_what_there_is_and_no_more() {
         .expect(200);
     assert_eq!(
         metadata["grant_types_supported"],
-        json!(["client_credentials"])
+        json!(["client_credentials", "urn:openid:params:grant-type:ciba"])
     );
     assert_eq!(
         metadata["token_endpoint"],
