@@ -59,6 +59,10 @@ pub enum Error {
     #[cfg(feature = "pairing-code")]
     #[error("a pairing code has 9 letters A to Z and digits (§9.2 of the product's specification)")]
     PairingCode,
+    /// A text that is no enrolment secret. It does not say which.
+    #[cfg(feature = "pairing-code")]
+    #[error("an enrolment secret is enr_ and 26 letters A to Z and digits")]
+    EnrollmentSecret,
     /// A certificate signing request that the gate refuses.
     #[cfg(feature = "x509")]
     #[error("the request is refused: {0}")]

@@ -62,7 +62,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `x509` (default) | the gate, the profiles, the CA, [`ServerCertificate`] |
-//! | `pairing-code` (default) | [`PairingCode`], its pepper and its hash |
+//! | `pairing-code` (default) | [`PairingCode`], [`EnrollmentSecret`], their pepper and their hash |
 //! | `pkcs11` | `Pkcs11Signer`: a CA key in a hardware security module, by the vendor's library; the one thing here that does I/O |
 //! | `serde` | `Serialize` and `Deserialize` of [`TenantId`], [`DeviceId`], [`CaState`] and [`ExpiryKind`] |
 //!
@@ -87,6 +87,8 @@ mod der;
 mod digest;
 #[cfg(feature = "x509")]
 mod ecdsa;
+#[cfg(feature = "pairing-code")]
+mod enrollment_secret;
 mod error;
 mod expiry;
 #[cfg(feature = "x509")]
@@ -128,6 +130,8 @@ pub use curve::Curve;
 #[cfg(feature = "x509")]
 pub use der::{DerError, DerRule};
 pub use digest::{Fingerprint, PairingCodeHash, SpkiSha256, TbsSha256};
+#[cfg(feature = "pairing-code")]
+pub use enrollment_secret::EnrollmentSecret;
 pub use error::Error;
 pub use expiry::{ExpiryKind, ExpiryThreshold, days_remaining};
 #[cfg(feature = "x509")]

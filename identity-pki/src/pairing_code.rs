@@ -7,7 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{Error, PairingCodeHash};
 
-const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+pub(crate) const ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// Characters of a code: 36⁹ codes, 46.5 bits (§9.2.1 of the product's specification).
 const LEN: usize = 9;
@@ -39,19 +39,7 @@ pub struct PairingCode(String);
 impl PairingCode {
     /// Draws a code; each is as likely as any other.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
-        let mut code = String::with_capacity(LEN);
-        while code.len() < LEN {
-            let mut byte = [0];
-            rng.fill_bytes(&mut byte);
-            // 252 is the largest multiple of 36 in a byte: what is above would favour the first
-            // letters.
-            let letter = match byte {
-                [drawn @ 0..252] => ALPHABET.get(usize::from(drawn) % ALPHABET.len()),
-                _ => None,
-            };
-            code.extend(letter.map(|letter| char::from(*letter)));
-        }
-        Self(code)
+        Self(draw(LEN, rng))
     }
 
     /// Reads a typed code: spaces and hyphens are dropped and lower case is raised, so that the
@@ -108,6 +96,23 @@ impl fmt::Debug for PairingCode {
     }
 }
 
+/// So many letters and digits, each as likely as any other.
+pub(crate) fn draw(len: usize, rng: &mut (impl CryptoRng + ?Sized)) -> String {
+    let mut drawn = String::with_capacity(len);
+    while drawn.len() < len {
+        let mut byte = [0];
+        rng.fill_bytes(&mut byte);
+        // 252 is the largest multiple of 36 in a byte: what is above would favour the first
+        // letters.
+        let letter = match byte {
+            [byte @ 0..252] => ALPHABET.get(usize::from(byte) % ALPHABET.len()),
+            _ => None,
+        };
+        drawn.extend(letter.map(|letter| char::from(*letter)));
+    }
+    drawn
+}
+
 /// The server's secret under which pairing codes are hashed: 32 random bytes.
 ///
 /// Whoever changes it makes the codes that are open at that moment unknown, and nothing else.
@@ -135,7 +140,7 @@ impl PairingPepper {
     }
 
     /// A key shorter than a block of the hash is filled up with zeros (RFC 2104 §2).
-    fn hmac(&self) -> Hmac<Sha256> {
+    pub(crate) fn hmac(&self) -> Hmac<Sha256> {
         let mut block = Zeroizing::new([0; 64]);
         block
             .iter_mut()

@@ -76,6 +76,44 @@ pub async fn an_id_or_a_code_that_is_taken_is_drawn_again(world: World) {
     assert_eq!(world.device(&first.identity).await.name, "First");
 }
 
+pub async fn devices_are_registered_together_or_not_at_all(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let new = ["First", "Second"].map(|name| world.new_device(&tenant_id, name));
+    let told = Told::tenant(
+        &["device_created", "device_created"],
+        &["device.created", "device.created"],
+    );
+    world
+        .commits(world.change_at(1), told, async |change| {
+            world.store.create_devices(change, new.to_vec()).await
+        })
+        .await;
+    for new in &new {
+        let device = world.device(&new.identity).await;
+        assert_eq!((device.name, device.created_at), (new.name.clone(), at(1)));
+        assert_eq!(device.status, DeviceStatus::PendingPairing);
+        let candidate = world.store.pairing_candidate(&new.pairing.code_hash, at(2));
+        let candidate = candidate.await.unwrap().unwrap();
+        assert_eq!(candidate.identity, new.identity);
+    }
+    let third = world.new_device(&tenant_id, "Third");
+    let with_taken = vec![third.clone(), new[0].clone()];
+    world
+        .conflicts(world.change(), Conflict::IdTaken, async |change| {
+            world.store.create_devices(change, with_taken).await
+        })
+        .await;
+    let elsewhere = world.new_device(&"other".parse().unwrap(), "Elsewhere");
+    let with_nobodys = vec![third.clone(), elsewhere];
+    world
+        .misses(world.change(), Entity::Tenant, async |change| {
+            world.store.create_devices(change, with_nobodys).await
+        })
+        .await;
+    let read = world.store.device(&third.identity, at(0)).await.unwrap();
+    assert_eq!(read, None);
+}
+
 pub async fn an_unused_code_runs_out_at_its_moment(world: World) {
     let tenant_id = world.tenant("acme").await;
     let (identity, _) = world.pending_device(&tenant_id).await;

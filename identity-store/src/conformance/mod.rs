@@ -128,6 +128,7 @@ macro_rules! conformance_tests {
                 a_device_is_registered_and_waits_to_be_paired,
                 a_device_needs_a_tenant,
                 an_id_or_a_code_that_is_taken_is_drawn_again,
+                devices_are_registered_together_or_not_at_all,
                 an_unused_code_runs_out_at_its_moment,
                 a_device_is_edited_field_by_field,
                 a_device_keeps_its_class_and_may_change_its_binding,

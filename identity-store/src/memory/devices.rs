@@ -20,6 +20,13 @@ impl DeviceStore for MemoryStore {
         self.commit(change, |tx| tx.create_device(device))
     }
 
+    async fn create_devices(&self, change: Change, devices: Vec<NewDevice>) -> Result<()> {
+        self.commit(change, |tx| {
+            let mut devices = devices.into_iter();
+            devices.try_for_each(|device| tx.create_device(device).map(drop))
+        })
+    }
+
     async fn device(
         &self,
         identity: &DeviceIdentity,

@@ -71,6 +71,23 @@ impl DeviceStore for SqlStore {
         .await
     }
 
+    async fn create_devices(&self, change: Change, devices: Vec<NewDevice>) -> Result<()> {
+        self.run_change(
+            "create_devices",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(async move {
+                    for device in &devices {
+                        create(tx, device).await?;
+                    }
+                    Ok(())
+                })
+            },
+        )
+        .await
+    }
+
     async fn device(
         &self,
         identity: &DeviceIdentity,

@@ -18,6 +18,13 @@ pub trait DeviceStore: Send + Sync {
     /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
     async fn create_device(&self, change: Change, device: NewDevice) -> Result<Device>;
 
+    /// Registers devices as [`create_device`](Self::create_device) does: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Tenant`](crate::Entity::Tenant) is not found.
+    async fn create_devices(&self, change: Change, devices: Vec<NewDevice>) -> Result<()>;
+
     /// Reads a device; `now` decides whether an unused pairing code has run out.
     async fn device(
         &self,

@@ -1,5 +1,8 @@
 //! Records of CSV (RFC 4180) that no spreadsheet takes for more than text.
 
+/// What tables are sent as: their first record names the columns.
+pub(crate) const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
+
 /// A record of these fields, with the end of its line.
 ///
 /// A field that begins with what begins a formula gets an apostrophe before it (OWASP, CSV injection).

@@ -5,13 +5,44 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http_body_util::channel::{Channel, Sender};
+use serde::Deserialize;
 use tracing::Instrument as _;
+use utoipa::ToSchema;
+
+use super::csv;
 
 /// How much is written at once.
 const PIECE: usize = 64 * 1024;
 
 /// How many pieces wait for the reader.
 const AHEAD: usize = 1;
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// For spreadsheets.
+    Csv,
+    /// An object a line, as the API shows it.
+    #[default]
+    Ndjson,
+}
+
+impl Format {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => csv::MEDIA_TYPE,
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
 
 /// A file that the caller gets.
 #[derive(Debug)]
@@ -27,6 +58,8 @@ pub(crate) enum Interrupted {
     Unread,
     #[error("what it is made of cannot be read")]
     Store(#[from] identity_store::Error),
+    #[error("what it is made of has no JSON form")]
+    Json(#[from] serde_json::Error),
 }
 
 impl Download {

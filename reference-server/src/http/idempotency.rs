@@ -48,7 +48,7 @@ impl HeaderKey {
     }
 }
 
-/// An answer in JSON.
+/// An answer in JSON, or a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     status: StatusCode,
@@ -81,6 +81,15 @@ impl Answer {
     /// 500 when `body` has no JSON form.
     pub fn accepted(body: &impl Serialize) -> Result<Self, Problem> {
         Self::with_status(StatusCode::ACCEPTED, body)
+    }
+
+    /// 200 with a table, whose media type the route says.
+    #[must_use]
+    pub fn table(body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            body: body.into_bytes(),
+        }
     }
 
     fn with_status(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {

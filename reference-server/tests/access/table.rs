@@ -96,6 +96,8 @@ pub(crate) const ROUTES: &[(&str, Who)] = &[
     ("POST /v1/device/heartbeat", Device),
     ("GET /v1/devices", Holder(&[Right::DevicesRead])),
     ("POST /v1/devices", Holder(&[Right::DevicesWrite])),
+    ("GET /v1/devices/export", Holder(&[Right::DevicesRead])),
+    ("POST /v1/devices/import", Holder(&[Right::DevicesWrite])),
     ("POST /v1/devices/pair", SIGN_IN),
     ("POST /v1/devices/renew", Device),
     ("GET /v1/devices/self", Device),

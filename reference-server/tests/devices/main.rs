@@ -9,10 +9,12 @@ mod bulk_revocation;
 mod ca_rotation;
 mod ca_uploads;
 mod calls;
+mod export;
 mod flood;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod http2;
+mod import;
 mod issuance;
 mod pairing;
 mod platform;

@@ -101,6 +101,11 @@ impl Platform {
         tenant(&self.operator, &self.nobody, tenant_id).await
     }
 
+    /// Where the server keeps everything.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// A handle of its own to the database.
     pub(crate) async fn store(&self) -> SqlStore {
         let database = self.folder.path().join("identity.db");

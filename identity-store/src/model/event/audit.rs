@@ -73,6 +73,7 @@ impl Event {
             | Self::TenantSuspended { tenant_id }
             | Self::TenantActivated { tenant_id }
             | Self::DevicesRead { tenant_id, .. }
+            | Self::DevicesExported { tenant_id, .. }
             | Self::AuditRead { tenant_id } => tenant_id.to_string(),
             Self::AuditExported { .. } => "audit".to_owned(),
             Self::OauthClientCreated { client_id }
@@ -204,6 +205,10 @@ impl Event {
             }),
             Self::AuditExported { tenant_id, format } => json!({
                 "tenant_id": tenant_id.as_ref().map(TenantId::as_str),
+                "format": format,
+            }),
+            Self::DevicesExported { tenant_id, format } => json!({
+                "tenant_id": tenant_id.as_str(),
                 "format": format,
             }),
             Self::ChallengeCreated(facts)

@@ -166,6 +166,7 @@ impl Event {
             Self::DevicesRead { .. } => audited("devices_read"),
             Self::AuditRead { .. } => audited("audit_read"),
             Self::AuditExported { .. } => audited("data_export"),
+            Self::DevicesExported { .. } => audited("devices_exported"),
             Self::ChallengeCreated(_) => audited("challenge_created").webhook("challenge.created"),
             Self::ChallengeExpired(_) => audited("challenge_expired").webhook("challenge.expired"),
             Self::ChallengeCanceled(_) => {

@@ -127,6 +127,11 @@ pub enum Event {
         tenant_id: Option<TenantId>,
         format: Reason,
     },
+    /// A tenant's devices were read as a file.
+    DevicesExported {
+        tenant_id: TenantId,
+        format: Reason,
+    },
     ChallengeCreated(ChallengeFacts),
     ChallengeExpired(ChallengeFacts),
     ChallengeCanceled(ChallengeFacts),

@@ -100,6 +100,7 @@ impl Event {
             | Self::DevicesRead { .. }
             | Self::AuditRead { .. }
             | Self::AuditExported { .. }
+            | Self::DevicesExported { .. }
             | Self::PalmVendorUnauthorized { .. }
             | Self::ServerCertUploaded { .. }
             | Self::PlatformCaGenerated { .. }

@@ -5,39 +5,12 @@ use axum::response::Response;
 use identity_pki::TenantId;
 use identity_store::{Chain, Event, SealedRow, rfc3339};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::App;
 use crate::audit::rows_up_to;
-use crate::http::download::Download;
+use crate::http::download::{Download, Format};
 use crate::http::{Caller, Problem, ProblemDocument, Query, RequestContext, Right, csv};
-
-/// How an export is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Format {
-    /// For spreadsheets.
-    Csv,
-    /// A row a line, as `GET /v1/audit` shows it: what the chain is verified from.
-    #[default]
-    Ndjson,
-}
-
-impl Format {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-        }
-    }
-
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Csv => "text/csv; charset=utf-8; header=present",
-            Self::Ndjson => "application/x-ndjson",
-        }
-    }
-}
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,9 @@
 
 mod derived;
 mod edit;
+mod export;
+mod import;
+mod import_table;
 mod issued;
 mod object;
 mod own;
@@ -26,6 +29,8 @@ use crate::App;
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(read::list, register::register))
+        .routes(routes!(export::export))
+        .routes(routes!(import::import))
         .routes(routes!(pair::pair))
         .routes(routes!(renew::renew))
         .routes(routes!(own::own))

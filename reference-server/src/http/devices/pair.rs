@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use identity_pki::{DeviceId, PairingCode, PairingCodeHash};
+use identity_pki::{DeviceId, EnrollmentSecret, PairingCode, PairingCodeHash, PairingPepper};
 use identity_store::{
     Actor, CertificateRecord, Chain, Change, Conflict, DeviceInfo, DeviceStatus, Error, Event,
     PairDevice, Paired, PairingCandidate, TenantStatus,
@@ -26,7 +26,10 @@ const MAX_INFO: usize = 4096;
 pub(super) struct Pairing {
     /// As it was typed: case, spaces and hyphens do not matter.
     #[schema(example = "K7M2-P9X-Q4")]
-    pairing_code: String,
+    pairing_code: Option<String>,
+    /// In place of a code, for a device that was imported: with its `serial` in `device_info`.
+    #[schema(example = "enr_ABCDEFGHIJKLM0123456789XYZ")]
+    enrollment_secret: Option<String>,
     /// PKCS#10, PEM or base64 of its DER. P-256, signed with SHA-256.
     csr: String,
     /// `model`, `firmware`, `serial`, `hardware_id` and whatever else; at most 4 KiB.
@@ -49,7 +52,8 @@ pub(super) struct PairedDevice {
 /// Pairs a device: consumes its code and issues its first certificate.
 ///
 /// The request is checked before the code is looked up, so that a bad CSR never burns a code. The
-/// same code with the same key gets the same certificate again while the code lives.
+/// same code with the same key gets the same certificate again while the code lives. An enrolment secret is
+/// one as a code is.
 #[utoipa::path(post, path = "/v1/devices/pair", tag = "scanner", request_body = Pairing, responses(
     (status = 200, description = "The certificate", body = PairedDevice),
     (status = 400, description = "`csr_invalid`, `csr_invalid_algorithm`, \
@@ -68,12 +72,14 @@ pub(super) async fn pair(
     admit(&app, &context).await?;
     let Pairing {
         pairing_code,
+        enrollment_secret,
         csr,
         device_info,
     } = body?.value;
+    let proof = Proof::of(pairing_code, enrollment_secret, &device_info)?;
     let csr = issued::check_csr(&app, &csr, None)?;
     check_info(&device_info)?;
-    let Some((code_hash, candidate)) = look_up(&app, &context, &pairing_code).await? else {
+    let Some((code_hash, candidate)) = look_up(&app, &context, &proof).await? else {
         return Err(wrong_code(&app, &context).await);
     };
     match candidate.tenant_status {
@@ -140,15 +146,60 @@ fn check_info(info: &DeviceInfo) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What a device shows that it is the one that was registered.
+enum Proof {
+    Code(String),
+    Secret { secret: String, serial: String },
+}
+
+impl Proof {
+    fn of(
+        code: Option<String>,
+        secret: Option<String>,
+        info: &DeviceInfo,
+    ) -> Result<Self, Problem> {
+        match (code, secret) {
+            (Some(code), None) => Ok(Self::Code(code)),
+            (None, Some(secret)) => match &info.serial {
+                Some(serial) => Ok(Self::Secret {
+                    secret,
+                    serial: serial.clone(),
+                }),
+                None => {
+                    let reason = "must be sent with enrollment_secret";
+                    Err(Problem::invalid("device_info.serial", reason))
+                }
+            },
+            (Some(_), Some(_)) | (None, None) => {
+                let reason = "must be sent, or enrollment_secret, and not both";
+                Err(Problem::invalid("pairing_code", reason))
+            }
+        }
+    }
+
+    /// What it is looked up by; `None` for what cannot be known.
+    fn lookup_hash(&self, pepper: &PairingPepper) -> Option<PairingCodeHash> {
+        match self {
+            Self::Code(typed) => {
+                let code = PairingCode::parse(typed).ok()?;
+                Some(code.lookup_hash(pepper))
+            }
+            Self::Secret { secret, serial } => {
+                let secret = EnrollmentSecret::parse(secret).ok()?;
+                Some(secret.lookup_hash(pepper, serial))
+            }
+        }
+    }
+}
+
 async fn look_up(
     app: &App,
     context: &RequestContext,
-    typed: &str,
+    proof: &Proof,
 ) -> Result<Option<(PairingCodeHash, PairingCandidate)>, Problem> {
-    let Ok(code) = PairingCode::parse(typed) else {
+    let Some(hash) = proof.lookup_hash(app.secrets.pairing_pepper.get()?) else {
         return Ok(None);
     };
-    let hash = code.lookup_hash(app.secrets.pairing_pepper.get()?);
     let candidate = app.store.pairing_candidate(&hash, context.now).await?;
     Ok(candidate.map(|candidate| (hash, candidate)))
 }

@@ -103,7 +103,7 @@ pub(super) struct ReadQuery {
 
 /// Whose devices are read: the caller's own tenant's, or those of the tenant that an administrator
 /// of the platform names, which the platform's audit trail tells.
-async fn readable(
+pub(super) async fn readable(
     app: &App,
     context: &RequestContext,
     caller: &Caller,
