@@ -7,10 +7,10 @@ use identity_challenge::{BindingRule, DeviceBinding, DeviceClass, Error as Chall
 use crate::http::text::Line;
 
 /// The most devices of one table: they are registered in one transaction.
-const MAX_ROWS: usize = 1000;
+pub(super) const MAX_ROWS: usize = 1000;
 
 /// So many faults are told.
-const MAX_FAULTS: usize = 50;
+pub(super) const MAX_FAULTS: usize = 50;
 
 /// A device of a table.
 #[derive(Debug, PartialEq)]

@@ -5,6 +5,8 @@ mod edit;
 mod export;
 mod import;
 mod import_table;
+#[cfg(test)]
+mod import_table_laws;
 mod issued;
 mod object;
 mod own;
