@@ -5,9 +5,10 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http_body_util::channel::{Channel, Sender};
+use identity_pki::TenantId;
 use serde::Deserialize;
 use tracing::Instrument as _;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::csv;
 
@@ -36,12 +37,34 @@ impl Format {
         }
     }
 
-    pub(crate) const fn media_type(self) -> &'static str {
+    const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => csv::MEDIA_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }
     }
+
+    /// A file of this format, by its name without the extension.
+    pub(crate) fn download(self, stem: &str) -> Download {
+        Download {
+            media_type: self.media_type(),
+            file_name: format!("{stem}.{}", self.as_str()),
+        }
+    }
+}
+
+/// What is exported, and how.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportQuery {
+    /// Of this tenant: for the platform's administrators, and audited.
+    #[param(value_type = Option<String>)]
+    pub(crate) tenant_id: Option<TenantId>,
+    /// `csv`, or `ndjson`, the default.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(crate) format: Format,
 }
 
 /// A file that the caller gets.

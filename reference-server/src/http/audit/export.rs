@@ -4,26 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use identity_pki::TenantId;
 use identity_store::{Chain, Event, SealedRow, rfc3339};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::App;
 use crate::audit::rows_up_to;
-use crate::http::download::{Download, Format};
+use crate::http::download::{ExportQuery, Format};
 use crate::http::{Caller, Problem, ProblemDocument, Query, RequestContext, Right, csv};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExportQuery {
-    /// Of this tenant: for the platform's administrators, and audited.
-    #[param(value_type = Option<String>)]
-    tenant_id: Option<TenantId>,
-    /// `csv`, or `ndjson`, the default.
-    #[serde(default)]
-    #[param(inline, required = false)]
-    format: Format,
-}
 
 const HEADER: [&str; 14] = [
     "id",
@@ -73,11 +58,7 @@ pub(super) async fn export(
     app.store
         .record(change, told_in.clone(), vec![exported])
         .await?;
-    let file_name = format!("{}.{}", crate::audit::file_stem(&chain), format.as_str());
-    let download = Download {
-        media_type: format.media_type(),
-        file_name: format!("audit-{file_name}"),
-    };
+    let download = format.download(&format!("audit-{}", crate::audit::file_stem(&chain)));
     let end = app.store.chain_head(&chain).await?.length;
     Ok(download.write(|mut body| async move {
         if format == Format::Csv {

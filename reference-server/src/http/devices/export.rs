@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use identity_pki::TenantId;
 use identity_store::{Chain, DeviceFilter, Event, PageRequest};
-use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
 
 use super::object::DeviceObject;
 use super::read::readable;
 use crate::App;
-use crate::http::download::{Download, Format};
+use crate::http::download::{ExportQuery, Format};
 use crate::http::{Caller, Problem, ProblemDocument, Query, RequestContext, Right, csv};
 
 /// How many devices are read at once.
@@ -70,19 +67,6 @@ fn line(format: Format, device: &DeviceObject) -> serde_json::Result<String> {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExportQuery {
-    /// Of this tenant: for the platform's administrators, and audited.
-    #[param(value_type = Option<String>)]
-    tenant_id: Option<TenantId>,
-    /// `csv`, or `ndjson`, the default.
-    #[serde(default)]
-    #[param(inline, required = false)]
-    format: Format,
-}
-
 /// Exports all devices of the tenant, newest first, each as `GET /v1/devices/{device_id}` shows it.
 ///
 /// In the CSV form `tags` are a JSON object, and a cell that a spreadsheet would take for a formula begins
@@ -113,10 +97,7 @@ pub(super) async fn export(
     };
     let change = context.change(caller.actor());
     app.store.record(change, chain, vec![exported]).await?;
-    let download = Download {
-        media_type: format.media_type(),
-        file_name: format!("devices-{tenant_id}.{}", format.as_str()),
-    };
+    let download = format.download(&format!("devices-{tenant_id}"));
     let now = context.now;
     Ok(download.write(|mut body| async move {
         if format == Format::Csv {
