@@ -9,15 +9,7 @@ use super::row::Row;
 /// A statement in the words of each database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sql {
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        expect(dead_code, reason = "another back end's words")
-    )]
     pub(super) sqlite: &'static str,
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "another back end's words")
-    )]
     pub(super) postgres: &'static str,
 }
 
