@@ -228,6 +228,11 @@ pub enum Conflict {
     /// The operation would leave the platform without an administrator.
     #[error("the last platform administrator stays")]
     LastPlatformAdmin,
+    /// The console user is no platform administrator.
+    #[error(
+        "the console user is no platform administrator: one of those deletes the user and makes them anew"
+    )]
+    NotPlatformAdmin,
     /// The device is paired, and replacing its certificate was not asked for.
     #[error("the device is paired; ask for its replacement to pair it anew")]
     DeviceAlreadyPaired,

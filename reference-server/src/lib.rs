@@ -11,6 +11,7 @@
 //! - [`mail`]: letters to people.
 //! - [`erasure`]: receipts and tombstones of users who were erased.
 //! - [`keys`]: the rotation of data keys.
+//! - [`recovery`]: the last administrator, let in again.
 //! - [`issuance`]: CSR gate, policy and CA on the way to a certificate.
 //! - [`demo`]: the whole story on one machine.
 //! - [`clock`]: the only clock and the only entropy.
@@ -39,6 +40,7 @@ pub mod palm;
 mod panics;
 pub mod password;
 pub mod receipt;
+pub mod recovery;
 pub mod secrets;
 mod seen;
 pub mod serve;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use identity_store::{Month, NamedSecret};
 use reference_server::config::Config;
 use reference_server::{
-    StartError, audit, backup, cli, demo, erasure, http, keys, serve, telemetry,
+    StartError, audit, backup, cli, demo, erasure, http, keys, recovery, serve, telemetry,
 };
 
 /// The identity platform's server. Its settings are environment variables.
@@ -42,6 +42,9 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Console users.
+    #[command(subcommand)]
+    ConsoleUsers(ConsoleUsers),
     /// Prints the OpenAPI document.
     Openapi,
     /// Verifies or archives the audit trail.
@@ -62,6 +65,19 @@ enum Erasures {
     Replay {
         /// A file of tombstones, exported or logged.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConsoleUsers {
+    /// Lets a platform administrator in again who lost password or authenticator, and whom no other can help.
+    ///
+    /// Prints a password that has to be changed at the next sign-in. One-time codes and recovery codes are
+    /// taken away, sessions end, a lock-out is lifted. Servers may serve meanwhile.
+    Recover {
+        /// The address that they sign in with.
+        #[arg(value_parser = http::Email::parse)]
+        email: http::Email,
     },
 }
 
@@ -138,6 +154,9 @@ async fn run(command: Command) -> Result<(), StartError> {
                     keys::replace(config, secret, altered).await
                 }
             }
+        }
+        Command::ConsoleUsers(ConsoleUsers::Recover { email }) => {
+            recovery::recover(Config::from_env()?, &email).await
         }
         Command::Openapi => cli::print(&http::openapi_text()?),
         Command::Audit(Audit::Verify {

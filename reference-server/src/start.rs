@@ -71,8 +71,11 @@ pub enum StartError {
     #[error("SMTP_URL: the mail client cannot be made")]
     Mail(#[from] crate::mail::MailError),
     /// A password cannot be hashed.
-    #[error("the initial password cannot be hashed")]
+    #[error("the password cannot be hashed")]
     Password(#[from] crate::password::PasswordError),
+    /// A console user to recover is not there.
+    #[error("no console user has the address {0}: give the one that they sign in with")]
+    NoConsoleUser(String),
     /// A month of the audit trail cannot be archived.
     #[error("the month is not archived")]
     Archive(#[from] ArchiveError),

@@ -60,6 +60,8 @@ pub mod leases;
 #[doc(hidden)]
 pub mod notices;
 #[doc(hidden)]
+pub mod operator_recovery;
+#[doc(hidden)]
 pub mod operators;
 #[doc(hidden)]
 pub mod pairing;
@@ -255,6 +257,11 @@ macro_rules! conformance_tests {
                 the_last_platform_administrator_stays,
                 of_two_administrators_who_delete_each_other_one_stays,
                 an_unknown_operator_is_not_changed,
+            ];
+            operator_recovery: [
+                an_administrator_who_lost_password_and_codes_is_let_in_again,
+                no_sign_in_that_was_under_way_outlives_a_recovery,
+                nobody_but_a_platform_administrator_is_recovered,
             ];
             sessions: [
                 a_session_opens_with_its_token,
@@ -555,6 +562,7 @@ mod tests {
             include_str!("jobs.rs"),
             include_str!("leases.rs"),
             include_str!("notices.rs"),
+            include_str!("operator_recovery.rs"),
             include_str!("operators.rs"),
             include_str!("pairing.rs"),
             include_str!("rate_limits.rs"),

@@ -94,6 +94,29 @@ impl OperatorStore for MemoryStore {
         })
     }
 
+    async fn recover_platform_admin(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        password: PasswordHash,
+    ) -> Result<()> {
+        self.commit(change, |tx| {
+            let operator = tx.operator_mut(operator_id)?;
+            if operator.role != Role::PlatformAdmin {
+                return Err(Error::Conflict(Conflict::NotPlatformAdmin));
+            }
+            operator.password = password;
+            operator.must_change_password = true;
+            let operator = operator.clone();
+            tx.state.forget_second_factor(operator_id);
+            tx.state.end_sessions(operator_id, None);
+            tx.state.forget_login_failures(&operator);
+            let operator_id = operator.operator_id;
+            tx.tell_platform(&Event::ConsoleUserRecovered { operator_id });
+            Ok(())
+        })
+    }
+
     async fn record_login_failure(
         &self,
         change: Change,
@@ -267,6 +290,11 @@ impl State {
             .retain(|(owner, _)| owner != operator_id);
     }
 
+    fn forget_login_failures(&mut self, operator: &Operator) {
+        self.login_failures
+            .retain(|(email, _)| !operator.is_at(email));
+    }
+
     fn email_is_taken(&self, email: &str) -> bool {
         self.operators
             .values()
@@ -390,8 +418,7 @@ impl Transaction<'_> {
         {
             return Err(Error::Conflict(Conflict::IdTaken));
         }
-        let failures = &mut self.state.login_failures;
-        failures.retain(|(email, _)| !operator.is_at(email));
+        self.state.forget_login_failures(&operator);
         self.state.sessions.insert(
             new.session_id.clone(),
             SessionRow {

@@ -41,6 +41,7 @@ mod ledger;
 mod lock;
 mod lost_secrets;
 mod named_secrets;
+mod operator_recovery;
 mod operators;
 mod page;
 mod pair_group;

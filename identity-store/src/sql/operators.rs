@@ -9,7 +9,7 @@ use super::encrypted::{self, RowKey};
 use super::fault::{Step, taken};
 use super::query::query;
 use super::tx::{ChangeTx, Isolation};
-use super::{Shared, SqlStore, sessions, tenants};
+use super::{Shared, SqlStore, operator_recovery, sessions, tenants};
 use crate::{
     Chain, Change, Conflict, Entity, Event, LoginFailures, LoginRefusal, NewOperator, NewPassword,
     NewSession, Operator, OperatorEdit, OperatorId, OperatorStore, Page, PageRequest, PasswordHash,
@@ -344,6 +344,26 @@ impl OperatorStore for SqlStore {
         self.run_change("set_password", Isolation::Serializable, change, move |tx| {
             Box::pin(set_password(tx, new))
         })
+        .await
+    }
+
+    async fn recover_platform_admin(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        password: PasswordHash,
+    ) -> Result<()> {
+        let operator_id = operator_id.clone();
+        self.run_change(
+            "recover_platform_admin",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| {
+                Box::pin(
+                    async move { operator_recovery::recover(tx, operator_id, &password).await },
+                )
+            },
+        )
         .await
     }
 

@@ -138,15 +138,21 @@ async fn remove(tx: &mut ChangeTx<'_>, remove: RemoveTotp) -> Step<()> {
     if let Some(shown) = &remove.shown {
         use_up(tx, &operator_id, shown).await?;
     }
+    forget(tx, &operator_id).await?;
+    sessions::end_all_but(tx, &operator_id, remove.keep.as_ref()).await?;
+    let event = Event::ConsoleUserTotpRemoved { operator_id };
+    tx.post(&Chain::Platform, &event).await
+}
+
+/// Takes a console user's secret and recovery codes away, if there are any.
+pub(super) async fn forget(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
     for statement in [REMOVE, DROP_RECOVERY_CODES] {
         query(statement)
             .bind(operator_id.as_str())
             .execute(tx.conn())
             .await?;
     }
-    sessions::end_all_but(tx, &operator_id, remove.keep.as_ref()).await?;
-    let event = Event::ConsoleUserTotpRemoved { operator_id };
-    tx.post(&Chain::Platform, &event).await
+    Ok(())
 }
 
 /// Refuses what was used before, or is no code of the user's: one conditional statement.

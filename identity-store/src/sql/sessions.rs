@@ -133,16 +133,22 @@ pub(super) async fn open(tx: &mut ChangeTx<'_>, new: &NewSession) -> Step<Sessio
         .execute(tx.conn())
         .await
         .map_err(taken(Conflict::IdTaken))?;
-    query(FORGET_FAILURES)
-        .bind(new.operator_id.as_str())
-        .execute(tx.conn())
-        .await?;
+    forget_failures(tx, &new.operator_id).await?;
     let event = Event::LoginAttempt {
         operator_id: Some(new.operator_id.clone()),
         reason: None,
     };
     tx.post(&Chain::Platform, &event).await?;
     must_find(tx.tx, new.session_id.as_str()).await
+}
+
+/// Forgets the failed sign-ins under a console user's address.
+pub(super) async fn forget_failures(tx: &mut ChangeTx<'_>, operator_id: &OperatorId) -> Step<()> {
+    query(FORGET_FAILURES)
+        .bind(operator_id.as_str())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// The session of a token, in its life and not idle.

@@ -3,7 +3,8 @@ use time::OffsetDateTime;
 
 use crate::{
     Change, LoginFailures, LoginRefusal, NewOperator, NewPassword, NewSession, Operator,
-    OperatorEdit, OperatorId, Page, PageRequest, Result, Session, SessionId, SessionTokenHash,
+    OperatorEdit, OperatorId, Page, PageRequest, PasswordHash, Result, Session, SessionId,
+    SessionTokenHash,
 };
 
 /// Console users and their sessions. Their events go to the platform's audit chain.
@@ -75,6 +76,21 @@ pub trait OperatorStore: Send + Sync {
     /// [`Entity::Operator`](crate::Entity::Operator) is not found;
     /// [`Conflict::PasswordChanged`](crate::Conflict::PasswordChanged).
     async fn set_password(&self, change: Change, new: NewPassword) -> Result<()>;
+
+    /// Lets a platform administrator in again who lost their password, their one-time codes or both: sets a
+    /// password that has to be changed, takes secret and recovery codes away, ends the user's sessions and
+    /// sign-ins, and forgets the failed ones under their address. Event: `console_user_recovered`.
+    ///
+    /// # Errors
+    ///
+    /// [`Entity::Operator`](crate::Entity::Operator) is not found;
+    /// [`Conflict::NotPlatformAdmin`](crate::Conflict::NotPlatformAdmin).
+    async fn recover_platform_admin(
+        &self,
+        change: Change,
+        operator_id: &OperatorId,
+        password: PasswordHash,
+    ) -> Result<()>;
 
     /// Notes a failed sign-in under an address in canonical form, known or not. A wrong code counts among
     /// the wrong ones in a row of the one-time codes that are in use, too.

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use identity_pki::TenantId;
 use identity_store::{
@@ -350,8 +348,9 @@ fn first_password(
             Err(rule) => Err(Problem::invalid("password", rule.to_string())),
         };
     }
-    let made = URL_SAFE_NO_PAD.encode(clock::random_bytes::<15>());
-    Ok((Password::from(made.clone()), Some(made)))
+    let made = Password::generate();
+    let shown = made.expose().to_owned();
+    Ok((made, Some(shown)))
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn conflict(conflict: Conflict) -> Problem {
         | Conflict::DeviceClassFixed
         | Conflict::AttemptInProgress { .. }
         | Conflict::AttemptEnded => ErrorCode::Conflict,
-        Conflict::RoleScope => ErrorCode::ValidationFailed,
+        Conflict::RoleScope | Conflict::NotPlatformAdmin => ErrorCode::ValidationFailed,
         Conflict::PasswordChanged => ErrorCode::InvalidCredentials,
         Conflict::RequestAnswered => ErrorCode::IdempotencyInProgress,
         Conflict::IdTaken => return Problem::internal(conflict),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use identity_store::PasswordHash;
 use serde::Deserialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -44,6 +46,13 @@ impl From<String> for Password {
 }
 
 impl Password {
+    /// A temporary one, of 120 random bits.
+    #[must_use]
+    pub fn generate() -> Self {
+        let text = URL_SAFE_NO_PAD.encode(clock::random_bytes::<15>());
+        Self(Zeroizing::new(text))
+    }
+
     /// The password, for the one who shows it once.
     #[must_use]
     pub fn expose(&self) -> &str {

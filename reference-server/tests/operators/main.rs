@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 mod reauthentication;
+mod recovery;
 mod second_factor;
 
 use harness::{ADMIN, Api, PASSWORD, Platform, Reply};

@@ -11,7 +11,7 @@ use crate::harness::{
 use crate::{Browser, cookie};
 
 /// Sets one-time codes up for a console user; returns their authenticator and recovery codes.
-async fn set_up(user: &Api) -> (Authenticator, Vec<String>) {
+pub(crate) async fn set_up(user: &Api) -> (Authenticator, Vec<String>) {
     let issued = user.post("/v1/auth/mfa/totp", json!({})).await;
     assert_eq!(issued.status, 200, "{}", issued.text);
     let secret = issued.json["secret"].as_str().expect("a secret");
@@ -28,25 +28,25 @@ async fn set_up(user: &Api) -> (Authenticator, Vec<String>) {
     (authenticator, codes.collect())
 }
 
-async fn login(api: &Api, email: &str) -> Reply {
+pub(crate) async fn login(api: &Api, email: &str) -> Reply {
     let credentials = json!({"email": email, "password": PASSWORD});
     api.post("/v1/auth/login", credentials).await
 }
 
 /// The token of a sign-in that waits for a code.
-async fn mfa_token(api: &Api, email: &str) -> Value {
+pub(crate) async fn mfa_token(api: &Api, email: &str) -> Value {
     let waits = login(api, email).await;
     assert_eq!(waits.status, 200, "{}", waits.text);
     assert_eq!(waits.json["mfa_required"], true, "{}", waits.text);
     waits.json["mfa_token"].clone()
 }
 
-async fn complete(api: &Api, mfa_token: &Value, code: &str) -> Reply {
+pub(crate) async fn complete(api: &Api, mfa_token: &Value, code: &str) -> Reply {
     let body = json!({"mfa_token": mfa_token, "code": code});
     api.post("/v1/auth/mfa", body).await
 }
 
-fn assert_refused(reply: &Reply, status: u16, code: &str) {
+pub(crate) fn assert_refused(reply: &Reply, status: u16, code: &str) {
     assert_eq!(
         (reply.status, reply.error()),
         (status, code),
@@ -287,4 +287,27 @@ async fn codes_are_removed_by_their_user_with_one_or_by_an_administrator() {
     );
     let open = login(&api, "eve@example.com").await;
     assert_eq!(open.json["mfa_required"], false, "{}", open.text);
+}
+
+/// Word for word what `docs/OPERATIONS.md` says.
+#[tokio::test]
+async fn new_recovery_codes_come_with_a_new_secret_and_the_old_ones_are_dead() {
+    let fresh = Fresh::start(&[]);
+    let api = fresh.api();
+    let admin = sign_in_for_the_first_time(&api).await;
+    let (old, old_codes) = set_up(&admin).await;
+    let shown = json!({"code": old.code(1)});
+    let removed = admin.post("/v1/auth/mfa/totp/remove", shown).await;
+    assert_eq!(removed.status, 204, "{}", removed.text);
+    let (new, new_codes) = set_up(&admin).await;
+
+    let token = mfa_token(&api, ADMIN).await;
+    for dead in [&old_codes[0], &old_codes[9], &old.next_code()] {
+        assert_refused(&complete(&api, &token, dead).await, 401, "mfa_code_invalid");
+    }
+    for live in [&new_codes[0], &new_codes[9], &new.next_code()] {
+        let token = mfa_token(&api, ADMIN).await;
+        let opened = complete(&api, &token, live).await;
+        assert_eq!(opened.status, 200, "{}", opened.text);
+    }
 }

@@ -95,6 +95,7 @@ impl Event {
             | Self::ConsoleUserUpdated { operator_id, .. }
             | Self::ConsoleUserDeleted { operator_id }
             | Self::ConsoleUserPasswordChanged { operator_id }
+            | Self::ConsoleUserRecovered { operator_id }
             | Self::ConsoleUserTotpIssued { operator_id }
             | Self::ConsoleUserTotpConfirmed { operator_id }
             | Self::ConsoleUserTotpRemoved { operator_id }
@@ -419,6 +420,7 @@ impl Event {
             }
             Self::ConsoleUserDeleted { operator_id }
             | Self::ConsoleUserPasswordChanged { operator_id }
+            | Self::ConsoleUserRecovered { operator_id }
             | Self::ConsoleUserTotpIssued { operator_id }
             | Self::ConsoleUserTotpConfirmed { operator_id }
             | Self::ConsoleUserTotpRemoved { operator_id }

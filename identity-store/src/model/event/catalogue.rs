@@ -246,6 +246,7 @@ impl Event {
             Self::ConsoleUserUpdated { .. } => audited("console_user_updated"),
             Self::ConsoleUserDeleted { .. } => audited("console_user_deleted"),
             Self::ConsoleUserPasswordChanged { .. } => audited("console_user_password_changed"),
+            Self::ConsoleUserRecovered { .. } => audited("console_user_recovered").high(),
             Self::ConsoleUserTotpIssued { .. } => audited("console_user_totp_issued"),
             Self::ConsoleUserTotpConfirmed { .. } => audited("console_user_totp_confirmed"),
             Self::ConsoleUserTotpRemoved { .. } => audited("console_user_totp_removed"),

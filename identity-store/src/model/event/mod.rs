@@ -347,6 +347,10 @@ pub enum Event {
     ConsoleUserPasswordChanged {
         operator_id: OperatorId,
     },
+    /// Whoever has the database and its data key let a platform administrator in again.
+    ConsoleUserRecovered {
+        operator_id: OperatorId,
+    },
     ConsoleUserTotpIssued {
         operator_id: OperatorId,
     },

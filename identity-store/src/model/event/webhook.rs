@@ -133,6 +133,7 @@ impl Event {
             | Self::ConsoleUserUpdated { .. }
             | Self::ConsoleUserDeleted { .. }
             | Self::ConsoleUserPasswordChanged { .. }
+            | Self::ConsoleUserRecovered { .. }
             | Self::ConsoleUserTotpIssued { .. }
             | Self::ConsoleUserTotpConfirmed { .. }
             | Self::ConsoleUserTotpRemoved { .. }
