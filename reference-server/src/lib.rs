@@ -19,6 +19,7 @@
 mod app;
 pub mod audit;
 pub mod authority;
+pub mod backoff;
 pub mod backup;
 pub mod cli;
 pub mod clock;

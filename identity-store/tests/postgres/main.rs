@@ -10,6 +10,7 @@
 
 mod audit;
 mod connections;
+mod jobs;
 #[path = "../lost_secrets/mod.rs"]
 mod lost_secrets;
 mod many_rows;
@@ -56,6 +57,7 @@ const TESTS: &[(&str, Test)] = tests![
     audit::rows_that_claim_one_place_do_not_hide_behind_the_end_of_a_page,
     audit::whatever_is_done_to_the_rows_is_found_at_the_right_one,
     connections::connections_that_a_rush_left_behind_are_closed,
+    jobs::what_the_database_refuses_of_a_job_leaves_it_where_it_was,
     many_rows::answers_that_are_over_go_in_batches,
     many_rows::more_sign_ins_and_buckets_than_one_transaction_purges_go,
     many_rows::what_no_archive_holds_is_found_without_reading_all_of_it,

@@ -22,7 +22,7 @@ use identity_store::{
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
 const DEVICES: u8 = 100;
 
 /// Counts the pairings that were committed together, and alone.
@@ -44,15 +44,15 @@ impl StoreObserver for Counted {
     fn unreadable(&self, _value: &UnreadableValue) {}
 }
 
-fn change() -> Change {
+pub(crate) fn change() -> Change {
     Change::new(NOW, Actor::System("test"), "req_test")
 }
 
-fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     TenantId::new("acme").unwrap()
 }
 
-fn device(n: u8) -> DeviceIdentity {
+pub(crate) fn device(n: u8) -> DeviceIdentity {
     DeviceIdentity::new(acme(), DeviceId::new(format!("dev_{n}")).unwrap())
 }
 
@@ -60,7 +60,7 @@ fn code(n: u8) -> PairingCodeHash {
     PairingCodeHash::from_bytes([n; 32])
 }
 
-fn waiting(n: u8) -> NewDevice {
+pub(crate) fn waiting(n: u8) -> NewDevice {
     NewDevice {
         identity: device(n),
         name: format!("Counter {n}"),

@@ -2,8 +2,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use identity_store::{Actor, Change, Error, Job, JobId, JobProgress, JobStatus, JobWork, Lease};
+use rand_core::CryptoRng;
+use tokio::time::Instant;
 
 use super::{Pace, log_failure};
+use crate::backoff::{doubled, jittered};
+use crate::clock::entropy;
 use crate::{App, denials};
 
 /// The job's name in logs and metrics.
@@ -12,6 +16,11 @@ const JOB: &str = "jobs";
 const BATCH: u32 = 50;
 /// How many turns a device may fail at, for a reason that may pass, before it is passed over.
 const TRIES: u32 = 5;
+/// How long a job rests of which no device is left to be passed over, and which fails all the same: its end
+/// does.
+const FIRST_REST: Duration = Duration::from_secs(2);
+/// How long it rests at most, when that goes on.
+const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// Does the work of jobs that were asked for, a batch of each in turn, so that none waits for another's
 /// end. What a batch did and how far the job came are one transaction, so that whoever goes on with it
@@ -40,6 +49,9 @@ async fn round(app: &App, lease: Option<&Lease>, trials: &mut Trials) -> bool {
 
 /// Does a batch of a job; whether it got on.
 async fn go_on(app: &App, job: &Job, lease: Option<&Lease>, trials: &mut Trials) -> bool {
+    if trials.rests(&job.job_id, Instant::now()) {
+        return false;
+    }
     match work_on(app, job, lease, trials.batch(&job.job_id)).await {
         Ok(status) => {
             trials.succeeded(&job.job_id, status.has_ended());
@@ -52,7 +64,15 @@ async fn go_on(app: &App, job: &Job, lease: Option<&Lease>, trials: &mut Trials)
             match next {
                 Next::OneByOne => true,
                 Next::Later => false,
-                Next::PassOver => pass_over(app, job, lease, &why).await,
+                Next::PassOver => {
+                    let passed = pass_over(app, job, lease, &why).await;
+                    if !passed {
+                        let rest = trials.rest(&job.job_id, Instant::now(), &mut entropy());
+                        let seconds = rest.as_secs_f64();
+                        tracing::warn!(job_id = %job.job_id, seconds, why, "a job's end failed, and it rests");
+                    }
+                    passed
+                }
             }
         }
     }
@@ -111,6 +131,10 @@ struct Trial {
     one_by_one: u32,
     /// How often in a row the next of them failed.
     tries: u32,
+    /// How often in a row it was to rest.
+    rests: u32,
+    /// Until when it does.
+    rests_until: Option<Instant>,
 }
 
 impl Trials {
@@ -126,8 +150,10 @@ impl Trials {
         let Some(trial) = self.0.get_mut(job_id) else {
             return;
         };
-        trial.tries = 0;
-        trial.one_by_one = trial.one_by_one.saturating_sub(1);
+        *trial = Trial {
+            one_by_one: trial.one_by_one.saturating_sub(1),
+            ..Trial::default()
+        };
         if has_ended || trial.one_by_one == 0 {
             self.0.remove(job_id);
         }
@@ -143,11 +169,27 @@ impl Trials {
             return Next::OneByOne;
         }
         trial.tries += 1;
-        if passing == Passing::Perhaps && trial.tries < TRIES {
+        // What rested had its tries.
+        if passing == Passing::Perhaps && trial.tries < TRIES && trial.rests == 0 {
             return Next::Later;
         }
         trial.tries = 0;
         Next::PassOver
+    }
+
+    /// Whether a job is left alone.
+    fn rests(&self, job_id: &JobId, now: Instant) -> bool {
+        let until = self.0.get(job_id).and_then(|trial| trial.rests_until);
+        until.is_some_and(|until| now < until)
+    }
+
+    /// Leaves a job alone, for longer each time in a row; returns for how long.
+    fn rest(&mut self, job_id: &JobId, now: Instant, rng: &mut impl CryptoRng) -> Duration {
+        let trial = self.0.entry(job_id.clone()).or_default();
+        let rest = jittered(doubled(FIRST_REST, trial.rests, LONGEST_REST), rng);
+        trial.rests += 1;
+        trial.rests_until = Some(now + rest);
+        rest
     }
 }
 
@@ -198,7 +240,6 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::clock::entropy;
 
     fn job_id() -> JobId {
         JobId::generate(OffsetDateTime::UNIX_EPOCH, &mut entropy())
@@ -230,6 +271,38 @@ mod tests {
             trials.succeeded(&job, true);
             assert!(trials.0.is_empty(), "it has ended");
         }
+    }
+
+    #[test]
+    fn a_job_whose_end_fails_rests_longer_each_time_and_holds_up_no_other() {
+        let (mut trials, job, other) = (Trials::default(), job_id(), job_id());
+        let mut now = Instant::now();
+        assert_eq!(trials.failed(&job, Passing::Perhaps), Next::OneByOne);
+        for _ in 1..TRIES {
+            assert_eq!(trials.failed(&job, Passing::Perhaps), Next::Later);
+            assert!(!trials.rests(&job, now));
+        }
+        for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            assert_eq!(trials.failed(&job, Passing::Perhaps), Next::PassOver);
+            let rest = trials.rest(&job, now, &mut entropy());
+            let wait = Duration::from_secs(seconds);
+            assert!(
+                wait * 80 / 100 <= rest && rest <= wait * 120 / 100,
+                "{rest:?}"
+            );
+            let last = now + rest - Duration::from_millis(1);
+            assert!(trials.rests(&job, now) && trials.rests(&job, last));
+            assert!(!trials.rests(&other, now));
+            now += rest;
+            assert!(!trials.rests(&job, now));
+            // The database is away meanwhile, which is nobody's fault.
+            assert_eq!(trials.failed(&job, Passing::ByItself), Next::Later);
+        }
+        // One success, and it has its tries again.
+        trials.succeeded(&job, false);
+        assert_eq!(trials.failed(&job, Passing::Perhaps), Next::Later);
+        trials.succeeded(&job, true);
+        assert!(trials.0.is_empty(), "it has ended");
     }
 
     #[test]

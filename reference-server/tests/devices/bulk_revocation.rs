@@ -206,3 +206,28 @@ async fn a_device_that_the_database_refuses_again_and_again_holds_up_no_job() {
     );
     is_told(&platform, &job, "dev_0007").await;
 }
+
+#[tokio::test]
+async fn a_job_whose_end_the_database_refuses_rests_and_ends_when_it_may() {
+    let platform = Platform::start().await;
+    register_many(&platform, 3).await;
+    let refused = "CREATE TRIGGER refused BEFORE UPDATE ON jobs WHEN NEW.ended_at IS NOT NULL
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    platform.refuse(refused).await;
+    let job = revoke_all(&platform).await;
+    platform
+        .process
+        .log_line("a job's end failed, and it rests");
+    let path = format!("/v1/jobs/{}", text(&job));
+    let waits = platform.operator.get(&path).await.expect(200);
+    assert_eq!(
+        (&waits["status"], &waits["done"]),
+        (&json!("running"), &json!(3))
+    );
+    platform.refuse("DROP TRIGGER refused").await;
+    let ended = platform.ended(&job).await;
+    assert_eq!(
+        (&ended["status"], &ended["done"]),
+        (&json!("succeeded"), &json!(3))
+    );
+}

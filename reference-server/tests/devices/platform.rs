@@ -23,7 +23,7 @@ use crate::harness::{
 
 /// A platform with a server certificate, a CA, and a tenant `acme` with its administrator.
 pub(crate) struct Platform {
-    process: Process,
+    pub(crate) process: Process,
     folder: TempDir,
     pub(crate) root: reqwest::Certificate,
     root_der: CertificateDer<'static>,

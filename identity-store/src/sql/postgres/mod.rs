@@ -71,6 +71,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "webhooks",
         include_str!("../../../migrations/postgres/0011_webhooks.sql"),
     ),
+    (
+        "jobs ended",
+        include_str!("../../../migrations/postgres/0012_jobs_ended.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

@@ -90,6 +90,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "webhooks",
         include_str!("../../../migrations/sqlite/0016_webhooks.sql"),
     ),
+    (
+        "jobs ended",
+        include_str!("../../../migrations/sqlite/0017_jobs_ended.sql"),
+    ),
 ];
 
 /// The connections to one file.

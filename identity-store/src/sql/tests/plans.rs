@@ -52,8 +52,6 @@ const WHOLE: &[&str] = &[
     "SELECT count(*) AS devices FROM devices WHERE tenant_id = $1",
     // The jobs that wait, by an index of them alone.
     "FROM jobs WHERE status IN ('queued', 'running')",
-    // Jobs that ended: operators ask for few.
-    "SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1",
     // A month of the audit trail.
     "DELETE FROM audit_rows WHERE at < $1",
     // A tenant's attempts under way.
