@@ -7,6 +7,10 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::Error;
 
+/// The longest list of hints, in bytes: a list has at most 65,535 (RFC 8446 §4.2.4), and each client
+/// receives it.
+const MAX_HINTS: usize = 8 * 1024;
+
 /// The CAs whose device certificates are accepted now: the issuing one and its predecessors that
 /// still have devices.
 ///
@@ -74,12 +78,18 @@ impl TrustBundle {
         &self.authorities
     }
 
-    /// The subjects, as hints for a client that has several certificates (RFC 8446 §4.2.4).
+    /// The subjects, as hints for a client that has several certificates (RFC 8446 §4.2.4). There are
+    /// none when they are longer than a handshake should be: hints are optional, and what does not fit
+    /// into its message would fail every handshake.
     pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
-        self.authorities
-            .iter()
-            .map(|a| DistinguishedName::in_sequence(&a.anchor.subject))
-            .collect()
+        let subjects = self.authorities.iter();
+        let subjects = subjects.map(|a| DistinguishedName::in_sequence(&a.anchor.subject));
+        let subjects: Vec<_> = subjects.collect();
+        let length: usize = subjects.iter().map(|name| name.as_ref().len() + 2).sum();
+        if length > MAX_HINTS {
+            return Vec::new();
+        }
+        subjects
     }
 }
 

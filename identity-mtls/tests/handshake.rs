@@ -161,6 +161,21 @@ async fn a_device_of_another_ca_is_refused_until_that_ca_is_trusted() {
 }
 
 #[tokio::test]
+async fn cas_whose_names_no_handshake_could_list_are_accepted_all_the_same() {
+    let name = |n: usize| format!("{n:01000}");
+    let many: Vec<_> = (0..70).map(|n| Authority::named(&name(n))).collect();
+    let denylist = denylist([]);
+    let trust = trust(&many.iter().collect::<Vec<_>>());
+    let verifier = DeviceCertVerifier::new(&provider(), trust, denylist.clone());
+    let mut server = Server::start(&Arc::new(verifier), &LiveConnections::new(denylist)).await;
+    let device = many[69].device("dev_1");
+    for version in TLS_VERSIONS {
+        let (heard, _) = server.meet(server.client(version, Some(&device))).await;
+        assert_eq!(heard.expect("served"), identity("dev_1").san_uri());
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_outside_the_profile_is_refused() {
     let authority = Authority::new();
     let mut server = server(&authority, &denylist([])).await;

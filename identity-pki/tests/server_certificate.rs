@@ -182,6 +182,15 @@ fn what_is_odd_is_taken_with_a_warning() {
     assert_eq!(warnings(&ca, None), ["is_ca"]);
     assert_eq!(warnings(&nameless, None), ["no_name"]);
     assert_eq!(warnings(&mail, None), ["no_name"]);
+    for (usage, warned) in [
+        ("clientAuth", &["not_for_servers"][..]),
+        ("clientAuth,serverAuth", &[]),
+        ("anyExtendedKeyUsage", &[]),
+    ] {
+        let usage_extension = format!("extendedKeyUsage={usage}");
+        let used = make(&openssl, "used", P256, &[NO_CA, NAMES, &usage_extension]);
+        assert_eq!(warnings(&used, None), warned, "{usage}");
+    }
 }
 
 /// A root, an intermediate and a leaf of one kind of key, and another of each with the same names.

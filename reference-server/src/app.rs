@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use identity_mtls::{Denylist, LiveConnections};
-use identity_pki::{Fingerprint, SpkiSha256};
-use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, Store};
+use identity_pki::SpkiSha256;
+use identity_store::{CaRecord, DenialCursor, NamedSecret, ReplicaId, ServerCertRecord, Store};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -103,14 +103,14 @@ pub struct App {
 /// Which certificates the store holds.
 #[derive(Debug, PartialEq)]
 struct Certificates {
-    server: Option<Fingerprint>,
+    server: Option<ServerCertRecord>,
     cas: Vec<CaRecord>,
 }
 
 impl Certificates {
     async fn stored(store: &dyn Store) -> Result<Self, StartError> {
         Ok(Self {
-            server: store.server_cert().await?.map(|cert| cert.fingerprint),
+            server: store.server_cert().await?,
             cas: store.cas().await?,
         })
     }

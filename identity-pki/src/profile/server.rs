@@ -95,6 +95,12 @@ pub enum ServerCertificateWarning {
     /// A CA's certificate, which some clients refuse as a server's.
     #[error("the certificate is a CA's, which some clients refuse (RFC 5280 §4.2.1.9)")]
     IsCa,
+    /// A certificate whose extended key usage is another than a server's.
+    #[error(
+        "the certificate's extended key usage is not serverAuth, which clients refuse \
+         (RFC 5280 §4.2.1.12)"
+    )]
+    NotForServers,
     /// Certificates that were given in another order than they are sent in.
     #[error("the certificates were out of order, and are sent in order (RFC 8446 §4.4.2)")]
     Reordered,
@@ -107,6 +113,7 @@ codes! {
     ServerCertificateWarning {
         Self::NoName => "no_name",
         Self::IsCa => "is_ca",
+        Self::NotForServers => "not_for_servers",
         Self::Reordered => "reordered",
         Self::RootLeftOut => "root_left_out",
     }
@@ -325,11 +332,18 @@ fn warnings(san: &[String], leaf: &X509Certificate<'_>) -> Vec<ServerCertificate
     let found = [
         (ServerCertificateWarning::NoName, san.is_empty()),
         (ServerCertificateWarning::IsCa, leaf.is_ca()),
+        (ServerCertificateWarning::NotForServers, !serves(leaf)),
     ];
     found
         .into_iter()
         .filter_map(|(warning, applies)| applies.then_some(warning))
         .collect()
+}
+
+/// Whether its extended key usage, where there is one that can be read, lets it be a server's.
+fn serves(leaf: &X509Certificate<'_>) -> bool {
+    let usage = leaf.extended_key_usage().ok().flatten();
+    usage.is_none_or(|usage| usage.value.any || usage.value.server_auth)
 }
 
 /// A host's name or address; other kinds of names do not name a TLS server.

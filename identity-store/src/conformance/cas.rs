@@ -8,6 +8,7 @@ use super::fixtures::{VALIDITY, World, at};
 use super::witness::Told;
 use crate::{
     CaOrigin, CaState, CertificateRecord, Conflict, Device, Error, PairDevice, Paired, RenewDevice,
+    TenantConfig,
 };
 
 impl World {
@@ -159,6 +160,34 @@ pub async fn a_ca_with_devices_is_retired_by_force_alone(world: World) {
             })
             .await;
     }
+}
+
+pub async fn a_ca_is_not_retired_while_a_renewal_of_its_certificate_may_be_repeated(world: World) {
+    let tenant_id = world.tenant("acme").await;
+    let config = TenantConfig {
+        renewal_grace_seconds: 60,
+        ..TenantConfig::default()
+    };
+    world.configure(&tenant_id, config).await;
+    let fingerprint = world.added_ca(1, CaState::Active).await;
+    let device = world.paired_under(&tenant_id, fingerprint).await;
+    let next = world.added_ca(2, CaState::Active).await;
+    let renewal = world.renewal_under(&device, next);
+    let renewed = world.store.renew_device(world.change_at(10), renewal).await;
+    renewed.unwrap();
+    let rule = RotationRule::InUse {
+        fingerprint,
+        devices: 1,
+    };
+    world
+        .conflicts(world.change_at(69), rule.into(), async |change| {
+            world.store.retire_ca(change, &fingerprint, false).await
+        })
+        .await;
+    let retired = world
+        .store
+        .retire_ca(world.change_at(70), &fingerprint, false);
+    assert_eq!(retired.await.unwrap().state, CaState::Retired);
 }
 
 pub async fn a_ca_whose_certificates_expired_is_retired_without_force(world: World) {

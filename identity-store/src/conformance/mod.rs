@@ -170,6 +170,7 @@ macro_rules! conformance_tests {
                 the_next_renewal_denies_what_was_in_its_grace,
                 a_revocation_and_a_new_code_deny_what_is_in_its_grace,
                 graces_that_are_over_are_found_until_they_are_ended,
+                a_device_in_its_grace_counts_for_the_ca_of_either_certificate,
             ];
             renewal: [
                 a_renewal_replaces_the_certificate_and_denies_the_old,
@@ -313,6 +314,7 @@ macro_rules! conformance_tests {
             cas: [
                 a_ca_is_activated_and_the_way_back_is_open,
                 a_ca_with_devices_is_retired_by_force_alone,
+                a_ca_is_not_retired_while_a_renewal_of_its_certificate_may_be_repeated,
                 a_ca_whose_certificates_expired_is_retired_without_force,
                 a_regeneration_taints_the_ca_that_it_names,
                 a_pairing_and_a_retirement_at_once_leave_no_device_behind,

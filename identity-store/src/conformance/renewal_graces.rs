@@ -1,4 +1,4 @@
-use identity_pki::TenantId;
+use identity_pki::{Fingerprint, TenantId};
 
 use super::fixtures::{World, at};
 use super::witness::Told;
@@ -200,4 +200,33 @@ pub async fn graces_that_are_over_are_found_until_they_are_ended(world: World) {
         .await;
     assert!(ended.unwrap().is_some());
     assert_eq!(overdue(20 + GRACE, 9).await, expected[1..]);
+}
+
+pub async fn a_device_in_its_grace_counts_for_the_ca_of_either_certificate(world: World) {
+    let tenant_id = world.patient_tenant("acme").await;
+    let first = world.paired_device(&tenant_id).await;
+    let old_ca = certificate(&first).ca_fingerprint;
+    let new_ca = Fingerprint::from_bytes([0xcb; 32]);
+    let counts = async |seconds| {
+        let active = world.store.active_devices(at(seconds)).await.unwrap();
+        [old_ca, new_ca].map(|ca| active.get(&ca).copied().unwrap_or(0))
+    };
+    let (second, _) = world.renewed_at(10, &first).await;
+    assert_eq!(counts(11).await, [1, 0], "it is one device");
+    let mut next = world.certificate(&second.identity);
+    next.ca_fingerprint = new_ca;
+    let renewal = RenewDevice {
+        presented: certificate(&second).tbs_sha256,
+        certificate: next,
+    };
+    let renewed = world.store.renew_device(world.change_at(20), renewal).await;
+    renewed.unwrap();
+    assert_eq!(counts(20 + GRACE - 1).await, [1, 1]);
+    assert_eq!(counts(20 + GRACE).await, [0, 1]);
+    let superseded = &certificate(&second).tbs_sha256;
+    let ended = world
+        .store
+        .end_renewal_grace(world.change_at(30), &second.identity, superseded);
+    ended.await.unwrap();
+    assert_eq!(counts(31).await, [0, 1]);
 }

@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use identity_pki::{DeviceId, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
+use identity_pki::{DeviceId, DeviceIdentity, Fingerprint, SerialNumber, SpkiSha256, TbsSha256};
 use time::{Duration, OffsetDateTime};
 
 use super::MemoryStore;
@@ -10,8 +10,8 @@ use super::state::State;
 use super::transaction::{as_u64, as_usize};
 use crate::model::DenialPurge;
 use crate::{
-    CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance, Page, PageRequest,
-    Result,
+    CertificateRecord, CertificateStore, DenialCursor, DeniedCertificate, DeniedPage, Issuance,
+    Page, PageRequest, Result,
 };
 
 #[async_trait]
@@ -102,16 +102,28 @@ impl CertificateStore for MemoryStore {
 }
 
 impl State {
-    /// The paired devices whose certificate is valid at `now`, by its CA.
+    /// How many devices need each CA at `now`.
     pub(super) fn active_devices(&self, now: OffsetDateTime) -> BTreeMap<Fingerprint, u64> {
-        let certificates = self
-            .devices
-            .values()
-            .filter_map(|row| row.device.certificate.as_ref());
         let mut active = BTreeMap::new();
-        for certificate in certificates.filter(|certificate| certificate.not_after >= now) {
-            *active.entry(certificate.ca_fingerprint).or_default() += 1;
+        for row in self.devices.values() {
+            let needed = row.device.certificate.as_ref().into_iter();
+            let needed = needed.chain(self.in_its_grace(&row.device.identity, now));
+            let valid = needed.filter(|certificate| certificate.not_after >= now);
+            for ca in BTreeSet::from_iter(valid.map(|certificate| certificate.ca_fingerprint)) {
+                *active.entry(ca).or_default() += 1;
+            }
         }
         active
+    }
+
+    /// The certificate of a device that may still repeat its renewal.
+    fn in_its_grace(
+        &self,
+        identity: &DeviceIdentity,
+        now: OffsetDateTime,
+    ) -> Option<&CertificateRecord> {
+        let grace = self.renewal_graces.get(identity)?;
+        let mut ledger = self.ledger.iter().map(|issued| &issued.certificate);
+        ledger.find(|issued| grace.covers(&issued.tbs_sha256, now))
     }
 }

@@ -95,10 +95,20 @@ impl DevicePolicy {
         Duration::seconds(i64::from(self.clock_skew_seconds))
     }
 
-    /// When a certificate that expires at `not_after` is due for renewal.
+    /// When a device should renew a certificate of these dates: at its expiry minus the window. One that
+    /// lives no longer than the window, because its CA ends soon, is renewed after two thirds of its life:
+    /// the next one may end at the same moment, and a device is not to renew over and over.
     #[must_use]
-    pub fn renew_after(self, not_after: OffsetDateTime) -> OffsetDateTime {
-        not_after - self.renewal_window()
+    pub fn renew_after(
+        self,
+        not_before: OffsetDateTime,
+        not_after: OffsetDateTime,
+    ) -> OffsetDateTime {
+        let window_begins = not_after - self.renewal_window();
+        if window_begins > not_before {
+            return window_begins;
+        }
+        not_before + (not_after - not_before) * 2 / 3
     }
 }
 
@@ -126,6 +136,24 @@ mod tests {
             let days = (policy.validity_days, policy.renewal_window_days);
             assert_eq!(days, expected, "{validity:?} {window:?}");
             assert_eq!(policy.clock_skew_seconds, 300);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_its_ca_cuts_short_is_not_renewed_over_and_over() {
+        let not_before = OffsetDateTime::UNIX_EPOCH;
+        for (lives_hours, renewed_after_hours) in [
+            (90 * 24, 60 * 24),
+            (365 * 24, 335 * 24),
+            (30 * 24 + 1, 1),
+            (30 * 24, 20 * 24),
+            (3, 2),
+            (0, 0),
+        ] {
+            let not_after = not_before + Duration::hours(lives_hours);
+            let renewed = DevicePolicy::default().renew_after(not_before, not_after);
+            let expected = not_before + Duration::hours(renewed_after_hours);
+            assert_eq!(renewed, expected, "{lives_hours}");
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::Connection;
 use super::row::Row;
@@ -32,20 +32,38 @@ pub(super) use select_issuances;
 
 const ISSUANCE: &str = select_issuances!("WHERE serial = $1");
 const KEY: &str = "SELECT 1 FROM issued_certificates WHERE spki_sha256 = $1";
-/// The devices behind one, each with the CA that it counts for.
+/// The devices behind one, each with the CA that it counts for, and the one that it counts for in its
+/// renewal's grace.
 const ACTIVE_DEVICES: &str = "
-    SELECT page.tenant_id, page.device_id, c.ca_fingerprint
+    SELECT page.tenant_id, page.device_id, c.ca_fingerprint, s.ca_fingerprint AS superseded_ca
     FROM (SELECT tenant_id, device_id, status, active_serial FROM devices
           WHERE (tenant_id, device_id) > ($1, $2) ORDER BY tenant_id, device_id LIMIT $3) page
     LEFT JOIN issued_certificates c
     ON c.tenant_id = page.tenant_id AND c.device_id = page.device_id AND c.serial = page.active_serial
        AND page.status = 'paired' AND c.not_after >= $4
+    LEFT JOIN renewal_graces g
+    ON g.tenant_id = page.tenant_id AND g.device_id = page.device_id AND g.ends_at > $4
+    LEFT JOIN issued_certificates s
+    ON s.tenant_id = g.tenant_id AND s.device_id = g.device_id AND s.serial = g.superseded_serial
+       AND s.not_after >= $4
     ORDER BY page.tenant_id, page.device_id";
+/// Those that act with a certificate of a CA, and those besides that have one in its grace.
 const ACTIVE_DEVICES_OF: &str = "
-    SELECT count(*) AS devices FROM issued_certificates c
-    JOIN devices d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
-                      AND d.active_serial = c.serial
-    WHERE c.ca_fingerprint = $1 AND d.status = 'paired' AND c.not_after >= $2";
+    SELECT (
+        SELECT count(*) FROM issued_certificates c
+        JOIN devices d ON d.tenant_id = c.tenant_id AND d.device_id = c.device_id
+                          AND d.active_serial = c.serial
+        WHERE c.ca_fingerprint = $1 AND d.status = 'paired' AND c.not_after >= $2
+    ) + (
+        SELECT count(*) FROM renewal_graces g
+        JOIN issued_certificates s ON s.tenant_id = g.tenant_id AND s.device_id = g.device_id
+                                      AND s.serial = g.superseded_serial
+        JOIN devices d ON d.tenant_id = g.tenant_id AND d.device_id = g.device_id
+        LEFT JOIN issued_certificates c
+        ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id AND c.serial = d.active_serial
+           AND c.ca_fingerprint = $1 AND c.not_after >= $2
+        WHERE g.ends_at > $2 AND s.ca_fingerprint = $1 AND s.not_after >= $2 AND c.serial IS NULL
+    ) AS devices";
 /// How many devices are looked at by one statement.
 const PAGE: i64 = 5000;
 const ISSUE: &str = "
@@ -160,7 +178,7 @@ pub(super) async fn key_was_certified(
     Ok(row.is_some())
 }
 
-/// How many paired devices act with a certificate of a CA that is valid at `now`.
+/// How many devices still need a CA at `now`: as [`CertificateStore::active_devices`].
 pub(super) async fn active_devices_of(
     conn: &mut Connection,
     ca: &Fingerprint,
@@ -172,6 +190,18 @@ pub(super) async fn active_devices_of(
         .fetch_one(conn)
         .await?;
     Ok(Columns::of(&row, "devices").number("devices")?)
+}
+
+/// The CAs for which a device counts.
+fn cas_of(row: &Row) -> Result<BTreeSet<Fingerprint>> {
+    let columns = Columns::of(row, "issued_certificates");
+    let mut cas = BTreeSet::new();
+    for column in ["ca_fingerprint", "superseded_ca"] {
+        if columns.get::<Option<&[u8]>>(column)?.is_some() {
+            cas.insert(Fingerprint::from_bytes(columns.bytes(column)?));
+        }
+    }
+    Ok(cas)
 }
 
 /// Enters a certificate, whose key is new, in the ledger.
@@ -311,9 +341,7 @@ impl CertificateStore for SqlStore {
                 return Ok(active);
             };
             for row in &page {
-                let columns = Columns::of(row, "issued_certificates");
-                if columns.get::<Option<&[u8]>>("ca_fingerprint")?.is_some() {
-                    let ca = Fingerprint::from_bytes(columns.bytes("ca_fingerprint")?);
+                for ca in cas_of(row)? {
                     *active.entry(ca).or_default() += 1;
                 }
             }

@@ -22,8 +22,9 @@ pub trait CertificateStore: Send + Sync {
     /// Whether a key has had a certificate, of any device of any tenant.
     async fn key_was_certified(&self, spki_sha256: &SpkiSha256) -> Result<bool>;
 
-    /// How many paired devices, of all tenants, act with a certificate that is valid at `now`, by its
-    /// CA. It looks at every device, page by page: what changes meanwhile counts or does not.
+    /// How many paired devices, of all tenants, need each CA at `now`: act with a valid certificate of
+    /// it, or have one in its renewal's grace, without which they could not repeat the renewal. It looks
+    /// at every device, page by page: what changes meanwhile counts or does not.
     async fn active_devices(&self, now: OffsetDateTime) -> Result<BTreeMap<Fingerprint, u64>>;
 
     /// Why a certificate is denied; `None` when it is not. A global look-up.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::multipart::MultipartError;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -19,7 +20,10 @@ use crate::App;
 /// The largest JSON body, in bytes.
 pub const MAX_JSON: usize = 64 * 1024;
 
-/// How long a whole JSON body may take.
+/// How much of a part's name is told of.
+const MAX_PART_NAME: usize = 40;
+
+/// How long a whole body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most [`MAX_JSON`] bytes, decoded into `T`.
@@ -135,15 +139,69 @@ pub async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     }
 }
 
+/// A form whose parts are all here.
+pub(crate) struct Form(Multipart);
+
+impl Form {
+    /// Reads a form of at most `limit` bytes, within 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`]; 400 `invalid_request` for a form without a boundary.
+    pub(crate) async fn read(request: Request, limit: usize) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        require_uncoded(&head.headers)?;
+        let bytes = read(Request::new(body), limit).await?;
+        let mut request = Request::from_parts(head, bytes.into());
+        DefaultBodyLimit::disable().apply(&mut request);
+        let form = Multipart::from_request(request, &()).await;
+        form.map(Self).map_err(|rejection| {
+            let problem = Problem::new(ErrorCode::InvalidRequest, "The form has no boundary.");
+            problem.because(rejection)
+        })
+    }
+
+    /// The next part, by its name.
+    ///
+    /// # Errors
+    ///
+    /// 400 `invalid_request` for a form that is malformed.
+    pub(crate) async fn next(&mut self) -> Result<Option<(String, Bytes)>, Problem> {
+        let Some(field) = self.0.next_field().await.map_err(malformed)? else {
+            return Ok(None);
+        };
+        let name = field.name().unwrap_or_default().chars();
+        let name = name.take(MAX_PART_NAME).collect();
+        field
+            .bytes()
+            .await
+            .map_err(malformed)
+            .map(|bytes| Some((name, bytes)))
+    }
+}
+
+fn malformed(error: MultipartError) -> Problem {
+    Problem::new(ErrorCode::InvalidRequest, "The form is malformed.").because(error)
+}
+
 /// Whether the body is declared as JSON: `application/json`, in UTF-8 if it says so.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    is_declared(headers, "application/json")
+}
+
+/// Whether the body is declared as a form with parts (RFC 7578).
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    is_declared(headers, "multipart/form-data")
+}
+
+fn is_declared(headers: &HeaderMap, media_type: &str) -> bool {
     let declared = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let essence = declared
         .and_then(|value| value.split(';').next())
         .map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case(media_type))
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -228,6 +286,11 @@ fn rule(message: &str) -> (Option<&str>, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
     use serde::Deserialize;
 
     use super::*;
@@ -249,6 +312,63 @@ mod tests {
     fn refusal(json: &str) -> serde_json::Value {
         let problem = from_json::<Outer>(json.as_bytes()).expect_err("refused");
         serde_json::from_slice(&problem.to_json("r")).expect("JSON")
+    }
+
+    fn form(body: axum::body::Body) -> Request {
+        let request = Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=x");
+        request.body(body).expect("a request")
+    }
+
+    async fn names(body: axum::body::Body) -> Result<Vec<(String, usize)>, ErrorCode> {
+        let read = async {
+            let mut form = Form::read(form(body), 300).await?;
+            let mut names = Vec::new();
+            while let Some((name, bytes)) = form.next().await? {
+                names.push((name, bytes.len()));
+            }
+            Ok(names)
+        };
+        read.await.map_err(|problem: Problem| problem.code())
+    }
+
+    fn part(name: &str, text: &str) -> String {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+    }
+
+    #[tokio::test]
+    async fn a_form_is_read_within_its_limit() {
+        let long = "n".repeat(50);
+        let good = part("cert", "PEM") + &part(&long, "") + "--x--\r\n";
+        let expected = Ok(vec![("cert".to_owned(), 3), ("n".repeat(40), 0)]);
+        assert_eq!(names(good.clone().into()).await, expected);
+        let too_large = part("cert", &"P".repeat(300)) + "--x--\r\n";
+        let refused = names(too_large.into()).await;
+        assert_eq!(refused, Err(ErrorCode::PayloadTooLarge));
+        let broken = names(good[..20].to_owned().into()).await;
+        assert_eq!(broken, Err(ErrorCode::InvalidRequest));
+    }
+
+    /// A client that says nothing more.
+    struct Silence;
+
+    impl hyper::body::Body for Silence {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_that_does_not_end_is_given_up() {
+        let began = tokio::time::Instant::now();
+        let refused = names(axum::body::Body::new(Silence)).await;
+        assert_eq!(refused, Err(ErrorCode::InvalidRequest));
+        assert_eq!(began.elapsed(), BODY_TIME);
     }
 
     #[test]

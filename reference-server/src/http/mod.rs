@@ -45,8 +45,8 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use audit::Verifications;
+pub(crate) use body::{Form, from_json, is_form, is_json, require_uncoded};
 pub use body::{JsonBody, MAX_JSON, Query, read};
-pub(crate) use body::{from_json, is_json, require_uncoded};
 use caller::invalid_token;
 pub use caller::{Caller, Carrier, ConsoleSession, SESSION_IDLE, session_token_hash};
 pub use challenges::{CaptureSlots, PollPace, StreamPlaces, own_challenge};

@@ -3,19 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::multipart::MultipartError;
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use axum::extract::{FromRequest, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use identity_challenge::PalmType;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::http::{ErrorCode, Problem, from_json, is_json, read, require_uncoded};
+use crate::http::{ErrorCode, Form, Problem, from_json, is_form, is_json, read, require_uncoded};
 use crate::palm::{Capture, CaptureParts};
 
 /// The largest capture, in bytes of its body (contract §1).
@@ -31,8 +28,8 @@ impl FromRequest<Arc<App>> for CaptureBody {
         require_uncoded(request.headers())?;
         let parts = if is_json(request.headers()) {
             json_parts(request).await?
-        } else if is_multipart(request.headers()) {
-            multipart_parts(request).await?
+        } else if is_form(request.headers()) {
+            form_parts(request).await?
         } else {
             return Err(Problem::new(
                 ErrorCode::UnsupportedMediaType,
@@ -117,31 +114,11 @@ fn features(part: &str, text: Option<Base64>) -> Result<Option<Bytes>, Problem> 
         .transpose()
 }
 
-fn is_multipart(headers: &HeaderMap) -> bool {
-    let declared = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = declared
-        .and_then(|value| value.split(';').next())
-        .map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"))
-}
-
-async fn multipart_parts(request: Request) -> Result<CaptureParts, Problem> {
-    let (head, body) = request.into_parts();
-    let bytes = read(Request::new(body), MAX_CAPTURE).await?;
-    // The body is here and within its limit.
-    let mut request = Request::from_parts(head, bytes.into());
-    DefaultBodyLimit::disable().apply(&mut request);
-    let mut form = Multipart::from_request(request, &())
-        .await
-        .map_err(|rejection| {
-            Problem::new(ErrorCode::InvalidRequest, "The form has no boundary.").because(rejection)
-        })?;
+async fn form_parts(request: Request) -> Result<CaptureParts, Problem> {
+    let mut form = Form::read(request, MAX_CAPTURE).await?;
     let mut parts = CaptureParts::default();
-    while let Some(field) = form.next_field().await.map_err(malformed)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        take_part(&mut parts, &name, field.bytes().await.map_err(malformed)?)?;
+    while let Some((name, bytes)) = form.next().await? {
+        take_part(&mut parts, &name, bytes)?;
     }
     Ok(parts)
 }
@@ -153,10 +130,7 @@ fn take_part(parts: &mut CaptureParts, name: &str, bytes: Bytes) -> Result<(), P
         "image_ir" => &mut parts.image_ir,
         "features_rgb" => &mut parts.features_rgb,
         "features_ir" => &mut parts.features_ir,
-        unknown => {
-            let name: String = unknown.chars().take(40).collect();
-            return Err(Problem::invalid(name, "is unknown"));
-        }
+        unknown => return Err(Problem::invalid(unknown, "is unknown")),
     };
     match slot.replace(bytes) {
         None => Ok(()),
@@ -173,8 +147,4 @@ fn take_type(slot: &mut Option<PalmType>, bytes: &[u8]) -> Result<(), Problem> {
         None => Ok(()),
         Some(_) => Err(Problem::invalid("type", "is there twice")),
     }
-}
-
-fn malformed(error: MultipartError) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest, "The form is malformed.").because(error)
 }

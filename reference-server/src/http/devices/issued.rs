@@ -33,10 +33,11 @@ impl Issued {
         policy: DevicePolicy,
         now: OffsetDateTime,
     ) -> Result<Self, Problem> {
+        let renew_after = policy.renew_after(certificate.not_before, certificate.not_after);
         Ok(Self {
             ca_chain: issuer(app, &certificate).await?,
             expires_at: Timestamp(certificate.not_after),
-            renew_after: Timestamp(policy.renew_after(certificate.not_after)),
+            renew_after: Timestamp(renew_after),
             server_time: Timestamp(now),
             certificate: certificate.pem,
         })

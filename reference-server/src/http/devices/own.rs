@@ -46,11 +46,14 @@ pub(super) async fn own(
         .ok_or_else(super::not_found)?;
     // This request itself, which is written down later.
     device.last_seen_at = Some(context.now);
-    let expires_at = caller.certificate.not_after();
+    let (not_before, expires_at) = (
+        caller.certificate.not_before(),
+        caller.certificate.not_after(),
+    );
     Ok(Json(OwnDevice {
         device: DeviceObject::of(device, policy, context.now),
         expires_at: Timestamp(expires_at),
-        renew_after: Timestamp(policy.renew_after(expires_at)),
+        renew_after: Timestamp(policy.renew_after(not_before, expires_at)),
         server_time: Timestamp(context.now),
     }))
 }
@@ -95,7 +98,7 @@ pub(super) async fn heartbeat(
     caller: DeviceCaller,
     body: JsonBody<Heartbeat>,
 ) -> Result<Json<Pulse>, Problem> {
-    let beat = body.value;
+    let (beat, certificate) = (body.value, &caller.certificate);
     let policy = super::policy(&app, caller.identity().tenant_id()).await?;
     let clock_skew_ms = beat.client_time.map(|time| skew_ms(time, context.now));
     tracing::info!(
@@ -108,7 +111,9 @@ pub(super) async fn heartbeat(
     Ok(Json(Pulse {
         server_time: Timestamp(context.now),
         clock_skew_ms,
-        renew_after: Timestamp(policy.renew_after(caller.certificate.not_after())),
+        renew_after: Timestamp(
+            policy.renew_after(certificate.not_before(), certificate.not_after()),
+        ),
         next_poll_ms: NEXT_POLL_MS,
     }))
 }

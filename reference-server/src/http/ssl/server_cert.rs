@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartRejection};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Request, State};
 use identity_pki::{ServerCertificate, ServerCertificateRule, days_remaining};
 use identity_store::{PrivateKeyPem, ServerCertRecord, rfc3339};
 use serde::Serialize;
@@ -13,7 +12,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::public_name::unnamed;
-use super::upload::MAX_UPLOAD;
 use super::{new_key, upload};
 use crate::App;
 use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, Right};
@@ -22,9 +20,7 @@ use crate::http::{Caller, ErrorCode, Problem, ProblemDocument, RequestContext, R
 const SOON: i64 = 30;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(read, upload))
-        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
+    OpenApiRouter::new().routes(routes!(read, upload))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,10 +106,10 @@ async fn upload(
     State(app): State<Arc<App>>,
     caller: Caller,
     request: RequestContext,
-    multipart: Result<Multipart, MultipartRejection>,
+    body: Request,
 ) -> Result<Json<Uploaded>, Problem> {
     caller.platform(Right::Tls)?;
-    let upload = Upload::read(multipart).await?;
+    let upload = Upload::read(body).await?;
     let certificate = ServerCertificate::from_pem_chain(&upload.cert, upload.chain.as_deref())
         .and_then(|certificate| app.tls.arrange(certificate))
         .map_err(refused_certificate)?;
@@ -153,8 +149,8 @@ async fn upload(
 }
 
 impl Upload {
-    async fn read(multipart: Result<Multipart, MultipartRejection>) -> Result<Self, Problem> {
-        let [cert, key, chain] = upload::parts(multipart, ["cert", "key", "chain"]).await?;
+    async fn read(body: Request) -> Result<Self, Problem> {
+        let [cert, key, chain] = upload::parts(body, ["cert", "key", "chain"]).await?;
         Ok(Self {
             cert: upload::required("cert", cert)?,
             key: upload::key(key)?,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::Response;
 use identity_pki::{CaCertificate, days_remaining};
 use identity_store::{CaOrigin, CaRecord, CaState, rfc3339};
@@ -18,7 +18,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::upload::MAX_UPLOAD;
 use crate::http::{
     Answer, Caller, JsonBody, Problem, ProblemDocument, RequestContext, Right, idempotency,
 };
@@ -32,7 +31,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rotate::retire))
         .routes(routes!(regenerate::regenerate))
         .routes(routes!(regenerate::revoke_devices))
-        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

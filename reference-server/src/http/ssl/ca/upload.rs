@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use axum::extract::multipart::{Multipart, MultipartRejection};
+use axum::extract::{Request, State};
 use identity_mtls::TrustBundle;
 use identity_pki::{CaCertificate, CaRule, Error, PlatformCa};
 use identity_store::{CaOrigin, CaState, PrivateKeyPem};
@@ -48,10 +47,10 @@ pub(super) async fn upload(
     State(app): State<Arc<App>>,
     caller: Caller,
     request: RequestContext,
-    multipart: Result<Multipart, MultipartRejection>,
+    body: Request,
 ) -> Result<Json<MadeCa>, Problem> {
     caller.platform(Right::Tls)?;
-    let upload = Upload::read(multipart).await?;
+    let upload = Upload::read(body).await?;
     // The certificate first: what is wrong with it is told whatever the key is.
     CaCertificate::from_pem(&upload.cert).map_err(refused)?;
     let signer = AwsLcSigner::from_pem(upload.key.expose()).map_err(refused_key)?;
@@ -82,9 +81,9 @@ pub(super) async fn upload(
 }
 
 impl Upload {
-    async fn read(multipart: Result<Multipart, MultipartRejection>) -> Result<Self, Problem> {
+    async fn read(body: Request) -> Result<Self, Problem> {
         let names = ["cert", "key", "activate"];
-        let [cert, key, activate] = upload::parts(multipart, names).await?;
+        let [cert, key, activate] = upload::parts(body, names).await?;
         Ok(Self {
             cert: upload::required("cert", cert)?,
             key: upload::key(key)?,
