@@ -97,7 +97,21 @@ impl ExpiryThreshold {
     }
 
     /// The threshold that a certificate, valid through `not_after`, has crossed last at `now`; `None` while it
-    /// is far from its expiry.
+    /// is far from its expiry. It is the one to be told of, unless that was done: of several that were
+    /// crossed since somebody looked, the nearest alone.
+    ///
+    /// ```
+    /// use identity_pki::{ExpiryKind, ExpiryThreshold};
+    /// use time::{Duration, macros::datetime};
+    ///
+    /// let not_after = datetime!(2027-03-01 0:00 UTC);
+    /// let at = |days| not_after - Duration::days(days);
+    /// let crossed = |now| ExpiryThreshold::crossed(ExpiryKind::ServerCert, not_after, now);
+    /// assert_eq!(crossed(at(31)), None);
+    /// assert_eq!(crossed(at(30)), Some(ExpiryThreshold::Days30));
+    /// assert_eq!(crossed(at(29)), Some(ExpiryThreshold::Days30));
+    /// assert_eq!(crossed(at(5)), Some(ExpiryThreshold::Days7));
+    /// ```
     #[must_use]
     pub fn crossed(
         kind: ExpiryKind,
@@ -107,33 +121,6 @@ impl ExpiryThreshold {
         Self::ALL
             .into_iter()
             .rfind(|threshold| *threshold >= kind.first() && threshold.is_crossed(not_after, now))
-    }
-
-    /// The threshold that is to be told of at `now`, after `last` was told of this certificate. Each is told
-    /// once: of several that were crossed since, the nearest alone, and none again when the clock is set back.
-    ///
-    /// ```
-    /// use identity_pki::{ExpiryKind, ExpiryThreshold};
-    /// use time::{Duration, macros::datetime};
-    ///
-    /// let not_after = datetime!(2027-03-01 0:00 UTC);
-    /// let at = |days| not_after - Duration::days(days);
-    /// let due = |last, now| ExpiryThreshold::due(ExpiryKind::ServerCert, not_after, last, now);
-    /// assert_eq!(due(None, at(31)), None);
-    /// assert_eq!(due(None, at(30)), Some(ExpiryThreshold::Days30));
-    /// assert_eq!(due(Some(ExpiryThreshold::Days30), at(29)), None);
-    /// // Nobody looked for three weeks.
-    /// assert_eq!(due(Some(ExpiryThreshold::Days30), at(5)), Some(ExpiryThreshold::Days7));
-    /// ```
-    #[must_use]
-    pub fn due(
-        kind: ExpiryKind,
-        not_after: OffsetDateTime,
-        last: Option<Self>,
-        now: OffsetDateTime,
-    ) -> Option<Self> {
-        Self::crossed(kind, not_after, now)
-            .filter(|threshold| last.is_none_or(|last| last < *threshold))
     }
 
     /// Whether a certificate that is valid through `not_after` has crossed it at `now`.
@@ -155,6 +142,8 @@ pub fn days_remaining(not_after: OffsetDateTime, now: OffsetDateTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
     use time::Duration;
     use time::macros::datetime;
@@ -171,13 +160,13 @@ mod tests {
         NOT_AFTER - Duration::seconds(seconds)
     }
 
-    /// What is told, and how many whole days are left then, by somebody who looks at these moments.
+    /// What somebody who looks at these moments, and tells each threshold once, tells with how many whole days left.
     fn told(kind: ExpiryKind, moments: impl IntoIterator<Item = i64>) -> Vec<(u8, i64)> {
-        let (mut last, mut told) = (None, Vec::new());
+        let (mut known, mut told) = (BTreeSet::new(), Vec::new());
         for now in moments.into_iter().map(before_the_end) {
-            if let Some(threshold) = ExpiryThreshold::due(kind, NOT_AFTER, last, now) {
+            let crossed = ExpiryThreshold::crossed(kind, NOT_AFTER, now);
+            if let Some(threshold) = crossed.filter(|threshold| known.insert(*threshold)) {
                 told.push((threshold.days(), days_remaining(NOT_AFTER, now)));
-                last = Some(threshold);
             }
         }
         told
@@ -202,11 +191,10 @@ mod tests {
 
     #[test]
     fn a_certificate_is_valid_through_its_last_moment() {
-        let last = Some(ExpiryThreshold::Day1);
-        for (millis, expected) in [(0, None), (1, Some(ExpiryThreshold::Expired))] {
+        for (millis, expected) in [(0, ExpiryThreshold::Day1), (1, ExpiryThreshold::Expired)] {
             let now = NOT_AFTER + Duration::milliseconds(millis);
-            let due = ExpiryThreshold::due(ExpiryKind::ServerCert, NOT_AFTER, last, now);
-            assert_eq!(due, expected);
+            let crossed = ExpiryThreshold::crossed(ExpiryKind::ServerCert, NOT_AFTER, now);
+            assert_eq!(crossed, Some(expected));
         }
     }
 
@@ -235,15 +223,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whenever_somebody_looks_each_threshold_is_told_once_and_none_behind_a_later_one(
+        fn whenever_somebody_looks_what_was_told_is_not_told_again_and_nothing_is_silenced(
             kind in kind(),
             moments in prop::collection::vec(-100 * 86_400_i64..100 * 86_400, 0..40),
         ) {
+            let told = told(kind, moments.iter().copied());
+            let days: BTreeSet<u8> = told.iter().map(|(days, _)| *days).collect();
+            prop_assert_eq!(days.len(), told.len());
+            for moment in moments {
+                // The table, from the end on.
+                let left = moment.div_euclid(86_400);
+                let table = [0, 1, 7, 14, 30, 60].into_iter();
+                let nearest = table.take_while(|days| *days <= i64::from(kind.first().days()));
+                let nearest = nearest.filter(|days| *days > 0 || moment < 0);
+                if let Some(nearest) = nearest.into_iter().find(|days| left <= *days) {
+                    prop_assert!(days.contains(&u8::try_from(nearest).unwrap()), "{moment}: {told:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_clock_that_goes_on_tells_none_behind_a_later_one(
+            kind in kind(),
+            mut moments in prop::collection::vec(-100 * 86_400_i64..100 * 86_400, 0..40),
+        ) {
+            moments.sort_unstable_by(|one, next| next.cmp(one));
             let told = told(kind, moments);
-            let days = told.iter().map(|(days, _)| *days);
-            prop_assert!(days.clone().is_sorted_by(|one, next| one > next), "{told:?}");
-            let first = kind.first().days();
-            prop_assert!(days.into_iter().all(|days| days <= first), "{told:?}");
+            prop_assert!(told.is_sorted_by(|one, next| one.0 > next.0), "{told:?}");
         }
 
         #[test]

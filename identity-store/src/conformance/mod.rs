@@ -395,12 +395,13 @@ macro_rules! conformance_tests {
                 an_enrolment_is_not_finished_after_its_lease,
             ];
             expiry_alerts: [
-                a_threshold_is_announced_once_and_none_after_a_later_one,
+                each_threshold_is_announced_once,
                 what_is_told_of_an_expiry_names_the_certificate_and_the_threshold,
                 mail_is_claimed_by_one_at_a_time_until_it_is_finished,
                 a_claim_that_passed_on_is_not_given_back_by_who_had_it,
                 of_many_that_claim_mail_at_once_one_may_send_it,
                 who_had_the_mail_is_known_until_it_is_finished,
+                mail_is_finished_by_who_had_no_claim_or_lost_it,
                 an_expiry_is_told_to_the_platforms_endpoints_that_want_it,
             ];
             webhooks: [

@@ -4,35 +4,35 @@ use time::OffsetDateTime;
 
 use super::MemoryStore;
 use crate::posting::to_millisecond;
-use crate::{Chain, Change, Event, Expiry, ExpiryAlertStore, ExpiryAlerts, ExpiryMail, Result};
+use crate::{Chain, Change, Event, Expiry, ExpiryAlert, ExpiryAlertStore, ExpiryMail, Result};
 
-/// The alerts of a certificate.
+/// A threshold of a certificate.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ExpiryRow {
-    alerts: ExpiryAlerts,
+    alert: ExpiryAlert,
     claimed_until: Option<OffsetDateTime>,
-}
-
-/// Whether a threshold is later than the last one.
-fn is_news(last: Option<ExpiryThreshold>, threshold: ExpiryThreshold) -> bool {
-    last.is_none_or(|last| last < threshold)
 }
 
 #[async_trait]
 impl ExpiryAlertStore for MemoryStore {
-    async fn expiry_alerts(&self, certificate: &Fingerprint) -> Result<ExpiryAlerts> {
+    async fn expiry_alert(
+        &self,
+        certificate: &Fingerprint,
+        threshold: ExpiryThreshold,
+    ) -> Result<ExpiryAlert> {
         let state = self.state();
-        let row = state.expiries.get(certificate);
-        Ok(row.map(|row| row.alerts.clone()).unwrap_or_default())
+        let row = state.expiries.get(&(*certificate, threshold));
+        Ok(row.map(|row| row.alert.clone()).unwrap_or_default())
     }
 
     async fn announce_expiry(&self, change: Change, expiry: Expiry) -> Result<bool> {
         self.commit(change, |tx| {
-            let row = tx.state.expiries.entry(expiry.fingerprint).or_default();
-            if !is_news(row.alerts.announced, expiry.threshold) {
+            let key = (expiry.fingerprint, expiry.threshold);
+            let row = tx.state.expiries.entry(key).or_default();
+            if row.alert.is_announced {
                 return Ok(false);
             }
-            row.alerts.announced = Some(expiry.threshold);
+            row.alert.is_announced = true;
             let news = Event::CertExpiring(expiry);
             tx.tell_platform(&news);
             let event_type = news.webhook_type().unwrap_or_default();
@@ -56,10 +56,10 @@ impl ExpiryAlertStore for MemoryStore {
         until: OffsetDateTime,
     ) -> Result<bool> {
         let mut state = self.state();
-        let row = state.expiries.entry(*certificate).or_default();
+        let row = state.expiries.entry((*certificate, threshold)).or_default();
         let set_back = until + (until - now);
         let is_anothers = |claim: OffsetDateTime| now < claim && claim < set_back;
-        if row.claimed_until.is_some_and(is_anothers) || !is_news(row.alerts.mailed, threshold) {
+        if row.alert.is_mailed || row.claimed_until.is_some_and(is_anothers) {
             return Ok(false);
         }
         row.claimed_until = Some(to_millisecond(until));
@@ -73,13 +73,13 @@ impl ExpiryAlertStore for MemoryStore {
                 threshold,
                 ..
             } = mail.expiry;
-            let row = tx.state.expiries.entry(fingerprint).or_default();
-            row.alerts
-                .recipients
-                .extend(mail.recipients.iter().map(|id| (id.clone(), threshold)));
-            if mail.is_finished {
-                row.alerts.recipients.retain(|_, had| threshold < *had);
-                row.alerts.mailed = row.alerts.mailed.max(Some(threshold));
+            let key = (fingerprint, threshold);
+            let row = tx.state.expiries.entry(key).or_default();
+            row.alert.is_mailed |= mail.is_finished;
+            if row.alert.is_mailed {
+                row.alert.recipients.clear();
+            } else {
+                row.alert.recipients.extend(mail.recipients.iter().cloned());
             }
             let claim = to_millisecond(mail.claimed_until);
             row.claimed_until = row.claimed_until.filter(|until| *until != claim);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use identity_challenge::ReasonCode;
-use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
+use identity_pki::{DeviceIdentity, ExpiryThreshold, Fingerprint, TenantId};
 use time::OffsetDateTime;
 
 use super::deliveries::DeliveryRow;
@@ -57,7 +57,7 @@ pub(super) struct State {
     /// But for the active one, which is among the secrets.
     pub(super) token_keys: TokenKeys,
     /// By the fingerprints of certificates.
-    pub(super) expiries: BTreeMap<Fingerprint, ExpiryRow>,
+    pub(super) expiries: BTreeMap<(Fingerprint, ExpiryThreshold), ExpiryRow>,
     pub(super) answers: BTreeMap<IdempotencyKey, ReservedKey>,
     pub(super) leases: BTreeMap<LeaseName, LeaseRow>,
     pub(super) jobs: Vec<JobRow>,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use identity_pki::{ExpiryKind, ExpiryThreshold, Fingerprint};
 use time::OffsetDateTime;
@@ -18,15 +18,15 @@ pub struct Expiry {
     pub threshold: ExpiryThreshold,
 }
 
-/// How far the alerts of one certificate are.
+/// What was told of one threshold of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExpiryAlerts {
-    /// The threshold that was announced last.
-    pub announced: Option<ExpiryThreshold>,
-    /// The threshold whose mail was finished last.
-    pub mailed: Option<ExpiryThreshold>,
-    /// Who had the mail of which threshold, of those that are not finished.
-    pub recipients: BTreeMap<OperatorId, ExpiryThreshold>,
+pub struct ExpiryAlert {
+    /// Whether it was announced.
+    pub is_announced: bool,
+    /// Whether its mail is finished.
+    pub is_mailed: bool,
+    /// Who had its mail, until that is finished.
+    pub recipients: BTreeSet<OperatorId>,
 }
 
 /// What came of a claim to a threshold's mail.

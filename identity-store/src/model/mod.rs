@@ -63,7 +63,7 @@ pub use device::{
 pub use device_policy::DevicePolicy;
 pub use erasure::{Erasure, Tombstone};
 pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
-pub use expiry::{Expiry, ExpiryAlerts, ExpiryMail};
+pub use expiry::{Expiry, ExpiryAlert, ExpiryMail};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
 pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};

@@ -1,6 +1,6 @@
 //! What was told of the expiry of the platform's certificates.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use identity_pki::{ExpiryThreshold, Fingerprint};
@@ -14,69 +14,69 @@ use super::query::query;
 use super::row::Row;
 use super::tx::{ChangeTx, Isolation};
 use super::{SqlStore, webhook_rows};
-use crate::{Chain, Change, Event, Expiry, ExpiryAlertStore, ExpiryAlerts, ExpiryMail, Result};
+use crate::{Chain, Change, Event, Expiry, ExpiryAlert, ExpiryAlertStore, ExpiryMail, Result};
 
-// Of two thresholds the one of fewer days is the later one.
-const ALERTS: &str = "
-    SELECT announced_days, mailed_days FROM expiry_alerts WHERE fingerprint = $1";
+const ALERT: &str = "
+    SELECT announced, mailed FROM expiry_thresholds WHERE fingerprint = $1 AND threshold_days = $2";
 const RECIPIENTS: &str = "
-    SELECT operator_id, threshold_days FROM expiry_mails WHERE fingerprint = $1";
+    SELECT operator_id FROM expiry_recipients WHERE fingerprint = $1 AND threshold_days = $2";
 const ANNOUNCE: &str = "
-    INSERT INTO expiry_alerts (fingerprint, announced_days) VALUES ($1, $2)
-    ON CONFLICT (fingerprint) DO UPDATE SET announced_days = $2
-    WHERE expiry_alerts.announced_days IS NULL OR expiry_alerts.announced_days > $2";
+    INSERT INTO expiry_thresholds (fingerprint, threshold_days, announced, mailed)
+    VALUES ($1, $2, TRUE, FALSE)
+    ON CONFLICT (fingerprint, threshold_days) DO UPDATE SET announced = TRUE
+    WHERE NOT expiry_thresholds.announced";
 const CLAIM: &str = "
-    INSERT INTO expiry_alerts (fingerprint, mail_claimed_until) VALUES ($1, $4)
-    ON CONFLICT (fingerprint) DO UPDATE SET mail_claimed_until = $4
-    WHERE (expiry_alerts.mailed_days IS NULL OR expiry_alerts.mailed_days > $2)
-      AND (expiry_alerts.mail_claimed_until IS NULL OR expiry_alerts.mail_claimed_until <= $3
-           OR expiry_alerts.mail_claimed_until >= $5)";
+    INSERT INTO expiry_thresholds (fingerprint, threshold_days, announced, mailed, mail_claimed_until)
+    VALUES ($1, $2, FALSE, FALSE, $4)
+    ON CONFLICT (fingerprint, threshold_days) DO UPDATE SET mail_claimed_until = $4
+    WHERE NOT expiry_thresholds.mailed
+      AND (expiry_thresholds.mail_claimed_until IS NULL
+           OR expiry_thresholds.mail_claimed_until <= $3
+           OR expiry_thresholds.mail_claimed_until >= $5)";
 const NOTE_RECIPIENT: &str = "
-    INSERT INTO expiry_mails (fingerprint, operator_id, threshold_days) VALUES ($1, $2, $3)
-    ON CONFLICT (fingerprint, operator_id) DO UPDATE SET threshold_days = $3";
+    INSERT INTO expiry_recipients (fingerprint, threshold_days, operator_id)
+    SELECT $1, $2, $3 WHERE NOT EXISTS (
+        SELECT 1 FROM expiry_thresholds
+        WHERE fingerprint = $1 AND threshold_days = $2 AND mailed)
+    ON CONFLICT (fingerprint, threshold_days, operator_id) DO NOTHING";
 const FINISH: &str = "
-    UPDATE expiry_alerts SET mailed_days = $2
-    WHERE fingerprint = $1 AND (mailed_days IS NULL OR mailed_days > $2)";
+    INSERT INTO expiry_thresholds (fingerprint, threshold_days, announced, mailed)
+    VALUES ($1, $2, FALSE, TRUE)
+    ON CONFLICT (fingerprint, threshold_days) DO UPDATE SET mailed = TRUE";
 const FORGET_RECIPIENTS: &str = "
-    DELETE FROM expiry_mails WHERE fingerprint = $1 AND threshold_days >= $2";
+    DELETE FROM expiry_recipients WHERE fingerprint = $1 AND threshold_days = $2";
 const GIVE_BACK: &str = "
-    UPDATE expiry_alerts SET mail_claimed_until = NULL
-    WHERE fingerprint = $1 AND mail_claimed_until = $2";
+    UPDATE expiry_thresholds SET mail_claimed_until = NULL
+    WHERE fingerprint = $1 AND threshold_days = $2 AND mail_claimed_until = $3";
 
 fn days(threshold: ExpiryThreshold) -> i64 {
     i64::from(threshold.days())
 }
 
-fn threshold(columns: Columns<'_>, column: &'static str) -> Result<Option<ExpiryThreshold>> {
-    let read = |days: i64| {
-        let days = u8::try_from(days).ok();
-        let known = days.and_then(ExpiryThreshold::from_days);
-        known.ok_or_else(|| columns.corrupt(column))
-    };
-    columns.get::<Option<i64>>(column)?.map(read).transpose()
-}
-
-fn read(row: Option<&Row>, recipients: &[Row]) -> Result<ExpiryAlerts> {
-    let mut alerts = ExpiryAlerts::default();
+fn read(row: Option<&Row>, recipients: &[Row]) -> Result<ExpiryAlert> {
+    let mut alert = ExpiryAlert::default();
     if let Some(row) = row {
-        let columns = Columns::of(row, "expiry_alerts");
-        alerts.announced = threshold(columns, "announced_days")?;
-        alerts.mailed = threshold(columns, "mailed_days")?;
+        let columns = Columns::of(row, "expiry_thresholds");
+        alert.is_announced = columns.get("announced")?;
+        alert.is_mailed = columns.get("mailed")?;
     }
-    let recipients = recipients.iter().map(|row| {
-        let columns = Columns::of(row, "expiry_mails");
-        let had = threshold(columns, "threshold_days")?;
-        let had = had.ok_or_else(|| columns.corrupt("threshold_days"))?;
-        Ok((columns.parse("operator_id")?, had))
-    });
-    alerts.recipients = recipients.collect::<Result<BTreeMap<_, _>>>()?;
-    Ok(alerts)
+    let recipients = recipients
+        .iter()
+        .map(|row| Columns::of(row, "expiry_recipients").parse("operator_id"));
+    alert.recipients = recipients.collect::<Result<BTreeSet<_>>>()?;
+    Ok(alert)
 }
 
-async fn find(conn: &mut Connection, certificate: &Fingerprint) -> Step<ExpiryAlerts> {
-    let fingerprint = &certificate.as_bytes()[..];
-    let row = query(ALERTS).bind(fingerprint).fetch_optional(conn).await?;
-    let recipients = query(RECIPIENTS).bind(fingerprint).fetch_all(conn).await?;
+async fn find(
+    conn: &mut Connection,
+    certificate: &Fingerprint,
+    threshold: ExpiryThreshold,
+) -> Step<ExpiryAlert> {
+    let (fingerprint, days) = (&certificate.as_bytes()[..], days(threshold));
+    let row = query(ALERT).bind(fingerprint).bind(days);
+    let row = row.fetch_optional(conn).await?;
+    let recipients = query(RECIPIENTS).bind(fingerprint).bind(days);
+    let recipients = recipients.fetch_all(conn).await?;
     Ok(read(row.as_ref(), &recipients)?)
 }
 
@@ -118,14 +118,15 @@ async fn finish(tx: &mut ChangeTx<'_>, mail: &ExpiryMail) -> Step<()> {
         for operator_id in &mail.recipients {
             query(NOTE_RECIPIENT)
                 .bind(fingerprint)
-                .bind(operator_id.as_str())
                 .bind(days)
+                .bind(operator_id.as_str())
                 .execute(tx.conn())
                 .await?;
         }
     }
     query(GIVE_BACK)
         .bind(fingerprint)
+        .bind(days)
         .bind(ms(mail.claimed_until))
         .execute(tx.conn())
         .await?;
@@ -138,9 +139,15 @@ async fn finish(tx: &mut ChangeTx<'_>, mail: &ExpiryMail) -> Step<()> {
 
 #[async_trait]
 impl ExpiryAlertStore for SqlStore {
-    async fn expiry_alerts(&self, certificate: &Fingerprint) -> Result<ExpiryAlerts> {
-        self.read("expiry_alerts", async |conn| find(conn, certificate).await)
-            .await
+    async fn expiry_alert(
+        &self,
+        certificate: &Fingerprint,
+        threshold: ExpiryThreshold,
+    ) -> Result<ExpiryAlert> {
+        self.read("expiry_alert", async |conn| {
+            find(conn, certificate, threshold).await
+        })
+        .await
     }
 
     async fn announce_expiry(&self, change: Change, expiry: Expiry) -> Result<bool> {

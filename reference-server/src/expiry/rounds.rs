@@ -51,19 +51,23 @@ pub async fn round(app: &App, change: &Change) -> Result<Round> {
 
 impl Round {
     async fn look_at(&mut self, app: &App, change: &Change, certificate: &Watched) -> Result<()> {
-        let alerts = app.store.expiry_alerts(&certificate.fingerprint).await?;
         let now = app.clock.now();
-        if let Some(expiry) = due(certificate, alerts.announced, now)
-            && app.store.announce_expiry(at(change, now), expiry).await?
-        {
+        let Some(expiry) = crossed(certificate, now) else {
+            return Ok(());
+        };
+        let (fingerprint, threshold) = (&expiry.fingerprint, expiry.threshold);
+        let alert = app.store.expiry_alert(fingerprint, threshold).await?;
+        if !alert.is_announced && app.store.announce_expiry(at(change, now), expiry).await? {
             log(&expiry);
             self.announced.push(expiry);
         }
-        if let (Some(mailer), Some(expiry)) = (&app.mailer, due(certificate, alerts.mailed, now)) {
-            let (fingerprint, until) = (&certificate.fingerprint, now + CLAIM);
+        if let Some(mailer) = &app.mailer
+            && !alert.is_mailed
+        {
+            let until = now + CLAIM;
             let claimed = app
                 .store
-                .claim_expiry_mail(fingerprint, expiry.threshold, now, until);
+                .claim_expiry_mail(fingerprint, threshold, now, until);
             if claimed.await? {
                 let sent = send(app, mailer, certificate, &expiry).await?;
                 self.finish(app, change, expiry, until, sent).await?;
@@ -106,18 +110,14 @@ fn at(change: &Change, now: OffsetDateTime) -> Change {
     }
 }
 
-fn due(
-    certificate: &Watched,
-    last: Option<ExpiryThreshold>,
-    now: OffsetDateTime,
-) -> Option<Expiry> {
+fn crossed(certificate: &Watched, now: OffsetDateTime) -> Option<Expiry> {
     let Watched {
         kind,
         fingerprint,
         not_after,
         ..
     } = *certificate;
-    let threshold = ExpiryThreshold::due(kind, not_after, last, now)?;
+    let threshold = ExpiryThreshold::crossed(kind, not_after, now)?;
     Some(Expiry {
         kind,
         fingerprint,
@@ -165,13 +165,15 @@ impl Sent {
 /// Writes to the administrators who did not have the letter yet, one by one, so that nobody sees another's
 /// address. A mail server that is not there for one is not asked on.
 async fn send(app: &App, mailer: &Mailer, certificate: &Watched, expiry: &Expiry) -> Result<Sent> {
-    let alerts = app.store.expiry_alerts(&expiry.fingerprint).await?;
+    let alert = app
+        .store
+        .expiry_alert(&expiry.fingerprint, expiry.threshold)
+        .await?;
     let admins = app.store.platform_admins().await?;
     let until = Instant::now() + SENDING;
     let mut sent = Sent::default();
     for admin in &admins {
-        let had = alerts.recipients.get(&admin.operator_id);
-        if had.is_some_and(|had| *had >= expiry.threshold) {
+        if alert.recipients.contains(&admin.operator_id) {
             sent.before += 1;
             continue;
         }

@@ -9,7 +9,8 @@ const JOB: &str = "cert_expiry";
 /// A threshold is a day long; what failed is tried again within the hour.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// Tells of the expiry of the platform's certificates. No lease fences it: what it does is claimed.
+/// Tells of the expiry of the platform's certificates. Its lease spares others the work; what it does is
+/// claimed in the store.
 pub(super) async fn run(app: Arc<App>) {
     let mut pace = Pace::every(&app, PERIOD);
     while pace.turn().await {

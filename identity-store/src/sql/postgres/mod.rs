@@ -75,6 +75,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "jobs ended",
         include_str!("../../../migrations/postgres/0012_jobs_ended.sql"),
     ),
+    (
+        "expiry thresholds",
+        include_str!("../../../migrations/postgres/0013_expiry_thresholds.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

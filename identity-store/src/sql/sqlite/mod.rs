@@ -94,6 +94,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "jobs ended",
         include_str!("../../../migrations/sqlite/0017_jobs_ended.sql"),
     ),
+    (
+        "expiry thresholds",
+        include_str!("../../../migrations/sqlite/0018_expiry_thresholds.sql"),
+    ),
 ];
 
 /// The connections to one file.

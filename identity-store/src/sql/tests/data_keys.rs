@@ -465,6 +465,8 @@ async fn every_column_of_bytes_is_encrypted_or_a_digest() {
         "devices.pairing_code_hash",
         "expiry_alerts.fingerprint",
         "expiry_mails.fingerprint",
+        "expiry_recipients.fingerprint",
+        "expiry_thresholds.fingerprint",
         "idempotent_answers.body_sha256",
         "idempotent_answers.request_key",
         "issued_certificates.ca_fingerprint",

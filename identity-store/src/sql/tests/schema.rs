@@ -160,6 +160,8 @@ async fn every_key_begins_with_the_tenant_or_is_a_global_look_up() {
         "device_policy",
         "expiry_alerts",
         "expiry_mails",
+        "expiry_recipients",
+        "expiry_thresholds",
         "login_failures",
         "platform_secrets",
         "named_secrets",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use identity_pki::{Fingerprint, SerialNumber};
+use identity_pki::{ExpiryThreshold, Fingerprint, SerialNumber};
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::{File, NOW, acme, change, crypter, entropy, scanner};
@@ -86,8 +86,8 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let serial = SerialNumber::from_der_contents(&[7]).unwrap();
     let replica = ReplicaId::generate(NOW, &mut entropy());
     let (sample, later) = (SampleDigest([5; 32]), NOW + time::Duration::HOUR);
-    let expiry = store.expiry_alerts(&Fingerprint::from_bytes([4; 32])).await;
-    let expiry = told(expiry);
+    let expiring = Fingerprint::from_bytes([4; 32]);
+    let expiry = told(store.expiry_alert(&expiring, ExpiryThreshold::Days30).await);
     let user = told(store.user(&tenant, &ada).await);
     let client = told(store.client(&client_id).await);
     let ca_key = store.private_key(&Fingerprint::from_bytes([4; 32])).await;
@@ -210,8 +210,10 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
             told(store.known_secret(NamedSecret::EmailDigestKey).await),
             "Some",
         ),
-        ("expiry_alerts", expiry.clone(), "announced: Some(Days30)"),
-        ("expiry_mails", expiry, ": Days30}"),
+        ("expiry_alerts", expiry.clone(), "is_announced: true"),
+        ("expiry_mails", expiry.clone(), "adm_01"),
+        ("expiry_thresholds", expiry.clone(), "is_announced: true"),
+        ("expiry_recipients", expiry, "adm_01"),
         (
             "renewal_graces",
             told(store.overdue_renewal_graces(NOW, 9).await),
@@ -273,4 +275,40 @@ async fn what_an_earlier_version_made_is_not_made_again_and_what_it_lacked_is_ma
     let fresh = SecretBytes::new([1; 32]);
     store.named_secret(lacked, fresh).await.unwrap();
     super::close(store, raw).await;
+}
+
+#[tokio::test]
+async fn the_last_threshold_told_on_each_channel_is_told_after_the_migration() {
+    use ExpiryThreshold::{Day1, Days7, Days14, Days30};
+    let file = File::new();
+    let pool = file.make_version(17).await;
+    let certificates = [
+        // Announced and mailed in days; which thresholds are announced, which mailed.
+        ("30, 30", vec![Days30], vec![Days30]),
+        ("7, 14", vec![Days14, Days7], vec![Days14]),
+        ("14, 7", vec![Days14], vec![Days14, Days7]),
+        ("7, NULL", vec![Days7], vec![]),
+        ("NULL, 7", vec![], vec![Days7]),
+        ("NULL, NULL", vec![], vec![]),
+    ];
+    for (byte, (days, ..)) in certificates.iter().enumerate() {
+        let fingerprint = hex::encode([u8::try_from(byte).unwrap(); 32]);
+        let old = format!("INSERT INTO expiry_alerts VALUES (x'{fingerprint}', {days}, 5)");
+        sqlx::query(AssertSqlSafe(old))
+            .execute(&pool)
+            .await
+            .unwrap();
+    }
+    pool.close().await;
+    let store = file.open().await;
+    for (byte, (days, announced, mailed)) in certificates.into_iter().enumerate() {
+        let fingerprint = Fingerprint::from_bytes([u8::try_from(byte).unwrap(); 32]);
+        for threshold in [Days30, Days14, Days7, Day1] {
+            let alert = store.expiry_alert(&fingerprint, threshold).await.unwrap();
+            let told = (alert.is_announced, alert.is_mailed);
+            let expected = (announced.contains(&threshold), mailed.contains(&threshold));
+            assert_eq!(told, expected, "{days}: {threshold:?}");
+        }
+    }
+    store.close().await;
 }

@@ -138,3 +138,7 @@ INSERT INTO webhook_deliveries (tenant_id, delivery_id, endpoint_id, event_posit
 VALUES ('acme', 'dlv_[id]', 'whe_[id]', 1, 'evt_[id]', 'device.created', 'pending', 3, 3, 0, 0);
 INSERT INTO outbox_numbers VALUES ('acme', 'dev_1', 41);
 UPDATE webhook_fan_out SET position = 1;
+
+-- versions 18 to 99
+INSERT INTO expiry_thresholds VALUES ([4], 30, 1, 0, NULL);
+INSERT INTO expiry_recipients VALUES ([4], 30, 'adm_[id]');

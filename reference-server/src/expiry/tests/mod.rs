@@ -5,11 +5,12 @@ mod sink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use identity_pki::{ExpiryThreshold, Fingerprint, SpkiSha256};
+use identity_pki::{ExpiryKind, ExpiryThreshold, Fingerprint, SpkiSha256};
 use identity_store::{
-    Actor, AuditStore as _, CaOrigin, CaRecord, Chain, Change, ComparedKey, ExpiryAlertStore as _,
-    MemoryStore, NewOperator, OperatorId, OperatorStore as _, PasswordHash, PrivateKeyPem, Role,
-    SecretStore as _, ServerCertRecord,
+    Actor, AuditStore as _, CaOrigin, CaRecord, Chain, Change, ComparedKey, DeliveryStore as _,
+    ExpiryAlertStore as _, MemoryStore, NewOperator, NewWebhook, OperatorId, OperatorStore as _,
+    PageRequest, PasswordHash, PrivateKeyPem, Role, SecretBytes, SecretStore as _,
+    ServerCertRecord, WebhookId, WebhookSettings, WebhookStore as _,
 };
 use serde_json::Value;
 use time::Duration;
@@ -167,6 +168,43 @@ impl World {
         }
     }
 
+    /// An endpoint of the platform that is told of its certificates.
+    async fn webhook(&self) -> WebhookId {
+        let webhook_id = WebhookId::generate(START, &mut entropy());
+        let events = ["platform.*"].map(|pattern| pattern.parse().expect("a pattern"));
+        let new = NewWebhook {
+            webhook_id: webhook_id.clone(),
+            owner: Chain::Platform,
+            settings: WebhookSettings {
+                url: "https://hooks.example/in".to_owned(),
+                events: events.into(),
+                description: None,
+            },
+            secret: SecretBytes::new([1; 32]),
+        };
+        let made = self.store.create_webhook(change(&self.app), new).await;
+        made.expect("an endpoint").webhook_id
+    }
+
+    /// What is on its way to an endpoint, in its order.
+    async fn deliveries(&self, webhook_id: &WebhookId) -> Vec<String> {
+        let now = self.app.clock.now();
+        let fanned_out = self.store.fan_out_events(now, u32::MAX).await;
+        fanned_out.expect("deliveries");
+        let (owner, page) = (Chain::Platform, PageRequest::first(200));
+        let made = self.store.deliveries(&owner, webhook_id, None, page).await;
+        let newest_first = made.expect("deliveries").data.into_iter().rev();
+        newest_first.map(|delivery| delivery.event_type).collect()
+    }
+
+    /// The certificates of which the console's pages tell.
+    async fn banners(&self) -> Vec<ExpiryKind> {
+        let watched = watched(&*self.store).await.expect("certificates");
+        let now = self.app.clock.now();
+        let banners = watched.iter().filter_map(|it| banner(it, now));
+        banners.map(|banner| banner.kind).collect()
+    }
+
     /// The metadata of the audit rows of that name.
     async fn audited(&self, action: &str) -> Vec<Value> {
         self.store.seal_audit(u32::MAX).await.expect("sealed");
@@ -196,15 +234,22 @@ async fn a_year_day_by_day_tells_what_the_table_says_and_nothing_else() {
     const SERVER: &str = "platform.server_cert.expiring";
     const CA: &str = "platform.platform_ca.expiring";
     let mut world = World::new().await;
+    let webhook = world.webhook().await;
     world.server_cert(1, 200 * DAY + 5 * HOUR).await;
     world.ca(2, 300 * DAY + 5 * HOUR).await;
-    let mut year = Vec::new();
+    let (mut year, mut banners) = (Vec::new(), Vec::new());
     for day in 0..365 {
         let told = world.at(day * DAY).await;
+        let delivered = world.deliveries(&webhook).await;
+        let shown = world.banners().await;
+        if banners.last().is_none_or(|(_, before)| *before != shown) {
+            banners.push((day, shown));
+        }
         // The hours in between have nothing to tell.
         let later = world.at(day * DAY + HOUR).await;
         assert_eq!(later, Told::default(), "{day}");
         if told != Told::default() {
+            assert_eq!(delivered.last(), told.events.last(), "{day}");
             year.push((day, told));
         }
     }
@@ -231,17 +276,28 @@ async fn a_year_day_by_day_tells_what_the_table_says_and_nothing_else() {
         ),
     ];
     assert_eq!(year, expected);
+    use ExpiryKind::{PlatformCa, ServerCert};
+    let expected_banners = [
+        (0, vec![]),
+        (170, vec![ServerCert]),
+        (240, vec![ServerCert, PlatformCa]),
+    ];
+    assert_eq!(banners, expected_banners);
+    assert_eq!(world.deliveries(&webhook).await.len(), expected.len());
     let sent = world.audited("cert_expiry_alert_sent").await;
-    let thresholds: Vec<_> = sent.iter().map(|it| it["threshold_days"].clone()).collect();
-    assert_eq!(thresholds, [30, 14, 7, 1, 0, 60, 30, 14, 7, 1, 0]);
-    for metadata in sent {
-        assert_eq!(metadata["channel"], "email");
-        assert_eq!(metadata["recipient_count"], 2);
+    for (channel, recipients) in [("webhook", 1), ("email", 2)] {
+        let sent = sent.iter().filter(|it| it["channel"] == channel);
+        let sent: Vec<_> = sent
+            .map(|it| (it["threshold_days"].clone(), it["recipient_count"].clone()))
+            .collect();
+        let thresholds = [30, 14, 7, 1, 0, 60, 30, 14, 7, 1, 0];
+        let expected = thresholds.map(|days: u8| (days.into(), recipients.into()));
+        assert_eq!(sent, expected, "{channel}");
     }
 }
 
 #[tokio::test]
-async fn who_was_away_is_told_the_nearest_threshold_and_a_clock_that_goes_back_tells_nothing() {
+async fn who_was_away_is_told_the_nearest_threshold_alone() {
     let mut world = World::new().await;
     world.ca(2, 100 * DAY).await;
     let told = world.at(88 * DAY).await;
@@ -250,10 +306,32 @@ async fn who_was_away_is_told_the_nearest_threshold_and_a_clock_that_goes_back_t
         "Platform CA expires in 12 days",
     );
     assert_eq!(told, expected);
-    for day in [50, 10, 89] {
-        assert_eq!(world.at(day * DAY).await, Told::default(), "{day}");
-    }
+    assert_eq!(world.at(89 * DAY).await, Told::default());
     assert_eq!(world.at(93 * DAY).await.letters.len(), 2);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_threshold_and_repeats_none() {
+    let mut world = World::new().await;
+    world.ca(2, 100 * DAY).await;
+    let expired = telling("platform.platform_ca.expired", "Platform CA has expired");
+    assert_eq!(world.at(101 * DAY).await, expired);
+    let expiring = |days| {
+        let subject = format!("Platform CA expires in {days} days");
+        telling("platform.platform_ca.expiring", &subject)
+    };
+    for (day, told) in [
+        (10, Told::default()),
+        (40, expiring(60)),
+        (41, Told::default()),
+        (70, expiring(30)),
+        (40, Told::default()),
+        (86, expiring(14)),
+        (93, expiring(7)),
+        (101, Told::default()),
+    ] {
+        assert_eq!(world.at(day * DAY).await, told, "{day}");
+    }
 }
 
 #[tokio::test]
