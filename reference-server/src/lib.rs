@@ -18,6 +18,7 @@
 
 mod app;
 pub mod audit;
+pub mod auth_notification;
 pub mod authority;
 pub mod backoff;
 pub mod backup;

@@ -9,8 +9,8 @@ use super::scene::{Scene, scene};
 use super::verdicts::{matched, not_found};
 use super::witness::Told;
 use crate::{
-    AuthRequestAnswer, AuthRequestSha256, ChallengeFilter, ChallengeStep, ClientId, Conflict,
-    Error, NewChallenge, PageRequest, StoredChallenge, User,
+    AuthRequestAnswer, AuthRequestSha256, ChallengeFilter, ChallengeStep, ClaimedNotification,
+    ClientId, Conflict, Error, NewChallenge, PageRequest, SecretBytes, StoredChallenge, User,
 };
 
 /// A request of a client's, and its challenge.
@@ -29,6 +29,11 @@ impl Scene {
 
     /// A request of a client of its own, made at the beginning for two minutes.
     async fn asked(&self) -> Asked {
+        self.asked_with(None).await
+    }
+
+    async fn asked_with(&self, notification: Option<&[u8]>) -> Asked {
+        let notification = notification.map(SecretBytes::new);
         let (new, request) = (self.wanted(), AuthRequestSha256(self.world.digest()));
         let told = Told::tenant(&["challenge_created"], &["challenge.created"]);
         let challenge = self
@@ -36,7 +41,7 @@ impl Scene {
             .commits(self.world.change(), told, async |change| {
                 self.world
                     .store
-                    .create_auth_request(change, new, request)
+                    .create_auth_request(change, new, request, notification)
                     .await
             })
             .await;
@@ -77,11 +82,35 @@ impl Scene {
         assert_eq!(granted, AuthRequestAnswer::Granted(Box::new(record)));
     }
 
+    /// Claims what is due after so many seconds.
+    async fn notified(
+        &self,
+        seconds: i64,
+        until: i64,
+        expected: &[&str],
+    ) -> Vec<ClaimedNotification> {
+        let store = &self.world.store;
+        let claimed = store.claim_auth_notifications(at(seconds), at(until), 9);
+        let claimed = claimed.await.unwrap();
+        assert_eq!(texts(&claimed), expected, "after {seconds} s");
+        claimed
+    }
+
     async fn suspends(&self, user: &User) {
         let (store, change) = (&self.world.store, self.world.change_at(3));
         let suspended = store.set_user_suspended(change, &user.tenant_id, &user.user_id, true);
         suspended.await.unwrap();
     }
+}
+
+fn texts(claimed: &[ClaimedNotification]) -> Vec<String> {
+    let text = |claimed: &ClaimedNotification| {
+        let notification = claimed.notification.as_ref().unwrap();
+        String::from_utf8(notification.expose().to_vec()).unwrap()
+    };
+    let mut texts: Vec<_> = claimed.iter().map(text).collect();
+    texts.sort();
+    texts
 }
 
 pub async fn an_auth_request_is_made_with_its_challenge_or_not_at_all(world: World) {
@@ -95,7 +124,7 @@ pub async fn an_auth_request_is_made_with_its_challenge_or_not_at_all(world: Wor
             let request = asked.request;
             world
                 .store
-                .create_auth_request(change, again, request)
+                .create_auth_request(change, again, request, None)
                 .await
         })
         .await;
@@ -118,7 +147,7 @@ pub async fn an_auth_request_is_made_with_its_challenge_or_not_at_all(world: Wor
         .refuses(world.change(), async |change| {
             world
                 .store
-                .create_auth_request(change, nobody, request)
+                .create_auth_request(change, nobody, request, None)
                 .await
         })
         .await;
@@ -328,6 +357,89 @@ pub async fn an_auth_request_goes_with_its_erased_user(world: World) {
     let erased = world.store.erase_challenges(&tombstone, at(4), 9).await;
     assert_eq!(erased.unwrap(), 2, "the enrolment, and the verification");
     scene.is_told(&asked, 5, AuthRequestAnswer::Unknown).await;
+}
+
+pub async fn a_challenges_end_makes_its_notification_due(world: World) {
+    let scene = scene(world).await;
+    let world = &scene.world;
+    let mut ended = Vec::new();
+    for text in ["matched", "denied", "canceled", "expired"] {
+        ended.push(scene.asked_with(Some(text.as_bytes())).await);
+    }
+    scene.asked().await;
+    scene.notified(1, 31, &[]).await;
+    scene.matches(&ended[0], 1).await;
+    scene.notified(1, 31, &["matched"]).await;
+    let deny = ChallengeStep::Deny {
+        reason: "not me".to_owned(),
+    };
+    let id = &ended[1].challenge.challenge_id;
+    let step = world
+        .store
+        .transition_challenge(world.change_at(1), &scene.tenant_id, id, deny);
+    step.await.unwrap();
+    world.cancel_at(&ended[2].challenge, 2).await;
+    scene.notified(2, 32, &["canceled", "denied"]).await;
+    let swept = world.store.expire_challenges(world.change_at(120), 9);
+    assert_eq!(
+        swept.await.unwrap().len(),
+        2,
+        "that without a notification too"
+    );
+    let due = ["canceled", "denied", "expired", "matched"];
+    scene.notified(120, 150, &due).await;
+    scene.is_granted(&ended[0], 61).await;
+}
+
+pub async fn a_notification_is_claimed_by_one_until_it_is_over(world: World) {
+    let scene = scene(world).await;
+    let store = &scene.world.store;
+    let asked = scene.asked_with(Some(b"told")).await;
+    scene.matches(&asked, 1).await;
+    let before = scene.world.trail().await;
+    let first = scene.notified(1, 31, &["told"]).await.remove(0);
+    assert_eq!((first.tries, &first.tenant_id), (1, &scene.tenant_id));
+    assert_eq!(first.challenge_id, asked.challenge.challenge_id);
+    scene.notified(30, 60, &[]).await;
+    let second = scene.notified(31, 61, &["told"]).await.remove(0);
+    assert_eq!(second.tries, 2);
+    // The first one's claim is void.
+    for again in [None, Some(at(40))] {
+        let finished = store.finish_auth_notification(first.clone(), again);
+        finished.await.unwrap();
+        scene.notified(60, 90, &[]).await;
+    }
+    let finished = store.finish_auth_notification(second, Some(at(50)));
+    finished.await.unwrap();
+    scene.notified(49, 79, &[]).await;
+    let third = scene.notified(50, 80, &["told"]).await.remove(0);
+    let finished = store.finish_auth_notification(third, None);
+    finished.await.unwrap();
+    scene.notified(999, 1029, &[]).await;
+    assert_eq!(scene.world.trail().await, before);
+    scene.is_granted(&asked, 60).await;
+}
+
+pub async fn notifications_due_longest_are_claimed_first_by_one_of_many(world: World) {
+    let scene = scene(world).await;
+    let world = &scene.world;
+    let [late, early] = [
+        scene.asked_with(Some(b"late")).await,
+        scene.asked_with(Some(b"early")).await,
+    ];
+    world.cancel_at(&early.challenge, 1).await;
+    world.cancel_at(&late.challenge, 2).await;
+    let first = world.store.claim_auth_notifications(at(3), at(33), 1);
+    let first = first.await.unwrap();
+    assert_eq!(texts(&first), ["early"]);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let store = Arc::clone(&world.store);
+        calls.spawn(async move { store.claim_auth_notifications(at(3), at(33), 9).await });
+    }
+    let claimed = calls.join_all().await.into_iter();
+    let claimed: Vec<_> = claimed.flat_map(Result::unwrap).collect();
+    assert_eq!(texts(&claimed), ["late"]);
 }
 
 pub async fn what_is_over_of_auth_requests_is_purged(world: World) {

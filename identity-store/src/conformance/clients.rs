@@ -14,6 +14,7 @@ impl World {
             name: "Shop".to_owned(),
             scopes: BTreeSet::from(["users.read".to_owned(), "devices.read".to_owned()]),
             credential: ClientCredential::Secret(SecretHash(self.digest())),
+            notification_endpoint: Some("https://shop.example/told".to_owned()),
         }
     }
 
@@ -45,6 +46,7 @@ pub async fn a_client_is_made_with_one_secret(world: World) {
             expires_at: None,
         }],
         jwks: None,
+        notification_endpoint: new.notification_endpoint.clone(),
         created_at: at(4),
     };
     assert_eq!(client, expected);

@@ -245,6 +245,9 @@ macro_rules! conformance_tests {
                 a_request_at_a_device_that_is_revoked_is_denied,
                 a_match_of_a_user_who_is_suspended_since_is_denied,
                 an_auth_request_goes_with_its_erased_user,
+                a_challenges_end_makes_its_notification_due,
+                a_notification_is_claimed_by_one_until_it_is_over,
+                notifications_due_longest_are_claimed_first_by_one_of_many,
                 what_is_over_of_auth_requests_is_purged,
             ];
             operators: [

@@ -200,6 +200,7 @@ impl Transaction<'_> {
         row.record = record.clone();
         let in_doubt = row.is_in_doubt();
         self.notify(record.notice());
+        self.make_notification_due(record);
         if let Some(palm_type) = record.stray_palm().filter(|_| in_doubt) {
             self.erase_stray(record, palm_type)?;
         }

@@ -29,6 +29,7 @@ impl ClientStore for MemoryStore {
                 scopes: new.scopes,
                 secrets,
                 jwks,
+                notification_endpoint: new.notification_endpoint,
                 created_at: tx.at(),
             };
             let client_id = new.client_id.clone();

@@ -137,6 +137,10 @@ pub(super) struct AuthRequestRow {
     pub(super) request: AuthRequest,
     /// The challenge's.
     pub(super) expires_at: OffsetDateTime,
+    pub(super) notification: Option<SecretBytes>,
+    /// When the notification is due.
+    pub(super) notify_at: Option<OffsetDateTime>,
+    pub(super) notify_tries: u32,
 }
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
+use identity_pki::TenantId;
 use time::Duration;
 
-use crate::StoredChallenge;
+use crate::{ChallengeId, SecretBytes, StoredChallenge};
 
 /// How long a client is to wait between polls, to begin with: what CIBA presumes (CIBA Core 1.0 §7.3).
 pub const AUTH_POLL_INTERVAL: Duration = Duration::seconds(5);
@@ -25,4 +26,17 @@ pub enum AuthRequestAnswer {
     Denied,
     /// The palm matched: the one token is to be given.
     Granted(Box<StoredChallenge>),
+}
+
+/// The right to tell a client that its authentication request was answered.
+#[derive(Debug, Clone)]
+pub struct ClaimedNotification {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The request's challenge.
+    pub challenge_id: ChallengeId,
+    /// What the request was made with; `None` if no data key opens it.
+    pub notification: Option<SecretBytes>,
+    /// Which try this is, counted from 1.
+    pub tries: u32,
 }

@@ -20,6 +20,8 @@ pub struct OAuthClient {
     pub secrets: Vec<ClientSecret>,
     /// Its public keys, by which it proves itself in place of a secret: a JWK set (RFC 7517 §5).
     pub jwks: Option<String>,
+    /// Where it is told that an authentication request was answered (CIBA Core 1.0 §10.2); it polls otherwise.
+    pub notification_endpoint: Option<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
@@ -50,6 +52,8 @@ pub struct NewClient {
     pub scopes: BTreeSet<String>,
     /// By what it proves itself.
     pub credential: ClientCredential,
+    /// Where it is told that an authentication request was answered.
+    pub notification_endpoint: Option<String>,
 }
 
 /// By what a client proves itself: by the one or by the other, so that no secret opens what keys guard.

@@ -37,7 +37,9 @@ pub use audit::{
     AuditActor, AuditFilter, AuditRow, Chain, ChainHead, ChainState, OutboxEvent, Sealed,
     SealedRow, SignedHead,
 };
-pub use backchannel::{AUTH_POLL_INTERVAL, AuthRequestAnswer, AuthRequestSha256};
+pub use backchannel::{
+    AUTH_POLL_INTERVAL, AuthRequestAnswer, AuthRequestSha256, ClaimedNotification,
+};
 pub use certificate::{
     CertificateRecord, DenialReason, DeniedCertificate, Issuance, IssuancePurpose,
 };

@@ -12,7 +12,7 @@ use super::column::{Columns, Window, json, ms};
 use super::fault::{Step, taken};
 use super::query::{Sql, query};
 use super::tx::ChangeTx;
-use super::user_rows;
+use super::{backchannel, user_rows};
 use crate::{
     ChallengeFilter, ChallengeId, ClientId, Conflict, Entity, Error, Result, StoredChallenge,
     UserId,
@@ -293,6 +293,7 @@ pub(super) async fn update(tx: &mut ChangeTx<'_>, next: &StoredChallenge) -> Ste
         .into());
     }
     tx.notify(next.notice());
+    backchannel::make_notification_due(tx, next).await?;
     match next.stray_palm() {
         Some(palm_type) if is_in_doubt(tx, next).await? => {
             user_rows::erase_stray(tx, next, palm_type).await

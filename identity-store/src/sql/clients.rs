@@ -19,7 +19,7 @@ use crate::{
 macro_rules! words {
     ($secrets:literal, $rest:literal) => {
         concat!(
-            "SELECT tenant_id, client_id, name, scopes, jwks, created_at, (",
+            "SELECT tenant_id, client_id, name, scopes, jwks, notification_endpoint, created_at, (",
             $secrets,
             " FROM oauth_client_secrets s
               WHERE s.tenant_id = c.tenant_id AND s.client_id = c.client_id) AS secrets
@@ -53,8 +53,9 @@ const LIST: Sql = select!(
      ORDER BY c.created_at DESC, c.client_id DESC LIMIT $4"
 );
 const INSERT: &str = "
-    INSERT INTO oauth_clients (tenant_id, client_id, name, scopes, created_at, jwks)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT INTO oauth_clients (tenant_id, client_id, name, scopes, created_at, jwks,
+        notification_endpoint)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const ADD_SECRET: &str = "
     INSERT INTO oauth_client_secrets (tenant_id, client_id, position, secret_hash)
     SELECT $1, $2, coalesce(max(position), 0) + 1, $3
@@ -102,6 +103,7 @@ fn read(row: &Row) -> Result<OAuthClient> {
         scopes: columns.json("scopes")?,
         secrets: read_secrets(columns)?,
         jwks: columns.get("jwks")?,
+        notification_endpoint: columns.get("notification_endpoint")?,
         created_at: columns.time("created_at")?,
     })
 }
@@ -154,6 +156,7 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewClient) -> Step<OAuthClient> {
         .bind(json(&new.scopes)?)
         .bind(ms(at))
         .bind(jwks)
+        .bind(&new.notification_endpoint)
         .execute(tx.conn())
         .await
         .map_err(taken(Conflict::IdTaken))?;

@@ -112,6 +112,7 @@ columns! {
     OPERATOR_EMAIL: "console_users"."email" by Text("operator_id");
     TOTP_SECRET: "console_totp"."secret" by Text("operator_id");
     PLATFORM_SECRET: "platform_secrets"."secret" by Texts("kind", "fingerprint");
+    AUTH_NOTIFICATION: "backchannel_requests"."notification" by Texts("tenant_id", "challenge_id");
     WEBHOOK_SECRETS: "webhook_endpoints"."secrets" by Texts("tenant_id", "endpoint_id");
     ANSWER_BODY: "idempotent_answers"."body" by Bytes("request_key");
 }

@@ -3,7 +3,8 @@ use identity_pki::TenantId;
 use time::OffsetDateTime;
 
 use crate::{
-    AuthRequestAnswer, AuthRequestSha256, Change, ClientId, NewChallenge, Result, StoredChallenge,
+    AuthRequestAnswer, AuthRequestSha256, Change, ClaimedNotification, ClientId, NewChallenge,
+    Result, SecretBytes, StoredChallenge,
 };
 
 /// Authentication requests of clients (CIBA Core 1.0). Each is answered by a challenge of its own,
@@ -11,7 +12,8 @@ use crate::{
 #[async_trait]
 pub trait BackchannelStore: Send + Sync {
     /// Creates a challenge, as [`create_challenge`](crate::ChallengeStore::create_challenge) does, and the
-    /// request of its client that it answers. Event: `challenge_created`.
+    /// request of its client that it answers. `notification` is what its client can be told with that it was
+    /// answered, for whoever [claims](Self::claim_auth_notifications) it then. Event: `challenge_created`.
     ///
     /// # Errors
     ///
@@ -21,6 +23,7 @@ pub trait BackchannelStore: Send + Sync {
         change: Change,
         challenge: NewChallenge,
         request: AuthRequestSha256,
+        notification: Option<SecretBytes>,
     ) -> Result<StoredChallenge>;
 
     /// What a client is told that polls for the answer to a request of its own.
@@ -38,6 +41,24 @@ pub trait BackchannelStore: Send + Sync {
         client_id: &ClientId,
         request: AuthRequestSha256,
     ) -> Result<AuthRequestAnswer>;
+
+    /// Claims notifications that are due at `now`, those due longest first, at most `limit`: a challenge's end,
+    /// whatever it is, makes that of its request due. Nobody else gets them before `until`, and whoever claims
+    /// them then makes this claim void. No event, no audit row.
+    async fn claim_auth_notifications(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<ClaimedNotification>>;
+
+    /// Makes a notification whose claim stands due again at `again`; without, it is over and forgotten. No
+    /// event, no audit row.
+    async fn finish_auth_notification(
+        &self,
+        claimed: ClaimedNotification,
+        again: Option<OffsetDateTime>,
+    ) -> Result<()>;
 
     /// Forgets the requests whose challenges' time was over at `before`; returns how many. The challenges
     /// stay.

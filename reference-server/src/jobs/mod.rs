@@ -8,6 +8,7 @@
 
 mod asked;
 mod audit_months;
+mod auth_notifications;
 mod cert_expiry;
 mod certificates;
 mod deaf;
@@ -62,6 +63,13 @@ pub fn start(app: &Arc<App>, tasks: &TaskTracker) {
         token_keys::follow,
     );
     spawn(app, tasks, "webhooks", AFTER_PANIC, webhooks::run);
+    spawn(
+        app,
+        tasks,
+        "auth_notifications",
+        AFTER_PANIC,
+        auth_notifications::run,
+    );
 }
 
 fn spawn<J>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use identity_store::{ClaimedDelivery, SecretBytes};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use time::OffsetDateTime;
@@ -156,7 +156,6 @@ impl Sender {
         delivery: &ClaimedDelivery,
         now: OffsetDateTime,
     ) -> Result<Answered, NoAnswer> {
-        let destination = Destination::parse(&delivery.url, self.loopback)?;
         let secrets: Vec<&SecretBytes> = delivery.secrets.iter().map(|it| &it.secret).collect();
         if secrets.is_empty() {
             return Err(NoAnswer::NoSecret);
@@ -166,17 +165,50 @@ impl Sender {
         let body = signature::body(&delivery.event).map_err(|_| NoAnswer::Unwritable)?;
         let signature =
             signature::signature(secrets, id, timestamp, &body).map_err(|_| NoAnswer::NoSecret)?;
+        let mut headers = HeaderMap::new();
+        let timestamp = timestamp.to_string();
+        for (name, value) in [
+            (WEBHOOK_ID, id),
+            (WEBHOOK_TIMESTAMP, &*timestamp),
+            (WEBHOOK_SIGNATURE, &*signature),
+        ] {
+            let value = HeaderValue::from_str(value).map_err(|_| NoAnswer::Unwritable)?;
+            headers.insert(name, value);
+        }
+        self.post_to(&delivery.url, headers, body).await
+    }
+
+    /// Posts JSON to a URL, which is judged as that of an endpoint is.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]. An answer is one whatever its status.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Answered, NoAnswer> {
+        let one_try = timeout(TRY_TIME, self.post_to(url, headers, body));
+        one_try.await.unwrap_or(Err(NoAnswer::TimeOut))
+    }
+
+    async fn post_to(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Answered, NoAnswer> {
+        let destination = Destination::parse(url, self.loopback)?;
         let client = match destination.policy() {
             AddressPolicy::Loopback => &self.loopback_by_http,
             AddressPolicy::Public | AddressPolicy::PublicOrLoopback => &self.public,
         };
         let request = client
             .post(destination.url().clone())
+            .headers(headers)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, AGENT)
-            .header(WEBHOOK_ID, id)
-            .header(WEBHOOK_TIMESTAMP, timestamp)
-            .header(WEBHOOK_SIGNATURE, signature)
             .body(body);
         let response = request.send().await.map_err(|error| no_answer(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());

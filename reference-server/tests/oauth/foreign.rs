@@ -30,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "openid_client_authenticates_a_user_by_the_backchannel",
             node,
             || {
-                tell(backchannel::story());
+                tell(backchannel::foreign_story());
             },
         ),
     ]

@@ -16,6 +16,8 @@ mod assertions;
 mod backchannel;
 mod client;
 mod foreign;
+#[path = "../webhooks/sink.rs"]
+mod sink;
 mod tokens;
 
 use libtest_mimic::{Arguments, Trial};
@@ -24,6 +26,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = foreign::trials();
     trials.extend(assertions::trials());
+    trials.extend(backchannel::trials());
     trials.extend(tokens::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -19,6 +19,7 @@ const NOT_IN_THIS_STORY: &[(&str, &str)] = &[
     ("webhook_deliveries_total", "there is no webhook"),
     ("webhook_endpoints_disabled_total", "there is no webhook"),
     ("webhook_tries_total", "there is no webhook"),
+    ("ciba_notifications_total", "no client asks by CIBA"),
     ("webhook_tries_under_way", "there is no webhook"),
     ("webhook_try_duration_seconds", "there is no webhook"),
 ];

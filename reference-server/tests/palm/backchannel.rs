@@ -38,6 +38,7 @@ impl World {
             name: "The Shop".to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             credential: ClientCredential::Secret(SecretHash(Sha256::digest(SECRET).into())),
+            notification_endpoint: None,
         };
         let client_id = client.client_id.clone();
         let made = self.app.store.create_client(self.change(), client);

@@ -315,6 +315,7 @@ async fn register_client(app: &App, tenant: &TenantId) -> ClientId {
         name: "Backend".to_owned(),
         scopes: BTreeSet::new(),
         credential: ClientCredential::Secret(SecretHash([0; 32])),
+        notification_endpoint: None,
     };
     let client_id = client.client_id.clone();
     let change = Change::new(now, Actor::System("test"), "seed");

@@ -79,6 +79,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "expiry thresholds",
         include_str!("../../../migrations/postgres/0013_expiry_thresholds.sql"),
     ),
+    (
+        "backchannel notifications",
+        include_str!("../../../migrations/postgres/0014_backchannel_notifications.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

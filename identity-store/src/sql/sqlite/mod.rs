@@ -98,6 +98,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "expiry thresholds",
         include_str!("../../../migrations/sqlite/0018_expiry_thresholds.sql"),
     ),
+    (
+        "backchannel notifications",
+        include_str!("../../../migrations/sqlite/0019_backchannel_notifications.sql"),
+    ),
 ];
 
 /// The connections to one file.

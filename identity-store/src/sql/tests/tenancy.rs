@@ -72,6 +72,7 @@ const PLATFORM_WIDE: &[&str] = &[
     "FROM revoked_tokens WHERE expires_at <= $1",
     "FROM used_assertions WHERE expires_at <= $1",
     "FROM backchannel_requests WHERE expires_at <= $1",
+    "FROM backchannel_requests WHERE notify_at <= $1",
     "FROM palm_erasures ORDER BY requested_at, tenant_id, user_id, palm_type LIMIT $1",
     "FROM jobs WHERE status IN ('queued', 'running') AND (created_at, job_id) > ($1, $2) ORDER BY",
     "SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2",
@@ -84,6 +85,7 @@ const PLATFORM_WIDE: &[&str] = &[
 const OF_A_DATA_KEY: &[&str] = &[
     "FROM users WHERE (tenant_id, user_id) > ($1, $2) ORDER BY tenant_id, user_id LIMIT $3",
     "FROM webhook_endpoints WHERE (tenant_id, endpoint_id) > ($1, $2) ORDER BY tenant_id, endpoint_id",
+    "FROM backchannel_requests WHERE (tenant_id, challenge_id) > ($1, $2) ORDER BY tenant_id",
 ];
 
 /// A piece of a statement.

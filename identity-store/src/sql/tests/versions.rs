@@ -13,13 +13,14 @@ use crate::sql::sqlite::{ENCRYPTED_COLUMNS, MIGRATIONS};
 use crate::{
     AssertionSha256, AuditArchiveStore as _, AuditStore as _, AuthRequestSha256,
     BackchannelStore as _, BucketKey, CertificateStore as _, Chain, ChallengeStore as _,
-    ClientStore as _, DeliveryStore as _, DevicePolicyStore as _, DeviceStore as _,
-    ErasureStore as _, Error, ExpiryAlertStore as _, IdempotencyKey, IdempotencyStore as _,
-    IssuedToken, JobStore as _, LeaseName, LeaseStore as _, NamedSecret, NewSession,
-    OperatorStore as _, PageRequest, PasswordHash, RateLimitStore as _, RecoveryCodeHash,
-    ReplicaId, Result, SampleDigest, SecondFactor, SecondFactorStore as _, SecretBytes,
-    SecretStore as _, SessionId, SessionTokenHash, SignInTokenHash, SqlStore, Store as _,
-    TenantStore as _, TokenStore as _, Unreadable, UserStore as _, WebhookStore as _,
+    ClientStore as _, Crypter, DataKey, DeliveryStore as _, DevicePolicyStore as _,
+    DeviceStore as _, ErasureStore as _, Error, ExpiryAlertStore as _, IdempotencyKey,
+    IdempotencyStore as _, IssuedToken, JobStore as _, LeaseName, LeaseStore as _, Migrate,
+    NamedSecret, NewSession, OperatorStore as _, PageRequest, PasswordHash, PoolOptions,
+    RateLimitStore as _, RecoveryCodeHash, ReplicaId, Result, SampleDigest, SecondFactor,
+    SecondFactorStore as _, SecretBytes, SecretStore as _, SessionId, SessionTokenHash,
+    SignInTokenHash, SqlStore, Store as _, TenantStore as _, TokenStore as _, Unreadable,
+    UserStore as _, WebhookStore as _,
 };
 
 const ROWS: &str = include_str!("versions.sql");
@@ -311,4 +312,30 @@ async fn the_last_threshold_told_on_each_channel_is_told_after_the_migration() {
         }
     }
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_an_answer_after_the_data_key_was_changed() {
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap();
+    let file = File::new();
+    let pool = file.make_version(newest).await;
+    fill(&pool, newest).await;
+    pool.close().await;
+    let [new, old] = [("new", 8), ("test", 7)].map(|(id, byte)| DataKey::new(id, [byte; 32]));
+    let [new, old] = [new.unwrap(), old.unwrap()];
+    for keys in [vec![new.clone(), old], vec![new]] {
+        let (url, pool) = (file.url(), PoolOptions::default());
+        let crypter = Crypter::new(keys).unwrap();
+        let store = SqlStore::open(&url, &pool, crypter, entropy(), Migrate::Auto);
+        let store = store.await.unwrap();
+        let rotation = store.rotate_keys(|_| {}).await.unwrap();
+        assert!(rotation.is_complete(), "{rotation:?}");
+        let claimed = store.claim_auth_notifications(NOW, NOW, 9).await.unwrap();
+        let [claimed] = &claimed[..] else {
+            panic!("{claimed:?}");
+        };
+        let notification = claimed.notification.as_ref().unwrap().expose();
+        assert_eq!(notification, b"what the client is told with");
+        store.close().await;
+    }
 }

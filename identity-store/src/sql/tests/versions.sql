@@ -127,7 +127,9 @@ INSERT INTO used_assertions VALUES ('acme', 'cli_[id]', [5], 4000000000000);
 INSERT INTO revoked_tokens VALUES ('acme', 'the token', 4000000000000);
 
 -- versions 15 to 99
-INSERT INTO backchannel_requests VALUES ('acme', 'ch_[id]', [5], 5, NULL, NULL, 4000000000000);
+INSERT INTO backchannel_requests (tenant_id, challenge_id, request_sha256, interval_seconds, polled_at, granted_at,
+                                  expires_at)
+VALUES ('acme', 'ch_[id]', [5], 5, NULL, NULL, 4000000000000);
 
 -- versions 16 to 99
 INSERT INTO webhook_endpoints (tenant_id, endpoint_id, url, events, secrets, created_at)
@@ -142,3 +144,7 @@ UPDATE webhook_fan_out SET position = 1;
 -- versions 18 to 99
 INSERT INTO expiry_thresholds VALUES ([4], 30, 1, 0, NULL);
 INSERT INTO expiry_recipients VALUES ([4], 30, 'adm_[id]');
+
+-- versions 19 to 99
+UPDATE backchannel_requests
+SET notification = <backchannel_requests.notification of acme/ch_[id]: what the client is told with>, notify_at = 0;

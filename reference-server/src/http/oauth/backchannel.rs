@@ -11,7 +11,7 @@ use http::header::CACHE_CONTROL;
 use identity_challenge::{AdmissionRefusal, ChallengeKind, Ttl};
 use identity_store::{
     AUTH_POLL_INTERVAL, Actor, AuthRequestAnswer, AuthRequestSha256, Error, OAuthClient,
-    StoredChallenge,
+    SecretBytes, StoredChallenge,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -24,13 +24,14 @@ use super::error::{OAuthError, OAuthErrorCode, TokenRefusal};
 use super::form::Form;
 use super::id_token::{ID_TOKEN_TYPE, IdTokenClaims};
 use super::token::TokenAnswer;
+use crate::auth_notification::AuthNotification;
 use crate::http::challenges::{SmallObject, Wanted, settings};
 use crate::http::text::Line;
 use crate::http::{Problem, ProblemDocument, RequestContext, Right, Scope};
 use crate::tokens::Tokens;
 use crate::{App, clock};
 
-const PARAMETERS: [&str; 8] = [
+const PARAMETERS: [&str; 9] = [
     "scope",
     "login_hint",
     "login_hint_token",
@@ -38,6 +39,7 @@ const PARAMETERS: [&str; 8] = [
     "device_id",
     "binding_message",
     "requested_expiry",
+    "client_notification_token",
     "request",
 ];
 
@@ -56,6 +58,9 @@ pub(super) struct AuthenticationRequest {
     /// For how many seconds the user is asked: at least 15 and at most 600, whatever is requested; the
     /// tenant's setting by default.
     requested_expiry: Option<u32>,
+    /// Of a client with a `backchannel_client_notification_endpoint`, which has to send one: what it is told
+    /// with as Bearer. At most 1024 characters.
+    client_notification_token: Option<String>,
     /// Instead of HTTP Basic.
     client_id: Option<String>,
     /// Instead of HTTP Basic.
@@ -97,8 +102,10 @@ pub(super) async fn authorize(
     request: Request,
 ) -> Result<Response, TokenRefusal> {
     let counted = Counted::Failures;
-    let (client, form) = authenticated(&app, &context, request, &PARAMETERS, counted).await?;
+    let (client, mut form) = authenticated(&app, &context, request, &PARAMETERS, counted).await?;
     require_right(&client)?;
+    let auth_req_id = URL_SAFE_NO_PAD.encode(clock::random_bytes::<32>());
+    let notification = notification(&mut form, &client, &auth_req_id)?;
     let wanted = wanted(form, &client)?;
     let config = settings(&app, &client.tenant_id).await?;
     let actor = Actor::Client(client.client_id.clone());
@@ -109,9 +116,13 @@ pub(super) async fn authorize(
         context.now,
     );
     let expires_in = new.ttl.unwrap_or(config.challenge_ttl_seconds).seconds();
-    let auth_req_id = URL_SAFE_NO_PAD.encode(clock::random_bytes::<32>());
     app.store
-        .create_auth_request(context.change(actor), new, digest(&auth_req_id))
+        .create_auth_request(
+            context.change(actor),
+            new,
+            digest(&auth_req_id),
+            notification,
+        )
         .await
         .map_err(refused)?;
     let answer = AcknowledgedRequest {
@@ -120,6 +131,36 @@ pub(super) async fn authorize(
         interval: AUTH_POLL_INTERVAL.whole_seconds(),
     };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+/// What a client in ping mode is to be told with.
+fn notification(
+    form: &mut Form,
+    client: &OAuthClient,
+    auth_req_id: &str,
+) -> Result<Option<SecretBytes>, TokenRefusal> {
+    let token = form.take("client_notification_token");
+    let Some(endpoint) = &client.notification_endpoint else {
+        return Ok(None);
+    };
+    let token = token.filter(|token| is_bearer_token(token));
+    let token = token.ok_or(OAuthError::new(
+        OAuthErrorCode::InvalidRequest,
+        "client_notification_token is to be a Bearer token of at most 1024 characters",
+    ))?;
+    let notification = AuthNotification {
+        endpoint: endpoint.clone(),
+        auth_req_id: auth_req_id.to_owned(),
+        token: token.to_string(),
+    };
+    Ok(Some(notification.to_bytes().map_err(Problem::internal)?))
+}
+
+/// Whether a text can be sent as Bearer (RFC 6750 §2.1), and is not too long (CIBA Core 1.0 §7.1).
+fn is_bearer_token(text: &str) -> bool {
+    let is_of_one = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    let start = text.trim_end_matches('=');
+    text.len() <= 1024 && !start.is_empty() && start.bytes().all(is_of_one)
 }
 
 /// What the store knows a request by.
@@ -329,6 +370,21 @@ mod tests {
         for nothing in ["0", "-1", "1.5", "soon", "18446744073709551616", " 60"] {
             let refused = requested_expiry(nothing).expect_err(nothing);
             assert_eq!(refused.code(), OAuthErrorCode::InvalidRequest);
+        }
+    }
+
+    #[test]
+    fn a_notification_token_is_one_of_bearers() {
+        for good in [
+            "a",
+            "8d67dc78-7faa-4d41-aabd-67707b374255",
+            "a+/._~-==",
+            &"x".repeat(1024),
+        ] {
+            assert!(is_bearer_token(good), "{good}");
+        }
+        for bad in ["", "=", "a b", "a=b", "\u{e9}", "a\nb", &"x".repeat(1025)] {
+            assert!(!is_bearer_token(bad), "{bad:?}");
         }
     }
 }

@@ -416,6 +416,7 @@ mod tests {
                 },
             ],
             jwks: None,
+            notification_endpoint: None,
             created_at: NOW,
         };
         assert!(is_secret_of(&client, "old", NOW));

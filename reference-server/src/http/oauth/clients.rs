@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::client_auth::secret_hash;
 use super::client_keys::ClientKeys;
 use crate::http::text::Line;
+use crate::http::webhooks::check_url;
 use crate::http::{
     Answer, Caller, JsonBody, List, Problem, ProblemDocument, Query, RequestContext, Right, Scope,
     Timestamp, idempotency, page_request,
@@ -38,6 +39,8 @@ pub(super) struct ClientObject {
     /// The public keys by which it proves itself in place of a secret; `null` for one that has secrets.
     #[schema(value_type = Option<ClientKeys>)]
     jwks: Option<Value>,
+    /// Where it is told that a user has answered; `null` for one that only polls.
+    backchannel_client_notification_endpoint: Option<String>,
     created_at: Timestamp,
 }
 
@@ -63,6 +66,7 @@ impl From<OAuthClient> for ClientObject {
             jwks: client
                 .jwks
                 .and_then(|jwks| serde_json::from_str(&jwks).ok()),
+            backchannel_client_notification_endpoint: client.notification_endpoint,
             created_at: Timestamp(client.created_at),
         }
     }
@@ -80,6 +84,10 @@ pub(super) struct Registration {
     scopes: Scopes,
     /// Public keys, for a client that signs assertions (`private_key_jwt`): it gets no secret then.
     jwks: Option<ClientKeys>,
+    /// `https://…`, to a host with a public address: where the client is told that a user has answered an
+    /// authentication request (CIBA Core 1.0 §4, ping mode). Without, it polls.
+    #[schema(max_length = 2048, example = "https://shop.example.com/told")]
+    backchannel_client_notification_endpoint: Option<String>,
 }
 
 /// Some scopes, each of them known.
@@ -170,6 +178,10 @@ pub(super) async fn create(
     let tenant_id = caller.tenant(Right::ClientsWrite)?;
     let (actor, sha256, new) = (caller.actor(), body.sha256(), body.value);
     idempotency::run(&app, &context, &actor, sha256, async |keep| {
+        let notification_endpoint = new.backchannel_client_notification_endpoint;
+        if let Some(url) = &notification_endpoint {
+            check_url(&app, "backchannel_client_notification_endpoint", url).await?;
+        }
         let client_id = ClientId::generate(context.now, &mut clock::entropy());
         let (credential, secret) = match &new.jwks {
             Some(keys) => {
@@ -187,6 +199,7 @@ pub(super) async fn create(
             name: new.name.into_string(),
             scopes: new.scopes.0,
             credential,
+            notification_endpoint,
         };
         let secret = secret.as_ref().map(|secret| secret.as_str());
         let answer = show_once(client_id, secret)?;

@@ -30,7 +30,7 @@ pub(super) struct Metadata {
     introspection_endpoint_auth_methods_supported: [&'static str; 3],
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 5],
     backchannel_authentication_endpoint: String,
-    backchannel_token_delivery_modes_supported: [&'static str; 1],
+    backchannel_token_delivery_modes_supported: [&'static str; 2],
     backchannel_user_code_parameter_supported: bool,
     id_token_signing_alg_values_supported: [&'static str; 1],
     /// The users of one tenant have one set of subjects for all clients of the tenant.
@@ -60,7 +60,7 @@ pub(super) async fn metadata(State(app): State<Arc<App>>) -> Json<Metadata> {
         introspection_endpoint_auth_methods_supported: METHODS,
         introspection_endpoint_auth_signing_alg_values_supported: ALGORITHMS,
         backchannel_authentication_endpoint: format!("{issuer}/v1/bc-authorize"),
-        backchannel_token_delivery_modes_supported: ["poll"],
+        backchannel_token_delivery_modes_supported: ["poll", "ping"],
         backchannel_user_code_parameter_supported: false,
         id_token_signing_alg_values_supported: ["ES256"],
         subject_types_supported: ["pairwise"],

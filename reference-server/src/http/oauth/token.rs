@@ -183,6 +183,7 @@ mod tests {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             secrets: Vec::new(),
             jwks: None,
+            notification_endpoint: None,
             created_at: now,
         }
     }

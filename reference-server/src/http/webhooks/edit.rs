@@ -139,7 +139,7 @@ pub(super) async fn create(
     let (actor, sha256, new) = (caller.actor(), body.sha256(), body.value);
     idempotency::run(&app, &context, &actor, sha256, async |keep| {
         check_patterns(&owner, &new.events.0)?;
-        check_url(&app, &new.url).await?;
+        check_url(&app, "url", &new.url).await?;
         let secret = webhooks::new_secret();
         let new = NewWebhook {
             webhook_id: WebhookId::generate(context.now, &mut clock::entropy()),
@@ -222,7 +222,7 @@ pub(super) async fn update(
         description: body.value.description.map(Line::into_string),
     };
     check_patterns(&owner, &settings.events)?;
-    check_url(&app, &settings.url).await?;
+    check_url(&app, "url", &settings.url).await?;
     let change = context.change(caller.actor());
     let updated = app
         .store

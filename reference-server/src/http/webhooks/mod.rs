@@ -58,14 +58,14 @@ fn check_patterns<'p>(
     Ok(())
 }
 
-/// Refuses a URL that events are not sent to.
-async fn check_url(app: &App, url: &str) -> Result<(), Problem> {
+/// Refuses a URL, the value of `member`, that nothing is sent to.
+pub(super) async fn check_url(app: &App, member: &str, url: &str) -> Result<(), Problem> {
     match app.webhooks.sender.check(url).await {
         Ok(_) => Ok(()),
         Err(refusal) => {
             let detail = format!("The URL {refusal}.");
             let problem = Problem::new(ErrorCode::WebhookUrlForbidden, detail);
-            Err(problem.field("url", refusal.to_string()))
+            Err(problem.field(member, refusal.to_string()))
         }
     }
 }
