@@ -1,5 +1,6 @@
 //! Jobs that work through devices.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use identity_pki::{Fingerprint, RotationRule, TenantId};
@@ -8,8 +9,9 @@ use tokio::task::JoinSet;
 use super::fixtures::{World, at};
 use super::witness::Told;
 use crate::{
-    Actor, CaState, Chain, Change, Conflict, DenialReason, Device, DeviceStatus, Entity, Job,
-    JobId, JobProgress, JobStatus, JobWork, NewJob,
+    Actor, CaState, Chain, Change, Conflict, DenialReason, Device, DeviceAction, DeviceEdit,
+    DeviceFilter, DeviceSelection, DeviceStatus, Entity, Job, JobId, JobProgress, JobStatus,
+    JobWork, MAX_DEVICE_TAGS, NewJob,
 };
 
 impl World {
@@ -23,7 +25,7 @@ impl World {
             tenant_id: owner.cloned(),
             work: work.clone(),
             total: 7,
-            asked_by: self.id("adm_"),
+            asked_by: Actor::Operator(self.id("adm_")),
         }
     }
 
@@ -45,11 +47,7 @@ impl World {
 
     /// Does a piece of a job, which has to tell exactly this.
     async fn works(&self, job: &Job, batch: u32, told: Told) -> JobProgress {
-        let change = Change::new(
-            at(2),
-            Actor::Operator(job.asked_by.clone()),
-            &*job.request_id,
-        );
+        let change = Change::new(at(2), job.asked_by.clone(), &*job.request_id);
         let (owner, id) = (job.tenant_id.as_ref(), &job.job_id);
         let progress = self
             .commits(change, told, async |change| {
@@ -128,7 +126,7 @@ pub async fn a_job_revokes_the_devices_that_a_tenant_had(world: World) {
     for device in &paired {
         let now = world.device(&device.identity).await;
         assert_eq!(now.status, DeviceStatus::Revoked);
-        assert_eq!(now.revoked_by.as_deref(), Some(job.asked_by.as_str()));
+        assert_eq!(now.revoked_by.as_deref(), Some(job.asked_by.id()));
     }
     assert_eq!(world.device(&waiting).await.status, DeviceStatus::Revoked);
     assert_eq!(world.status(&others).await, DeviceStatus::Paired);
@@ -140,7 +138,7 @@ pub async fn a_job_revokes_the_devices_that_a_tenant_had(world: World) {
     let told = world.audit(&Chain::Platform).await.pop().unwrap();
     let expected = serde_json::json!({
         "job_id": job.job_id, "tenant_id": "acme", "ca_fingerprint": null, "count": 3, "failed": 0,
-        "revoked_by": job.asked_by,
+        "revoked_by": job.asked_by.id(),
     });
     assert_eq!(told.metadata, expected);
 }
@@ -332,14 +330,12 @@ pub async fn a_job_is_its_owners_and_jobs_wait_in_their_order(world: World) {
     let next = async |behind| world.store.next_job(behind).await.unwrap();
     assert_eq!(next(Some(&own)).await.as_ref(), Some(&platforms));
     assert_eq!(next(Some(&platforms)).await, None);
-    for job in [&own, &platforms] {
-        assert_eq!(
-            world.store.next_job(None).await.unwrap().as_ref(),
-            Some(job)
-        );
-        world
-            .works(job, 1, Told::nothing().and_platform(ENDED))
-            .await;
+    for (job, told) in [
+        (&own, Told::tenant(ENDED, &[])),
+        (&platforms, Told::platform(ENDED)),
+    ] {
+        assert_eq!(next(None).await.as_ref(), Some(job));
+        world.works(job, 1, told).await;
     }
     assert_eq!(world.store.next_job(None).await.unwrap(), None);
     let nobodys: TenantId = "nobody".parse().unwrap();
@@ -411,4 +407,152 @@ pub async fn of_two_runners_at_once_each_device_is_revoked_by_one(world: World) 
     let rows = world.audit(&Chain::Tenant(acme)).await;
     let told = rows.iter().filter(|row| row.action == "device_revoked");
     assert_eq!(told.count(), 12);
+}
+
+/// A job of the tenant's for devices of its choice.
+fn to_devices(tenant_id: &TenantId, action: DeviceAction) -> JobWork {
+    JobWork::Devices {
+        tenant_id: tenant_id.clone(),
+        action,
+    }
+}
+
+impl World {
+    /// A job of a tenant's for devices, which a client asked for.
+    async fn device_job(
+        &self,
+        tenant_id: &TenantId,
+        action: DeviceAction,
+        devices: DeviceSelection,
+    ) -> Job {
+        let selected = self.store.selected_devices(tenant_id, devices.clone());
+        let selected = selected.await.unwrap();
+        let new = NewJob {
+            asked_by: Actor::Client(self.id("cli_")),
+            ..self.new_job(Some(tenant_id), &to_devices(tenant_id, action))
+        };
+        let told = Told::tenant(&["job_created"], &[]);
+        let job = self
+            .commits(self.change_at(1), told, async |change| {
+                let (new, devices) = (new.clone(), devices.clone());
+                self.store.create_device_job(change, new, devices).await
+            })
+            .await;
+        assert_eq!((&job.work, &job.asked_by), (&new.work, &new.asked_by));
+        assert_eq!(job.total, selected);
+        assert_eq!(self.again_job(&job).await, job);
+        job
+    }
+
+    async fn tags(&self, device: &Device) -> BTreeMap<String, String> {
+        self.device(&device.identity).await.tags
+    }
+}
+
+fn ids(devices: &[&Device]) -> DeviceSelection {
+    let ids = devices.iter().map(|it| it.identity.device_id().clone());
+    DeviceSelection::Ids(ids.collect())
+}
+
+fn tags(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let of = of
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()));
+    of.collect()
+}
+
+pub async fn a_job_revokes_the_devices_that_were_chosen_when_it_was_asked_for(world: World) {
+    let (acme, other) = (world.tenant("acme").await, world.tenant("other").await);
+    let [one, two, three] = [(); 3].map(|()| world.paired_device(&acme));
+    let (one, two, three) = (one.await, two.await, three.await);
+    let others = world.paired_device(&other).await;
+    let chosen = ids(&[&one, &two, &others]);
+    let job = world.device_job(&acme, DeviceAction::Revoke, chosen).await;
+    assert_eq!(job.total, 2, "another tenant's is none of them");
+    let first = world.works(&job, 1, revoked(1)).await;
+    assert_eq!((first.job.status, first.job.done), (JobStatus::Running, 1));
+    let ended = Told::tenant(
+        &["device_revoked", "device_certs_bulk_revoked"],
+        &["device.revoked"],
+    );
+    let last = world.works(&job, 2, ended).await;
+    assert_eq!((last.job.status, last.job.done), (JobStatus::Succeeded, 2));
+    for (device, status) in [
+        (&one, DeviceStatus::Revoked),
+        (&two, DeviceStatus::Revoked),
+        (&three, DeviceStatus::Paired),
+        (&others, DeviceStatus::Paired),
+    ] {
+        assert_eq!(world.status(device).await, status);
+    }
+    let revoked_by = world.device(&one.identity).await.revoked_by;
+    assert_eq!(revoked_by.as_deref(), Some(job.asked_by.id()));
+
+    let paired = DeviceFilter {
+        status: Some(DeviceStatus::Paired),
+        ..DeviceFilter::all(at(2))
+    };
+    let paired = DeviceSelection::Filter(Box::new(paired));
+    let job = world.device_job(&acme, DeviceAction::Revoke, paired).await;
+    assert_eq!(job.total, 1);
+    let late = world.paired_device(&acme).await;
+    let ended = Told::tenant(
+        &["device_revoked", "device_certs_bulk_revoked"],
+        &["device.revoked"],
+    );
+    world.works(&job, 9, ended).await;
+    assert_eq!(world.status(&three).await, DeviceStatus::Revoked);
+    assert_eq!(world.status(&late).await, DeviceStatus::Paired);
+}
+
+pub async fn a_job_tags_devices_and_fails_at_one_that_would_have_too_many(world: World) {
+    let acme = world.tenant("acme").await;
+    let (one, full) = (
+        world.paired_device(&acme).await,
+        world.paired_device(&acme).await,
+    );
+    let many = (0..MAX_DEVICE_TAGS).map(|n| (format!("key{n}"), String::new()));
+    let many: BTreeMap<_, _> = many.collect();
+    let edit = DeviceEdit {
+        tags: Some(many.clone()),
+        ..DeviceEdit::default()
+    };
+    let filled = world
+        .store
+        .update_device(world.change(), &full.identity, edit);
+    filled.await.unwrap();
+    let before = world.tags(&one).await;
+
+    let tag = DeviceAction::Tag(tags(&[("site", "Bern")]));
+    let job = world
+        .device_job(&acme, tag.clone(), ids(&[&one, &full]))
+        .await;
+    let mut told = ["device_updated", "job_device_failed", "job_ended"];
+    if full.identity < one.identity {
+        told.swap(0, 1);
+    }
+    let told = Told::tenant(&told, &["device.updated"]);
+    let ended = world.works(&job, 9, told).await.job;
+    assert_eq!(
+        (ended.status, ended.done, ended.failed),
+        (JobStatus::PartiallyFailed, 1, 1)
+    );
+    let mut with_site = before.clone();
+    with_site.extend(tags(&[("site", "Bern")]));
+    assert_eq!(world.tags(&one).await, with_site);
+    assert_eq!(world.tags(&full).await, many);
+
+    // What changes nothing tells nothing.
+    let job = world.device_job(&acme, tag, ids(&[&one])).await;
+    let ended = world
+        .works(&job, 9, Told::tenant(&["job_ended"], &[]))
+        .await
+        .job;
+    assert_eq!((ended.status, ended.done), (JobStatus::Succeeded, 1));
+
+    let untag = DeviceAction::Untag(["site".to_owned(), "none".to_owned()].into());
+    let job = world.device_job(&acme, untag, ids(&[&one])).await;
+    let told = Told::tenant(&["device_updated", "job_ended"], &["device.updated"]);
+    world.works(&job, 9, told).await;
+    assert_eq!(world.tags(&one).await, before);
 }

@@ -327,6 +327,8 @@ macro_rules! conformance_tests {
                 a_device_that_was_revoked_meanwhile_is_not_counted,
                 a_job_revokes_the_devices_of_a_tainted_ca_and_retires_it,
                 a_ca_that_was_retired_before_its_job_ends_stays_so,
+                a_job_revokes_the_devices_that_were_chosen_when_it_was_asked_for,
+                a_job_tags_devices_and_fails_at_one_that_would_have_too_many,
                 a_device_that_is_passed_over_counts_as_failed,
                 a_job_is_its_owners_and_jobs_wait_in_their_order,
                 jobs_that_ended_before_a_time_are_purged,

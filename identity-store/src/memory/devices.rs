@@ -176,7 +176,7 @@ impl State {
 }
 
 impl Transaction<'_> {
-    fn device_row(&mut self, identity: &DeviceIdentity) -> Result<&mut DeviceRow> {
+    pub(super) fn device_row(&mut self, identity: &DeviceIdentity) -> Result<&mut DeviceRow> {
         let row = self.state.devices.get_mut(identity);
         row.ok_or(Error::NotFound(Entity::Device))
     }
@@ -222,7 +222,11 @@ impl Transaction<'_> {
         Ok(device)
     }
 
-    fn update_device(&mut self, identity: &DeviceIdentity, edit: DeviceEdit) -> Result<Device> {
+    pub(super) fn update_device(
+        &mut self,
+        identity: &DeviceIdentity,
+        edit: DeviceEdit,
+    ) -> Result<Device> {
         let at = self.at();
         let row = self.device_row(identity)?;
         if let Some(binding) = edit.binding {
@@ -312,7 +316,7 @@ impl Transaction<'_> {
     }
 }
 
-fn matches(device: &Device, filter: &DeviceFilter) -> bool {
+pub(super) fn matches(device: &Device, filter: &DeviceFilter) -> bool {
     let not_after = device.certificate.as_ref().map(|record| record.not_after);
     let seen = device.last_seen_at;
     filter.status.is_none_or(|status| device.status == status)

@@ -1,14 +1,17 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use identity_pki::{DeviceIdentity, TenantId};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::MemoryStore;
+use super::devices::matches;
 use super::state::{JobRow, State};
 use super::transaction::{Transaction, as_u64, as_usize};
 use crate::ca_rotation::rotation;
 use crate::{
-    Chain, Change, Conflict, Entity, Error, Event, Job, JobId, JobProgress, JobStatus, JobStore,
-    JobWork, NewJob, Result,
+    Change, Conflict, DeniedCertificate, DeviceEdit, DeviceSelection, Entity, Error, Job, JobId,
+    JobProgress, JobStatus, JobStore, JobWork, NewJob, Result,
 };
 
 #[async_trait]
@@ -22,7 +25,31 @@ impl JobStore for MemoryStore {
     }
 
     async fn create_job(&self, change: Change, new: NewJob) -> Result<Job> {
-        self.commit(change, |tx| tx.create_job(new))
+        self.commit(change, |tx| tx.create_job(new, BTreeSet::new()))
+    }
+
+    async fn selected_devices(
+        &self,
+        tenant_id: &TenantId,
+        devices: DeviceSelection,
+    ) -> Result<u64> {
+        let state = self.state();
+        Ok(as_u64(state.selected(tenant_id, &devices).len()))
+    }
+
+    async fn create_device_job(
+        &self,
+        change: Change,
+        mut new: NewJob,
+        devices: DeviceSelection,
+    ) -> Result<Job> {
+        self.commit(change, |tx| {
+            let owner = new.tenant_id.as_ref();
+            let chosen = owner.map(|tenant_id| tx.state.selected(tenant_id, &devices));
+            let chosen = chosen.unwrap_or_default();
+            new.total = as_u64(chosen.len());
+            tx.create_job(new, chosen)
+        })
     }
 
     async fn job(&self, tenant_id: Option<&TenantId>, job_id: &JobId) -> Result<Option<Job>> {
@@ -66,7 +93,7 @@ impl JobStore for MemoryStore {
             if let Some(device) = next.filter(|_| !row.job.status.has_ended()) {
                 row.job.status = JobStatus::Running;
                 row.job.failed += 1;
-                tx.tell_platform(&row.job.device_failed(&device, why));
+                tx.post(&row.job.chain(), &row.job.device_failed(&device, why));
                 row.behind = Some(device);
                 tx.put_job(row.clone());
             }
@@ -98,12 +125,30 @@ impl State {
 
     fn next_of(&self, row: &JobRow, batch: u32) -> Vec<DeviceIdentity> {
         let meant = self.meant(&row.job.work, row.behind.as_ref(), row.job.created_at);
+        let names_its_devices = matches!(row.job.work, JobWork::Devices { .. });
+        let meant = meant.filter(|device| !names_its_devices || row.chosen.contains(device));
         meant.take(as_usize(batch)).collect()
+    }
+
+    fn selected(
+        &self,
+        tenant_id: &TenantId,
+        devices: &DeviceSelection,
+    ) -> BTreeSet<DeviceIdentity> {
+        let rows = self.devices.values().filter(|row| {
+            let identity = &row.device.identity;
+            identity.tenant_id() == tenant_id
+                && match devices {
+                    DeviceSelection::Ids(ids) => ids.contains(identity.device_id()),
+                    DeviceSelection::Filter(filter) => matches(&row.at(filter.now), filter),
+                }
+        });
+        rows.map(|row| row.device.identity.clone()).collect()
     }
 }
 
 impl Transaction<'_> {
-    fn create_job(&mut self, new: NewJob) -> Result<Job> {
+    fn create_job(&mut self, new: NewJob, chosen: BTreeSet<DeviceIdentity>) -> Result<Job> {
         if let Some(owner) = &new.tenant_id {
             self.tenant_mut(&owner.clone())?;
         }
@@ -115,6 +160,8 @@ impl Transaction<'_> {
                 let cas = self.state.cas.iter();
                 rotation(cas.map(|ca| (ca.fingerprint, ca.state)))?.revoke_devices(*ca)?;
             }
+            // Its owner's.
+            JobWork::Devices { .. } => {}
         }
         let mut jobs = self.state.jobs.iter();
         if jobs.any(|row| row.job.job_id == new.job_id) {
@@ -136,6 +183,7 @@ impl Transaction<'_> {
         self.state.jobs.push(JobRow {
             job: job.clone(),
             behind: None,
+            chosen,
         });
         self.post(&job.chain(), &job.created());
         Ok(job)
@@ -155,6 +203,36 @@ impl Transaction<'_> {
         }
     }
 
+    fn deal_with(
+        &mut self,
+        job: &mut Job,
+        identity: &DeviceIdentity,
+    ) -> Result<Vec<DeniedCertificate>> {
+        let device = self.device_row(identity)?.device.clone();
+        let tagged = match &job.work {
+            JobWork::Devices { action, .. } => action.tagged(&device.tags),
+            JobWork::RevokeTenant { .. } | JobWork::RevokeCa { .. } => None,
+        };
+        let Some(tags) = tagged else {
+            job.done += 1;
+            return Ok(self.revoke_device(identity)?.denied);
+        };
+        if let Some(failed) = job.too_many_tags(&device, &tags) {
+            job.failed += 1;
+            self.post(&job.chain(), &failed);
+            return Ok(Vec::new());
+        }
+        if tags != device.tags {
+            let edit = DeviceEdit {
+                tags: Some(tags),
+                ..DeviceEdit::default()
+            };
+            self.update_device(identity, edit)?;
+        }
+        job.done += 1;
+        Ok(Vec::new())
+    }
+
     fn work_on_job(
         &mut self,
         tenant_id: Option<&TenantId>,
@@ -170,8 +248,7 @@ impl Transaction<'_> {
         let next = self.state.next_of(&row, batch);
         row.job.status = JobStatus::Running;
         for device in &next {
-            denied.extend(self.revoke_device(device)?.denied);
-            row.job.done += 1;
+            denied.extend(self.deal_with(&mut row.job, device)?);
             row.behind = Some(device.clone());
         }
         if next.len() < as_usize(batch) {
@@ -179,8 +256,7 @@ impl Transaction<'_> {
             if let JobWork::RevokeCa { ca } = row.job.work {
                 self.retire_after_revocation(ca)?;
             }
-            let ended: Event = row.job.revoked(self.change.actor.id());
-            self.post(&Chain::Platform, &ended);
+            self.post(&row.job.chain(), &row.job.ended());
         }
         let job = row.job.clone();
         self.put_job(row);

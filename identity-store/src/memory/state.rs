@@ -191,6 +191,8 @@ impl ErasureRow {
 pub(super) struct JobRow {
     pub(super) job: Job,
     pub(super) behind: Option<DeviceIdentity>,
+    /// The devices that were chosen with it.
+    pub(super) chosen: BTreeSet<DeviceIdentity>,
 }
 
 #[derive(Debug, Clone)]

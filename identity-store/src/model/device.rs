@@ -40,6 +40,9 @@ pub struct Device {
     pub created_at: OffsetDateTime,
 }
 
+/// The most tags that a device has.
+pub const MAX_DEVICE_TAGS: usize = 32;
+
 /// Where a device is in its life (contract §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

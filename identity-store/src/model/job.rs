@@ -1,8 +1,13 @@
-use identity_pki::{DeviceIdentity, Fingerprint, TenantId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use identity_pki::{DeviceId, DeviceIdentity, Fingerprint, TenantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{Chain, DeniedCertificate, Device, DeviceStatus, Event, JobId, OperatorId};
+use crate::{
+    Actor, Chain, DeniedCertificate, Device, DeviceFilter, DeviceStatus, Event, JobId,
+    MAX_DEVICE_TAGS,
+};
 
 /// What a job does, device by device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,50 @@ pub enum JobWork {
         /// The CA.
         ca: Fingerprint,
     },
+    /// Does something to devices that a tenant chose when it asked for it.
+    Devices {
+        /// The tenant.
+        tenant_id: TenantId,
+        /// What.
+        action: DeviceAction,
+    },
+}
+
+/// What a job does to each of its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceAction {
+    /// Revokes it.
+    Revoke,
+    /// Gives it these tags, in place of those of the same keys.
+    Tag(BTreeMap<String, String>),
+    /// Takes the tags with these keys from it.
+    Untag(BTreeSet<String>),
+}
+
+impl DeviceAction {
+    /// The tags that a device with these has afterwards; `None` when the action leaves tags alone.
+    pub(crate) fn tagged(
+        &self,
+        tags: &BTreeMap<String, String>,
+    ) -> Option<BTreeMap<String, String>> {
+        let mut tags = tags.clone();
+        match self {
+            Self::Revoke => return None,
+            Self::Tag(new) => tags.extend(new.clone()),
+            Self::Untag(keys) => tags.retain(|key, _| !keys.contains(key)),
+        }
+        Some(tags)
+    }
+}
+
+/// Which of a tenant's devices.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeviceSelection {
+    /// Those of these ids that there are.
+    Ids(BTreeSet<DeviceId>),
+    /// Those of which a filter is true.
+    Filter(Box<DeviceFilter>),
 }
 
 impl JobWork {
@@ -30,6 +79,11 @@ impl JobWork {
         match self {
             Self::RevokeTenant { .. } => "revoke_tenant",
             Self::RevokeCa { .. } => "revoke_ca",
+            Self::Devices { action, .. } => match action {
+                DeviceAction::Revoke => "revoke_devices",
+                DeviceAction::Tag(_) => "tag_devices",
+                DeviceAction::Untag(_) => "untag_devices",
+            },
         }
     }
 
@@ -37,7 +91,9 @@ impl JobWork {
     #[must_use]
     pub fn target(&self) -> String {
         match self {
-            Self::RevokeTenant { tenant_id, .. } => tenant_id.to_string(),
+            Self::RevokeTenant { tenant_id, .. } | Self::Devices { tenant_id, .. } => {
+                tenant_id.to_string()
+            }
             Self::RevokeCa { ca } => ca.to_string(),
         }
     }
@@ -47,7 +103,7 @@ impl JobWork {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::RevokeTenant { reason, .. } => Some(reason),
-            Self::RevokeCa { .. } => None,
+            Self::RevokeCa { .. } | Self::Devices { .. } => None,
         }
     }
 
@@ -63,6 +119,10 @@ impl JobWork {
             Self::RevokeCa { ca } => {
                 let active = device.certificate.as_ref();
                 active.is_some_and(|certificate| certificate.ca_fingerprint == *ca)
+            }
+            Self::Devices { tenant_id, action } => {
+                device.identity.tenant_id() == tenant_id
+                    && (*action != DeviceAction::Revoke || device.status != DeviceStatus::Revoked)
             }
         }
     }
@@ -117,7 +177,7 @@ pub struct NewJob {
     /// How many devices it found when it was asked for.
     pub total: u64,
     /// Who asked for it.
-    pub asked_by: OperatorId,
+    pub asked_by: Actor,
 }
 
 /// A job.
@@ -138,7 +198,7 @@ pub struct Job {
     /// How many it failed at.
     pub failed: u64,
     /// Who asked for it.
-    pub asked_by: OperatorId,
+    pub asked_by: Actor,
     /// The request that asked for it.
     pub request_id: String,
     /// When it was asked for.
@@ -172,6 +232,17 @@ impl Job {
         }
     }
 
+    /// That it failed at a device, if that is not to have so many tags.
+    pub(crate) fn too_many_tags(
+        &self,
+        device: &Device,
+        tags: &BTreeMap<String, String>,
+    ) -> Option<Event> {
+        let why = format!("a device has at most {MAX_DEVICE_TAGS} tags");
+        let is_too_many = tags.len() > MAX_DEVICE_TAGS;
+        is_too_many.then(|| self.device_failed(&device.identity, &why))
+    }
+
     pub(crate) fn end(&mut self, at: OffsetDateTime) {
         self.status = JobStatus::at_the_end(self.done, self.failed);
         self.total = self.done + self.failed;
@@ -179,8 +250,19 @@ impl Job {
     }
 
     /// That it has ended.
-    pub(crate) fn revoked(&self, revoked_by: &str) -> Event {
+    pub(crate) fn ended(&self) -> Event {
         let (tenant_id, ca_fingerprint) = match &self.work {
+            JobWork::Devices { tenant_id, action } if *action == DeviceAction::Revoke => {
+                (Some(tenant_id.clone()), None)
+            }
+            JobWork::Devices { .. } => {
+                return Event::JobEnded {
+                    job_id: self.job_id.clone(),
+                    kind: self.work.kind(),
+                    count: self.done,
+                    failed: self.failed,
+                };
+            }
             JobWork::RevokeTenant { tenant_id, .. } => (Some(tenant_id.clone()), None),
             JobWork::RevokeCa { ca } => (None, Some(*ca)),
         };
@@ -190,7 +272,7 @@ impl Job {
             ca_fingerprint,
             count: self.done,
             failed: self.failed,
-            revoked_by: revoked_by.to_owned(),
+            revoked_by: self.asked_by.id().to_owned(),
         }
     }
 }

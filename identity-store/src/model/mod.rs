@@ -59,8 +59,8 @@ pub use denial_purge::PURGE_MARGIN;
 pub use denied_page::{DenialCursor, DeniedPage};
 pub use device::{
     Device, DeviceEdit, DeviceFilter, DeviceInfo, DeviceStanding, DeviceStatus, DeviceWork,
-    NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice, RenewalGrace,
-    Renewed, Revocation,
+    MAX_DEVICE_TAGS, NewDevice, PairDevice, Paired, PairingCandidate, PairingOffer, RenewDevice,
+    RenewalGrace, Renewed, Revocation,
 };
 pub use device_policy::DevicePolicy;
 pub use erasure::{Erasure, Tombstone};
@@ -68,7 +68,7 @@ pub use event::{ChallengeFacts, Event, Outcome, Reason, Severity, Subject};
 pub use expiry::{Expiry, ExpiryAlert, ExpiryMail};
 pub use idempotency::{IdempotencyKey, Reservation, StoredAnswer};
 pub use identity_pki::CaState;
-pub use job::{Job, JobProgress, JobStatus, JobWork, NewJob};
+pub use job::{DeviceAction, DeviceSelection, Job, JobProgress, JobStatus, JobWork, NewJob};
 pub use lease::{Lease, LeaseName};
 pub use month::Month;
 pub use operator::{

@@ -10,11 +10,11 @@ use time::OffsetDateTime;
 
 use super::column::{Columns, Window, json, ms, word};
 use super::fault::{Step, taken};
-use super::query::{Sql, query};
+use super::query::{Query, Sql, query};
 use super::tx::ChangeTx;
 use super::{certificates, renewal_graces};
 use crate::{
-    CertificateRecord, Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity,
+    CertificateRecord, Conflict, Device, DeviceFilter, DeviceStanding, DeviceStatus, Entity, JobId,
     NewDevice, Result, TenantStatus,
 };
 
@@ -40,11 +40,11 @@ const ONE: &str = select!("WHERE d.tenant_id = $1 AND d.device_id = $2");
 
 /// A pending device whose code has run out counts as expired at $4. The text is sought in ASCII
 /// lower case, as SQLite's `lower` makes it.
-macro_rules! list {
-    ($has_tag:literal, $has_text:literal) => {
+macro_rules! matching {
+    ($of:expr, $has_tag:literal, $has_text:literal, $rest:literal) => {
         concat!(
-            select!(
-                "WHERE d.tenant_id = $1
+            $of,
+            "WHERE d.tenant_id = $1
                    AND (d.created_at, d.device_id) < ($2, $3)
                    AND ($5 IS NULL OR $5 = CASE
                         WHEN d.status = 'pending_pairing' AND d.pairing_expires_at <= $4 THEN 'expired'
@@ -54,26 +54,57 @@ macro_rules! list {
                    AND ($10 IS NULL OR d.last_seen_at IS NULL OR d.last_seen_at < $10)
                    AND ($12 IS NULL OR (c.serial IS NOT NULL) = $12)
                    AND ($13 IS NULL OR c.not_after > $13)
-                   AND ($14 IS NULL OR c.not_after <= $14)"
-            ),
-            " AND ($7 IS NULL OR ", $has_tag, ") AND ($11 IS NULL OR ", $has_text, ")
-             ORDER BY d.created_at DESC, d.device_id DESC LIMIT $15"
+                   AND ($14 IS NULL OR c.not_after <= $14)
+                   AND ($7 IS NULL OR ", $has_tag, ") AND ($11 IS NULL OR ", $has_text, ") ", $rest
         )
     };
 }
 
-const LIST: Sql = Sql {
-    sqlite: list!(
-        "EXISTS (SELECT 1 FROM json_each(d.tags) AS tag WHERE tag.key = $7 AND tag.value = $8)",
-        "instr(lower(d.name), $11) > 0 OR instr(lower(coalesce(d.location, '')), $11) > 0
-         OR instr(d.device_id, $11) > 0"
+/// A statement about the devices that match, on either back end.
+macro_rules! of_matching {
+    ($of:expr, $rest:literal) => {
+        Sql {
+            sqlite: matching!(
+                $of,
+                "EXISTS (SELECT 1 FROM json_each(d.tags) AS tag WHERE tag.key = $7 AND tag.value = $8)",
+                "instr(lower(d.name), $11) > 0 OR instr(lower(coalesce(d.location, '')), $11) > 0
+                 OR instr(d.device_id, $11) > 0",
+                $rest
+            ),
+            postgres: matching!(
+                $of,
+                "d.tags::jsonb ->> $7 = $8",
+                "strpos(lower(d.name COLLATE \"C\"), $11) > 0
+                 OR strpos(lower(d.location COLLATE \"C\"), $11) > 0 OR strpos(d.device_id, $11) > 0",
+                $rest
+            ),
+        }
+    };
+}
+
+/// The devices with their active certificates.
+macro_rules! with_certificates {
+    ($columns:literal) => {
+        concat!(
+            $columns,
+            " FROM devices d LEFT JOIN issued_certificates c
+             ON c.tenant_id = d.tenant_id AND c.device_id = d.device_id
+                AND c.serial = d.active_serial "
+        )
+    };
+}
+
+const LIST: Sql = of_matching!(
+    select!(""),
+    "ORDER BY d.created_at DESC, d.device_id DESC LIMIT $15"
+);
+const COUNT: Sql = of_matching!(with_certificates!("SELECT count(*) AS devices"), "");
+const CHOOSE: Sql = of_matching!(
+    with_certificates!(
+        "INSERT INTO job_devices (tenant_id, job_id, device_id) SELECT d.tenant_id, $15, d.device_id"
     ),
-    postgres: list!(
-        "d.tags::jsonb ->> $7 = $8",
-        "strpos(lower(d.name COLLATE \"C\"), $11) > 0
-         OR strpos(lower(d.location COLLATE \"C\"), $11) > 0 OR strpos(d.device_id, $11) > 0"
-    ),
-};
+    ""
+);
 
 const INSERT: &str = "
     INSERT INTO devices (tenant_id, device_id, name, location, device_class, bound_product,
@@ -185,17 +216,18 @@ pub(super) async fn must_find(
     Ok(find(conn, identity, now).await?.ok_or(Entity::Device)?)
 }
 
-pub(super) async fn list(
-    conn: &mut Connection,
-    tenant_id: &TenantId,
+/// Binds which devices of a tenant are meant, behind a place.
+fn bind_matching<'q>(
+    query: Query<'q>,
+    tenant_id: &'q TenantId,
     filter: DeviceFilter,
-    window: Window,
-) -> Step<Vec<Device>> {
+    (at, id): (i64, String),
+) -> Result<Query<'q>> {
     let (tag_key, tag_value) = filter.tag.unzip();
-    let rows = query(LIST)
+    Ok(query
         .bind(tenant_id.as_str())
-        .bind(window.at)
-        .bind(window.id)
+        .bind(at)
+        .bind(id)
         .bind(ms(filter.now))
         .bind(filter.status.map(|s| word(&s)).transpose()?)
         .bind(filter.class.map(DeviceClass::as_str))
@@ -206,12 +238,49 @@ pub(super) async fn list(
         .bind(filter.text.map(|text| text.to_ascii_lowercase()))
         .bind(filter.has_certificate)
         .bind(filter.expires_after.map(ms))
-        .bind(filter.expires_until.map(ms))
+        .bind(filter.expires_until.map(ms)))
+}
+
+pub(super) async fn list(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    filter: DeviceFilter,
+    window: Window,
+) -> Step<Vec<Device>> {
+    let now = filter.now;
+    let place = (window.at, window.id);
+    let rows = bind_matching(query(LIST), tenant_id, filter, place)?
         .bind(window.rows)
         .fetch_all(conn)
         .await?;
-    let devices = rows.iter().map(|row| read(row, filter.now));
+    let devices = rows.iter().map(|row| read(row, now));
     Ok(devices.collect::<Result<_>>()?)
+}
+
+/// Before the newest device.
+fn everywhere() -> (i64, String) {
+    (i64::MAX, String::new())
+}
+
+pub(super) async fn count(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    filter: DeviceFilter,
+) -> Step<u64> {
+    let counted = bind_matching(query(COUNT), tenant_id, filter, everywhere())?;
+    let row = counted.fetch_one(conn).await?;
+    Ok(Columns::of(&row, "devices").number("devices")?)
+}
+
+/// Chooses devices for a job; returns how many they are.
+pub(super) async fn choose(
+    conn: &mut Connection,
+    tenant_id: &TenantId,
+    filter: DeviceFilter,
+    job_id: &JobId,
+) -> Step<u64> {
+    let chosen = bind_matching(query(CHOOSE), tenant_id, filter, everywhere())?;
+    Ok(chosen.bind(job_id.as_str()).execute(conn).await?)
 }
 
 pub(super) async fn insert(tx: &mut ChangeTx<'_>, device: &NewDevice) -> Step<()> {

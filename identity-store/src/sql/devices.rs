@@ -26,7 +26,11 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewDevice) -> Step<Device> {
     Ok(device)
 }
 
-async fn edit(tx: &mut ChangeTx<'_>, identity: &DeviceIdentity, edit: DeviceEdit) -> Step<Device> {
+pub(super) async fn edit(
+    tx: &mut ChangeTx<'_>,
+    identity: &DeviceIdentity,
+    edit: DeviceEdit,
+) -> Step<Device> {
     let at = tx.at();
     tx.lock_device(identity).await?;
     let mut device = device_rows::must_find(tx.conn(), identity, at).await?;

@@ -4,22 +4,22 @@ use async_trait::async_trait;
 use identity_pki::{DeviceIdentity, TenantId};
 use time::OffsetDateTime;
 
-use super::column::{Columns, ms, word};
+use super::column::{Columns, json, ms, word};
 use super::connection::Connection;
 use super::fault::{Step, taken};
 use super::query::{Query, Sql, query};
 use super::row::Row;
 use super::tx::{ChangeTx, Isolation};
-use super::{SqlStore, device_rows, pairing, secrets, tenants};
+use super::{SqlStore, device_rows, devices, pairing, secrets, tenants};
 use crate::{
-    Chain, Change, Conflict, Entity, Job, JobId, JobProgress, JobStatus, JobStore, JobWork, NewJob,
-    Result,
+    Actor, Change, Conflict, DeniedCertificate, Device, DeviceAction, DeviceEdit, DeviceSelection,
+    Entity, Job, JobId, JobProgress, JobStatus, JobStore, JobWork, NewJob, Result,
 };
 
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT tenant_id, job_id, kind, target, reason, status, total, done, failed, behind_tenant,
+            "SELECT tenant_id, job_id, kind, target, reason, tags, status, total, done, failed, behind_tenant,
                     behind_device, asked_by, request_id, created_at, ended_at
              FROM jobs ",
             $which
@@ -41,8 +41,16 @@ const PURGE: &str = "
         SELECT tenant_id, job_id FROM jobs WHERE ended_at < $1 LIMIT $2)";
 const INSERT: &str = "
     INSERT INTO jobs (tenant_id, job_id, kind, target, reason, status, total, done, failed,
-                      behind_tenant, behind_device, asked_by, request_id, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', '', $8, $9, $10)";
+                      behind_tenant, behind_device, asked_by, request_id, created_at, tags)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', '', $8, $9, $10, $11)";
+const SET_TOTAL: &str = "UPDATE jobs SET total = $3 WHERE tenant_id = $1 AND job_id = $2";
+const IS_THERE: &str = "SELECT 1 FROM devices WHERE tenant_id = $1 AND device_id = $2";
+const CHOOSE: &str = "
+    INSERT INTO job_devices (tenant_id, job_id, device_id)
+    SELECT tenant_id, $3, device_id FROM devices WHERE tenant_id = $1 AND device_id = $2";
+const NEXT_OF_JOB: &str = "
+    SELECT tenant_id, device_id FROM job_devices
+    WHERE tenant_id = $1 AND job_id = $2 AND device_id > $3 ORDER BY device_id LIMIT $4";
 const UPDATE: &str = "
     UPDATE jobs SET status = $3, total = $4, done = $5, failed = $6, behind_tenant = $7,
                     behind_device = $8, ended_at = $9
@@ -84,6 +92,33 @@ fn owner(tenant_id: Option<&TenantId>) -> &str {
     tenant_id.map_or("", TenantId::as_str)
 }
 
+fn chosen(columns: Columns<'_>, action: DeviceAction) -> Result<JobWork> {
+    Ok(JobWork::Devices {
+        tenant_id: columns.parse("target")?,
+        action,
+    })
+}
+
+fn tags(work: &JobWork) -> Result<Option<String>> {
+    match work {
+        JobWork::Devices { action, .. } => match action {
+            DeviceAction::Tag(tags) => json(tags).map(Some),
+            DeviceAction::Untag(keys) => json(keys).map(Some),
+            DeviceAction::Revoke => Ok(None),
+        },
+        JobWork::RevokeTenant { .. } | JobWork::RevokeCa { .. } => Ok(None),
+    }
+}
+
+/// Who asked: an operator or a client, told apart by what their ids begin with.
+fn asked_by(columns: Columns<'_>) -> Result<Actor> {
+    let id: &str = columns.get("asked_by")?;
+    match id.parse() {
+        Ok(client_id) => Ok(Actor::Client(client_id)),
+        Err(_) => columns.parse("asked_by").map(Actor::Operator),
+    }
+}
+
 fn read(row: &Row) -> Result<JobRow> {
     let columns = Columns::of(row, "jobs");
     let work = match columns.get::<&str>("kind")? {
@@ -94,6 +129,9 @@ fn read(row: &Row) -> Result<JobRow> {
         "revoke_ca" => JobWork::RevokeCa {
             ca: columns.parse("target")?,
         },
+        "revoke_devices" => chosen(columns, DeviceAction::Revoke)?,
+        "tag_devices" => chosen(columns, DeviceAction::Tag(columns.json("tags")?))?,
+        "untag_devices" => chosen(columns, DeviceAction::Untag(columns.json("tags")?))?,
         _ => return Err(columns.corrupt("kind")),
     };
     let owner: &str = columns.get("tenant_id")?;
@@ -107,7 +145,7 @@ fn read(row: &Row) -> Result<JobRow> {
             total: columns.number("total")?,
             done: columns.number("done")?,
             failed: columns.number("failed")?,
-            asked_by: columns.parse("asked_by")?,
+            asked_by: asked_by(columns)?,
             request_id: columns.get("request_id")?,
             created_at: columns.time("created_at")?,
             ended_at: columns.time_option("ended_at")?,
@@ -130,6 +168,8 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewJob) -> Step<Job> {
             tenants::must_find(tx.conn(), tenant_id).await?;
         }
         JobWork::RevokeCa { ca } => secrets::must_be_tainted(tx, *ca).await?,
+        // Its owner's.
+        JobWork::Devices { .. } => {}
     }
     let job = Job {
         job_id: new.job_id.clone(),
@@ -152,13 +192,43 @@ async fn create(tx: &mut ChangeTx<'_>, new: &NewJob) -> Step<Job> {
         .bind(job.work.reason())
         .bind(word(&job.status)?)
         .bind(count(job.total))
-        .bind(job.asked_by.as_str())
+        .bind(job.asked_by.id())
         .bind(&job.request_id)
         .bind(ms(job.created_at))
+        .bind(tags(&job.work)?)
         .execute(tx.conn())
         .await
         .map_err(taken(Conflict::IdTaken))?;
     tx.post(&job.chain(), &job.created()).await?;
+    Ok(job)
+}
+
+/// Queues a job for devices that are chosen with it.
+async fn create_for(tx: &mut ChangeTx<'_>, new: &NewJob, devices: &DeviceSelection) -> Step<Job> {
+    let mut job = create(tx, new).await?;
+    let Some(tenant_id) = &job.tenant_id else {
+        return Ok(job);
+    };
+    let (conn, job_id) = (tx.conn(), &job.job_id);
+    job.total = match devices {
+        DeviceSelection::Filter(filter) => {
+            device_rows::choose(conn, tenant_id, (**filter).clone(), job_id).await?
+        }
+        DeviceSelection::Ids(ids) => {
+            let mut chosen = 0;
+            for id in ids {
+                let choose = query(CHOOSE).bind(tenant_id.as_str()).bind(id.as_str());
+                chosen += choose.bind(job_id.as_str()).execute(conn).await?;
+            }
+            chosen
+        }
+    };
+    query(SET_TOTAL)
+        .bind(tenant_id.as_str())
+        .bind(job_id.as_str())
+        .bind(count(job.total))
+        .execute(conn)
+        .await?;
     Ok(job)
 }
 
@@ -203,12 +273,46 @@ async fn next(conn: &mut Connection, row: &JobRow, batch: u32) -> Step<Vec<Devic
             let next = query(NEXT_OF_CA).bind(&ca[..]);
             next.bind(&row.behind_tenant).bind(&row.behind_device)
         }
+        JobWork::Devices { tenant_id, .. } => {
+            let next = query(NEXT_OF_JOB).bind(tenant_id.as_str());
+            next.bind(row.job.job_id.as_str()).bind(&row.behind_device)
+        }
     };
     let rows = next.bind(i64::from(batch)).fetch_all(conn).await?;
     let identities = rows
         .iter()
         .map(|row| Columns::of(row, "devices").identity());
     Ok(identities.collect::<Result<_>>()?)
+}
+
+/// Does a job's work to a device that is locked, and counts it; returns what was denied.
+async fn deal_with(
+    tx: &mut ChangeTx<'_>,
+    job: &mut Job,
+    device: &Device,
+) -> Step<Vec<DeniedCertificate>> {
+    let tagged = match &job.work {
+        JobWork::Devices { action, .. } => action.tagged(&device.tags),
+        JobWork::RevokeTenant { .. } | JobWork::RevokeCa { .. } => None,
+    };
+    let Some(tags) = tagged else {
+        job.done += 1;
+        return Ok(pairing::revoke(tx, &device.identity).await?.denied);
+    };
+    if let Some(failed) = job.too_many_tags(device, &tags) {
+        job.failed += 1;
+        tx.post(&job.chain(), &failed).await?;
+        return Ok(Vec::new());
+    }
+    if tags != device.tags {
+        let edit = DeviceEdit {
+            tags: Some(tags),
+            ..DeviceEdit::default()
+        };
+        devices::edit(tx, &device.identity, edit).await?;
+    }
+    job.done += 1;
+    Ok(Vec::new())
 }
 
 async fn work_on(
@@ -230,8 +334,7 @@ async fn work_on(
         tx.lock_device(identity).await?;
         let device = device_rows::must_find(tx.conn(), identity, at).await?;
         if row.job.work.is_meant(&device, row.job.created_at) {
-            denied.extend(pairing::revoke(tx, identity).await?.denied);
-            row.job.done += 1;
+            denied.extend(deal_with(tx, &mut row.job, &device).await?);
         }
         row.go_behind(identity);
     }
@@ -240,8 +343,8 @@ async fn work_on(
         if let JobWork::RevokeCa { ca } = row.job.work {
             secrets::retire_after_revocation(tx, ca).await?;
         }
-        let ended = row.job.revoked(tx.change.actor.id());
-        tx.post(&Chain::Platform, &ended).await?;
+        let (chain, ended) = (row.job.chain(), row.job.ended());
+        tx.post(&chain, &ended).await?;
     }
     update(tx, &row).await?;
     let job = row.job;
@@ -263,7 +366,7 @@ async fn pass_over(
         row.go_behind(device);
         update(tx, &row).await?;
         let failed = row.job.device_failed(device, why);
-        tx.post(&Chain::Platform, &failed).await?;
+        tx.post(&row.job.chain(), &failed).await?;
     }
     Ok(row.job)
 }
@@ -281,6 +384,8 @@ impl JobStore for SqlStore {
                     ca = of.as_bytes();
                     query(DEVICES_OF_CA).bind(&ca[..])
                 }
+                // What was chosen is known to its job alone.
+                JobWork::Devices { .. } => return Ok(0),
             };
             let row = devices.fetch_one(conn).await?;
             Ok(Columns::of(&row, "devices").number("devices")?)
@@ -292,6 +397,40 @@ impl JobStore for SqlStore {
         self.run_change("create_job", Isolation::ReadCommitted, change, move |tx| {
             Box::pin(async move { create(tx, &job).await })
         })
+        .await
+    }
+
+    async fn selected_devices(
+        &self,
+        tenant_id: &TenantId,
+        devices: DeviceSelection,
+    ) -> Result<u64> {
+        self.read("selected_devices", async |conn| match devices.clone() {
+            DeviceSelection::Filter(filter) => device_rows::count(conn, tenant_id, *filter).await,
+            DeviceSelection::Ids(ids) => {
+                let mut count = 0;
+                for id in ids {
+                    let there = query(IS_THERE).bind(tenant_id.as_str()).bind(id.as_str());
+                    count += u64::from(there.fetch_optional(conn).await?.is_some());
+                }
+                Ok(count)
+            }
+        })
+        .await
+    }
+
+    async fn create_device_job(
+        &self,
+        change: Change,
+        job: NewJob,
+        devices: DeviceSelection,
+    ) -> Result<Job> {
+        self.run_change(
+            "create_device_job",
+            Isolation::ReadCommitted,
+            change,
+            move |tx| Box::pin(async move { create_for(tx, &job, &devices).await }),
+        )
         .await
     }
 

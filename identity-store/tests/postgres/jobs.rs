@@ -1,7 +1,7 @@
 //! What the database refuses of a job is undone as a whole, and said as a failure of the database.
 
 use identity_store::{
-    DeviceStatus, DeviceStore as _, Error, JobId, JobStatus, JobStore as _, JobWork, NewJob,
+    Actor, DeviceStatus, DeviceStore as _, Error, JobId, JobStatus, JobStore as _, JobWork, NewJob,
     OperatorId, Result, SqlStore, Store as _, TenantStore as _,
 };
 use postgres_cluster::Database;
@@ -54,7 +54,7 @@ pub(crate) async fn what_the_database_refuses_of_a_job_leaves_it_where_it_was(da
             reason: "The contract has ended".to_owned(),
         },
         total: 3,
-        asked_by,
+        asked_by: Actor::Operator(asked_by),
     };
     let asked = store.create_job(change(), new).await.unwrap();
     let works = async |batch| store.work_on_job(change(), None, &job_id, batch).await;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use identity_store::{Actor, Job, JobId, JobStatus, JobWork, NewJob, OperatorId};
+use identity_pki::TenantId;
+use identity_store::{
+    Actor, DeviceAction, DeviceSelection, Job, JobId, JobStatus, JobWork, NewJob,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,7 +38,7 @@ pub(super) struct StartedJob {
 struct JobObject {
     #[schema(value_type = String)]
     job_id: JobId,
-    /// `revoke_tenant` or `revoke_ca`.
+    /// `revoke_tenant`, `revoke_ca`, `revoke_devices`, `tag_devices` or `untag_devices`.
     kind: &'static str,
     /// The tenant's id, or the fingerprint of the CA.
     target: String,
@@ -48,9 +51,8 @@ struct JobObject {
     total: u64,
     done: u64,
     failed: u64,
-    /// The console user who asked for it.
-    #[schema(value_type = String)]
-    asked_by: OperatorId,
+    /// The console user or the OAuth client who asked for it.
+    asked_by: String,
     created_at: Timestamp,
     ended_at: Option<Timestamp>,
 }
@@ -66,7 +68,7 @@ impl From<Job> for JobObject {
             total: job.total,
             done: job.done,
             failed: job.failed,
-            asked_by: job.asked_by,
+            asked_by: job.asked_by.id().to_owned(),
             created_at: Timestamp(job.created_at),
             ended_at: job.ended_at.map(Timestamp),
         }
@@ -88,7 +90,7 @@ async fn read(
 ) -> Result<Json<JobObject>, Problem> {
     let owner = match caller.platform(Right::Jobs) {
         Ok(_) => None,
-        Err(_) => Some(caller.tenant(Right::Jobs)?),
+        Err(_) => Some(caller.tenant(Right::DeviceJobs)?),
     };
     let job = app.store.job(owner.as_ref(), &job_id).await?;
     let job = job.ok_or_else(|| Problem::not_found("job"))?;
@@ -100,7 +102,7 @@ pub(super) async fn start(
     app: &App,
     request: &RequestContext,
     keep: Keep,
-    asked_by: OperatorId,
+    asked_by: Actor,
     work: JobWork,
 ) -> Result<Answer, Problem> {
     let job_id = JobId::generate(request.now, &mut clock::entropy());
@@ -109,7 +111,7 @@ pub(super) async fn start(
         job_id: job_id.clone(),
         matched,
     })?;
-    let change = request.change(Actor::Operator(asked_by.clone()));
+    let change = request.change(asked_by.clone());
     let job = NewJob {
         job_id,
         tenant_id: None,
@@ -119,5 +121,33 @@ pub(super) async fn start(
     };
     let change = keep.answer(change, &answer);
     app.store.create_job(change, job).await?;
+    Ok(answer)
+}
+
+/// Queues a job for devices of a tenant. Its answer is kept with it.
+pub(super) async fn start_for_devices(
+    app: &App,
+    request: &RequestContext,
+    keep: Keep,
+    (asked_by, tenant_id): (Actor, TenantId),
+    action: DeviceAction,
+    devices: DeviceSelection,
+) -> Result<Answer, Problem> {
+    let job_id = JobId::generate(request.now, &mut clock::entropy());
+    let matched = app.store.selected_devices(&tenant_id, devices.clone());
+    let matched = matched.await?;
+    let answer = Answer::accepted(&StartedJob {
+        job_id: job_id.clone(),
+        matched,
+    })?;
+    let change = keep.answer(request.change(asked_by.clone()), &answer);
+    let job = NewJob {
+        job_id,
+        tenant_id: Some(tenant_id.clone()),
+        work: JobWork::Devices { tenant_id, action },
+        total: matched,
+        asked_by,
+    };
+    app.store.create_device_job(change, job, devices).await?;
     Ok(answer)
 }

@@ -14,6 +14,8 @@ pub enum Right {
     AnyDevicesRead,
     /// Register and edit the tenant's devices, and give out pairing codes.
     DevicesWrite,
+    /// Tag many of the tenant's devices at once.
+    DevicesTag,
     /// Revoke the tenant's devices.
     DevicesRevoke,
     /// Read the tenant's users.
@@ -60,8 +62,10 @@ pub enum Right {
     TokenKeys,
     /// Read and change console users.
     ConsoleUsers,
-    /// Read the jobs that one asked for: a tenant's, or the platform's.
+    /// Read the platform's jobs.
     Jobs,
+    /// Read the tenant's jobs.
+    DeviceJobs,
 }
 
 /// Who holds a right.
@@ -79,6 +83,7 @@ impl Right {
         Self::DevicesRead,
         Self::AnyDevicesRead,
         Self::DevicesWrite,
+        Self::DevicesTag,
         Self::DevicesRevoke,
         Self::UsersRead,
         Self::UsersWrite,
@@ -103,18 +108,19 @@ impl Right {
         Self::TokenKeys,
         Self::ConsoleUsers,
         Self::Jobs,
+        Self::DeviceJobs,
     ];
 
     /// Who holds it.
     #[must_use]
     pub const fn holders(self) -> Holders {
         const PLATFORM: &[Role] = &[Role::PlatformAdmin];
-        const ADMINS: &[Role] = &[Role::PlatformAdmin, Role::TenantAdmin];
         const ADMIN: &[Role] = &[Role::TenantAdmin];
         const STAFF: &[Role] = &[Role::TenantAdmin, Role::TenantOperator];
         let (scope, roles) = match self {
             Self::DevicesRead => (Some(Scope::DevicesRead), STAFF),
             Self::DevicesWrite => (Some(Scope::DevicesWrite), STAFF),
+            Self::DevicesTag => (Some(Scope::DevicesWrite), ADMIN),
             Self::DevicesRevoke => (Some(Scope::DevicesRevoke), ADMIN),
             Self::UsersRead => (Some(Scope::UsersRead), STAFF),
             Self::UsersWrite => (Some(Scope::UsersWrite), ADMIN),
@@ -138,8 +144,9 @@ impl Right {
             | Self::Tls
             | Self::DevicePolicy
             | Self::TokenKeys
-            | Self::ConsoleUsers => (None, PLATFORM),
-            Self::Jobs => (None, ADMINS),
+            | Self::ConsoleUsers
+            | Self::Jobs => (None, PLATFORM),
+            Self::DeviceJobs => (Some(Scope::DevicesRead), ADMIN),
         };
         Holders { scope, roles }
     }
@@ -228,10 +235,12 @@ mod tests {
             (Right::DevicePolicy, true, false, false),
             (Right::TokenKeys, true, false, false),
             (Right::ConsoleUsers, true, false, false),
-            (Right::Jobs, true, true, false),
+            (Right::Jobs, true, false, false),
+            (Right::DeviceJobs, false, true, false),
             (Right::DevicesRead, false, true, true),
             (Right::AnyDevicesRead, true, false, false),
             (Right::DevicesWrite, false, true, true),
+            (Right::DevicesTag, false, true, false),
             (Right::DevicesRevoke, false, true, false),
             (Right::ClientsRead, false, true, true),
             (Right::ClientsWrite, false, true, false),

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use identity_store::{Actor, Change, Error, Job, JobId, JobProgress, JobStatus, JobWork, Lease};
+use identity_store::{Change, Error, Job, JobId, JobProgress, JobStatus, JobWork, Lease};
 use rand_core::CryptoRng;
 use tokio::time::Instant;
 
@@ -208,8 +208,8 @@ async fn work_on(
 
 /// As whoever asked for it, and in the name of their request.
 fn change(app: &App, job: &Job, lease: Option<&Lease>) -> Change {
-    let actor = Actor::Operator(job.asked_by.clone());
-    let change = Change::new(app.clock.now(), actor, job.request_id.as_str());
+    let (actor, request_id) = (job.asked_by.clone(), job.request_id.as_str());
+    let change = Change::new(app.clock.now(), actor, request_id);
     match lease {
         Some(lease) => change.under(lease.clone()),
         None => change,

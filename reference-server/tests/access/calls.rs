@@ -147,10 +147,17 @@ impl Writer<'_> {
         let required = schema["required"].as_array().into_iter().flatten();
         let required = required.map(|name| name.as_str().expect("a name"));
         // One of two, of which the description demands neither.
-        let chosen = (schema_name == "Pairing").then_some("pairing_code");
-        for name in required.chain(chosen) {
+        let chosen: &[&str] = match schema_name {
+            "Pairing" => &["pairing_code"],
+            "BulkRequest" => &["device_ids", "tags"],
+            _ => &[],
+        };
+        for name in required.chain(chosen.iter().copied()) {
             let value = if let Some(value) = self.objects.member(schema_name, name) {
                 value
+            } else if name == "device_ids" {
+                // Those of others are none of the matched.
+                json!([self.objects.id("device_id").await])
             } else if let Some(id) = self.objects.id(name).await {
                 self.names_an_object = true;
                 json!(id)

@@ -146,6 +146,8 @@ impl<'w> Objects<'w> {
             ("PalmTemplate", "image_rgb" | "image_ir") => json!(image()),
             ("NewWebhook" | "WebhookSettings", "url") => json!(NOBODY_LISTENS),
             ("NewWebhook" | "WebhookSettings", "events") => json!(["*"]),
+            ("BulkRequest", "action") => json!("tag"),
+            ("BulkRequest", "tags") => json!({"site": "Bern"}),
             ("RevokeAll", "confirm") => json!(self.new_tenant.get()),
             ("CaUpload", "cert") => json!(self.ca.certificate_pem()),
             ("CaUpload", "key") => json!(self.ca.key_pem()),

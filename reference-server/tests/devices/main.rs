@@ -5,6 +5,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod bulk;
 mod bulk_revocation;
 mod ca_rotation;
 mod ca_uploads;

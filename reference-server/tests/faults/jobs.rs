@@ -68,7 +68,7 @@ pub(crate) async fn a_job_whose_runners_are_killed_again_and_again_revokes_each_
         tenant_id: None,
         total: store.matched_devices(&work).await.unwrap(),
         work,
-        asked_by: OperatorId::generate(OffsetDateTime::UNIX_EPOCH, &mut rng),
+        asked_by: Actor::Operator(OperatorId::generate(OffsetDateTime::UNIX_EPOCH, &mut rng)),
     };
     let job_id = new.job_id.clone();
     store.create_job(change(), new).await.unwrap();

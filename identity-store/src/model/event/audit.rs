@@ -59,6 +59,7 @@ impl Event {
             | Self::PlatformCaRetired { .. } => "platform_ca".to_owned(),
             Self::JobCreated { job_id, .. }
             | Self::JobDeviceFailed { job_id, .. }
+            | Self::JobEnded { job_id, .. }
             | Self::DeviceCertsBulkRevoked { job_id, .. } => job_id.to_string(),
             Self::DevicePolicyChanged { .. } => "device_policy".to_owned(),
             Self::CertExpiring(Expiry { kind, .. }) | Self::CertExpiryAlertSent { kind, .. } => {
@@ -339,6 +340,12 @@ impl Event {
                 "job_id": job_id, "tenant_id": device.tenant_id(), "device_id": device.device_id(),
                 "reason": reason,
             }),
+            Self::JobEnded {
+                job_id,
+                kind,
+                count,
+                failed,
+            } => json!({"job_id": job_id, "kind": kind, "count": count, "failed": failed}),
             Self::DeviceCertsBulkRevoked {
                 job_id,
                 tenant_id,

@@ -215,6 +215,10 @@ impl Event {
             Self::PlatformCaRetired { .. } => audited("platform_ca_retired"),
             Self::JobCreated { .. } => audited("job_created"),
             Self::JobDeviceFailed { .. } => audited("job_device_failed").failed().high(),
+            Self::JobEnded { failed, .. } => {
+                let entry = audited("job_ended");
+                if *failed == 0 { entry } else { entry.failed() }
+            }
             Self::DeviceCertsBulkRevoked { failed, .. } => {
                 let entry = audited("device_certs_bulk_revoked").high();
                 if *failed == 0 { entry } else { entry.failed() }

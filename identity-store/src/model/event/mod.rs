@@ -261,6 +261,13 @@ pub enum Event {
         device: DeviceIdentity,
         reason: String,
     },
+    /// A job that revokes nothing has ended.
+    JobEnded {
+        job_id: JobId,
+        kind: &'static str,
+        count: u64,
+        failed: u64,
+    },
     /// A bulk revocation has ended: of a tenant's devices, or of those under a CA.
     DeviceCertsBulkRevoked {
         job_id: JobId,

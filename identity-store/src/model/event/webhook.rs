@@ -110,6 +110,7 @@ impl Event {
             | Self::PlatformCaRetired { .. }
             | Self::JobCreated { .. }
             | Self::JobDeviceFailed { .. }
+            | Self::JobEnded { .. }
             | Self::DeviceCertsBulkRevoked { .. }
             | Self::DevicePolicyChanged { .. }
             | Self::CertExpiring(_)

@@ -83,6 +83,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "backchannel notifications",
         include_str!("../../../migrations/postgres/0014_backchannel_notifications.sql"),
     ),
+    (
+        "job devices",
+        include_str!("../../../migrations/postgres/0015_job_devices.sql"),
+    ),
 ];
 
 /// The lock that whoever migrates holds: "identity" in ASCII.

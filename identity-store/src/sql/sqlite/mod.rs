@@ -102,6 +102,10 @@ pub(super) const MIGRATIONS: Migrations = &[
         "backchannel notifications",
         include_str!("../../../migrations/sqlite/0019_backchannel_notifications.sql"),
     ),
+    (
+        "job devices",
+        include_str!("../../../migrations/sqlite/0020_job_devices.sql"),
+    ),
 ];
 
 /// The connections to one file.

@@ -146,6 +146,11 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
     let deliveries = told(deliveries.await);
     let fanned_out = told(store.fan_out_events(NOW, 9).await);
     let webhook = told(store.webhook(&owner, &webhook_id).await);
+    let job = format!("job_{ID}").parse().unwrap();
+    let job_devices = match store.job(Some(&tenant), &job).await {
+        Ok(Some(_)) => told(store.work_on_job(change(), Some(&tenant), &job, 9).await),
+        _ => String::new(),
+    };
     let lease = store.acquire_lease(LeaseName::Purge, &replica, NOW, later);
     vec![
         ("tenants", told(store.tenant(&tenant).await), "Acme"),
@@ -222,6 +227,7 @@ async fn read(store: &SqlStore) -> Vec<(&'static str, String, &'static str)> {
         ),
         ("leases", told(lease.await), "fence: 42"),
         ("jobs", told(store.next_job(None).await), "they left us"),
+        ("job_devices", job_devices, "done: 1"),
         (
             "rate_limit_buckets",
             told(store.bucket(BucketKey([5; 32])).await),

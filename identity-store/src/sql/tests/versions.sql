@@ -108,7 +108,9 @@ UPDATE audit_sealer SET outbox_position = 1;
 INSERT INTO named_secrets VALUES ('email_digest_key');
 
 -- versions 7 to 99
-INSERT INTO jobs VALUES ('', 'job_[id]', 'revoke_tenant', 'acme', 'they left us', 'running', 3, 1, 0,
+INSERT INTO jobs (tenant_id, job_id, kind, target, reason, status, total, done, failed, behind_tenant, behind_device,
+                  asked_by, request_id, created_at, ended_at)
+VALUES ('', 'job_[id]', 'revoke_tenant', 'acme', 'they left us', 'running', 3, 1, 0,
                          'acme', 'dev_0', 'adm_[id]', 'req-1', 0, NULL);
 
 -- versions 9 to 99
@@ -148,3 +150,9 @@ INSERT INTO expiry_recipients VALUES ([4], 30, 'adm_[id]');
 -- versions 19 to 99
 UPDATE backchannel_requests
 SET notification = <backchannel_requests.notification of acme/ch_[id]: what the client is told with>, notify_at = 0;
+
+-- versions 20 to 99
+INSERT INTO jobs (tenant_id, job_id, kind, target, tags, status, total, done, failed, behind_tenant, behind_device,
+                  asked_by, request_id, created_at)
+VALUES ('acme', 'job_[id]', 'untag_devices', 'acme', '["none"]', 'queued', 1, 0, 0, '', '', 'cli_[id]', 'req', 5);
+INSERT INTO job_devices VALUES ('acme', 'job_[id]', 'dev_1');

@@ -1,5 +1,6 @@
 //! Devices (contract §6): registration, pairing, renewal, revocation.
 
+mod bulk;
 mod derived;
 mod edit;
 mod export;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(read::list, register::register))
         .routes(routes!(export::export))
         .routes(routes!(import::import))
+        .routes(routes!(bulk::bulk))
         .routes(routes!(pair::pair))
         .routes(routes!(renew::renew))
         .routes(routes!(own::own))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use identity_challenge::DeviceClass;
 use identity_pki::DeviceId;
-use identity_store::{Device, DeviceInfo, DevicePolicy, DeviceStatus};
+use identity_store::{Device, DeviceInfo, DevicePolicy, DeviceStatus, MAX_DEVICE_TAGS};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -73,7 +73,6 @@ impl DeviceObject {
 #[serde(try_from = "BTreeMap<String, String>")]
 pub(super) struct Tags(BTreeMap<String, String>);
 
-const MAX_TAGS: usize = 32;
 const MAX_TAG_VALUE: usize = 128;
 
 impl Tags {
@@ -87,8 +86,8 @@ impl TryFrom<BTreeMap<String, String>> for Tags {
     type Error = String;
 
     fn try_from(tags: BTreeMap<String, String>) -> Result<Self, String> {
-        if tags.len() > MAX_TAGS {
-            return Err(format!("must be at most {MAX_TAGS} tags"));
+        if tags.len() > MAX_DEVICE_TAGS {
+            return Err(format!("must be at most {MAX_DEVICE_TAGS} tags"));
         }
         if !tags.keys().all(|key| is_tag_key(key)) {
             return Err("must have keys of 1 to 64 of A-Za-z0-9._-".to_owned());

@@ -7,7 +7,7 @@ use identity_pki::{DeviceId, TenantId};
 use identity_store::{Chain, DeviceFilter, DevicePolicy, DeviceStatus, Event};
 use serde::Deserialize;
 use time::OffsetDateTime;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::derived::{CertState, Connectivity};
 use super::object::{DeviceObject, is_tag_key};
@@ -45,8 +45,47 @@ pub(super) struct ListQuery {
     cursor: Option<String>,
 }
 
-impl ListQuery {
-    fn filter(self, policy: DevicePolicy, now: OffsetDateTime) -> Result<DeviceFilter, Problem> {
+/// Which devices: all of those of which everything is true that is said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Criteria {
+    /// In this state: `pending_pairing`, `paired`, `revoked` or `expired`.
+    #[schema(value_type = Option<String>)]
+    status: Option<DeviceStatus>,
+    /// Of this class: `personal_scanner`, `pos`, `gate` or `kiosk`.
+    #[schema(value_type = Option<String>)]
+    device_class: Option<DeviceClass>,
+    /// With this tag: `key:value`.
+    tag: Option<String>,
+    /// Last seen so.
+    #[schema(inline)]
+    connectivity: Option<Connectivity>,
+    /// With the certificate in this state.
+    #[schema(inline)]
+    cert_state: Option<CertState>,
+    /// With this text in name, location or id, in any case.
+    q: Option<String>,
+}
+
+impl From<ListQuery> for Criteria {
+    fn from(query: ListQuery) -> Self {
+        Self {
+            status: query.status,
+            device_class: query.device_class,
+            tag: query.tag,
+            connectivity: query.connectivity,
+            cert_state: query.cert_state,
+            q: query.q,
+        }
+    }
+}
+
+impl Criteria {
+    pub(super) fn filter(
+        self,
+        policy: DevicePolicy,
+        now: OffsetDateTime,
+    ) -> Result<DeviceFilter, Problem> {
         let mut filter = DeviceFilter {
             status: self.status,
             class: self.device_class,
@@ -85,7 +124,7 @@ pub(super) async fn list(
     let page = page_request(query.limit, query.cursor.as_deref())?;
     let named = query.tenant_id.clone();
     let (tenant_id, policy) = readable(&app, &context, &caller, named, None).await?;
-    let filter = query.filter(policy, context.now)?;
+    let filter = Criteria::from(query).filter(policy, context.now)?;
     let devices = app.store.devices(&tenant_id, filter, page).await?;
     Ok(Json(List::of(devices, |device| {
         DeviceObject::of(device, policy, context.now)

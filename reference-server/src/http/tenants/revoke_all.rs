@@ -40,7 +40,7 @@ pub(super) async fn revoke_all(
     Path(tenant_id): Path<String>,
     body: JsonBody<RevokeAll>,
 ) -> Result<Response, Problem> {
-    let asked_by = caller.platform(Right::Tenants)?;
+    caller.platform(Right::Tenants)?;
     let tenant_id = parse_id(&tenant_id)?;
     let (actor, sha256) = (caller.actor(), body.sha256());
     let RevokeAll { confirm, reason } = body.value;
@@ -51,7 +51,7 @@ pub(super) async fn revoke_all(
     idempotency::run(app, request, &actor, sha256, |keep| async move {
         let reason = reason.into_string();
         let work = JobWork::RevokeTenant { tenant_id, reason };
-        jobs::start(app, request, keep, asked_by, work).await
+        jobs::start(app, request, keep, caller.actor(), work).await
     })
     .await
 }

@@ -85,14 +85,14 @@ pub(super) async fn revoke_devices(
     request: RequestContext,
     body: JsonBody<RevokeDevicesOfCa>,
 ) -> Result<Response, Problem> {
-    let asked_by = caller.platform(Right::Tls)?;
+    caller.platform(Right::Tls)?;
     let actor = caller.actor();
     let what = "the tainted CA whose devices are to be revoked";
     let ca = confirmed(body.value.confirm.as_deref(), what)?;
     let (app, request) = (&app, &request);
     idempotency::run(app, request, &actor, body.sha256(), |keep| async move {
         let work = JobWork::RevokeCa { ca };
-        let started = jobs::start(app, request, keep, asked_by, work).await;
+        let started = jobs::start(app, request, keep, caller.actor(), work).await;
         started.map_err(|problem| match problem.code() {
             ErrorCode::NotFound => unconfirmed(what),
             _ => problem,
