@@ -87,6 +87,11 @@ impl Server {
         }
         if let Some(admin) = first_admin {
             http::seed(&app, admin).await?;
+        } else if app.store.platform_admins().await?.is_empty() {
+            tracing::warn!(
+                "there is no platform administrator: start with PLATFORM_ADMIN_EMAIL and \
+                 PLATFORM_ADMIN_INITIAL_PASSWORD to make the first"
+            );
         }
         if !app.config.rate_limits {
             tracing::warn!("IDENTITY_RATE_LIMITS is off: request rates are not limited");

@@ -15,6 +15,23 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
+#[test]
+fn a_platform_without_an_administrator_says_how_to_make_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = harness::command(directory.path(), "127.0.0.1:0", &[]);
+    for variable in ["PLATFORM_ADMIN_EMAIL", "PLATFORM_ADMIN_INITIAL_PASSWORD"] {
+        command.env_remove(variable);
+    }
+    let logged = Process::run(command).logged().lines();
+    let told = logged
+        .iter()
+        .find(|line| line.contains("no platform administrator"));
+    assert!(
+        told.is_some_and(|line| line.contains("PLATFORM_ADMIN_EMAIL")),
+        "{logged:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_operator_sets_the_platform_up() {
     let fresh = Fresh::start(&[]);
